@@ -1,0 +1,1 @@
+//! Finds a compiler route.
