@@ -1,2 +1,32 @@
+//! The contract and the judgement that kernel program, agent and tests share.
+//!
+//! A frame goes through the modules in the order in which they stand here: [`parse`](parse::parse)
+//! turns bytes into a [`Packet`], [`decide`](decide::decide) turns a packet into a [`Decision`] with
+//! the help of [`Tables`]. Nothing here does I/O, reads a clock, allocates or panics; time, bytes and
+//! tables come in as arguments.
 #![no_std]
-//! contract
+
+pub mod abi;
+pub mod addr;
+pub mod reader;
+pub mod packet;
+pub mod parse;
+pub mod device;
+pub mod flow;
+pub mod policy;
+pub mod reputation;
+pub mod geo;
+pub mod verdict;
+pub mod decide;
+pub mod tables;
+pub mod event;
+pub mod counters;
+pub mod pod;
+
+pub use addr::{Address, Mac};
+pub use decide::{Ingress, decide};
+pub use packet::Packet;
+pub use parse::{Unparsed, parse};
+pub use reader::PacketReader;
+pub use tables::Tables;
+pub use verdict::{Decision, Direction, Reason, Verdict};

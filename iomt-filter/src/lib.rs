@@ -1,1 +1,3 @@
 //! The agent and the command line of `iomt-filter`.
+
+pub mod rows;

@@ -1,0 +1,189 @@
+//! The contract between kernel program and agent: its version, the names and keys of the maps.
+//!
+//! Policy tables hold two generations at once, in slots 0 and 1; every key begins with the slot. One
+//! word says which of them is active, and a swap changes that word alone.
+
+use crate::addr::{Address, Mac};
+
+/// Version of this contract. Raised whenever a name, a layout or a meaning here changes.
+pub const VERSION: u32 = 1;
+
+/// Names of the maps, as pinned.
+pub mod map {
+    /// Array of one [`Active`](super::Active), mapped into user space.
+    pub const ACTIVE: &str = "ACTIVE";
+    /// Array: slot to [`Settings`](crate::policy::Settings).
+    pub const SETTINGS: &str = "SETTINGS";
+    /// Array: slot and profile to [`Profile`](crate::policy::Profile).
+    pub const PROFILES: &str = "PROFILES";
+    /// Array: slot and device to [`Device`](crate::device::Device).
+    pub const DEVICES: &str = "DEVICES";
+    /// Hash: [`MacKey`](super::MacKey) to device.
+    pub const DEVICE_MACS: &str = "DEVICE_MACS";
+    /// Hash: [`AddressKey`](super::AddressKey) to device.
+    pub const DEVICE_ADDRS: &str = "DEVICE_ADDRS";
+    /// LPM trie: [`AddressKey`](super::AddressKey) to [`PeerClass`](super::PeerClass).
+    pub const PEERS: &str = "PEERS";
+    /// LPM trie: [`ServiceKey`](super::ServiceKey) to service class.
+    pub const SERVICES: &str = "SERVICES";
+    /// Hash: [`RuleKey`](super::RuleKey) to rule.
+    pub const RULES: &str = "RULES";
+    /// LPM trie: [`ProtectedKey`](super::ProtectedKey) to 1.
+    pub const PROTECTED: &str = "PROTECTED";
+    /// LPM trie: [`AddressKey`](super::AddressKey) to [`Listing`](crate::reputation::Listing).
+    pub const LISTINGS: &str = "LISTINGS";
+    /// LPM trie: [`AddressKey`](super::AddressKey) to country.
+    pub const COUNTRIES: &str = "COUNTRIES";
+    /// LRU hash: [`FlowKey`](crate::flow::FlowKey) to [`Flow`](crate::flow::Flow).
+    pub const FLOWS: &str = "FLOWS";
+    /// Hash: interface index to [`Port`](crate::device::Port).
+    pub const PORTS: &str = "PORTS";
+    /// Per-CPU array of packets, see [`counters`](crate::counters).
+    pub const COUNTERS: &str = "COUNTERS";
+    /// Per-CPU array of record fates, see [`counters`](crate::counters).
+    pub const FATES: &str = "FATES";
+    /// Per-CPU array: device and reason to [`EventLimit`](crate::counters::EventLimit).
+    pub const LIMITS: &str = "LIMITS";
+    /// Ring buffer of [`Event`](crate::event::Event).
+    pub const EVENTS: &str = "EVENTS";
+    /// Array of one [`Input`](super::Input); read in a replay only.
+    pub const INPUT: &str = "INPUT";
+}
+
+/// Name of the XDP program.
+pub const PROGRAM: &str = "iomt_filter";
+/// Name of the read-only global that makes the program a replay: every frame is recorded, and clock
+/// and port come from [`map::INPUT`].
+pub const REPLAY: &str = "REPLAY";
+/// Name of the read-only global with the records per device, reason, CPU and second.
+pub const EVENTS_PER_SECOND: &str = "EVENTS_PER_SECOND";
+
+/// Slots of the policy tables.
+pub const SLOTS: u32 = 2;
+/// Profiles in one generation; number 0 is the management pairs' own.
+pub const MAX_PROFILES: u32 = 1024;
+/// Number of the profile whose `From` rules are the management pairs.
+pub const MANAGEMENT_PROFILE: u16 = 0;
+
+/// Which generation is active: the number in the upper bits, its slot in the lowest.
+///
+/// All zero means that no generation was ever activated; the program then drops.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Active(pub u64);
+
+impl Active {
+    /// The word for `generation` in `slot`.
+    pub const fn new(generation: u32, slot: u32) -> Self {
+        Self((generation as u64) << 1 | (slot & 1) as u64)
+    }
+
+    /// The generation, 0 for none.
+    #[inline(always)]
+    pub const fn generation(self) -> u32 {
+        (self.0 >> 1) as u32
+    }
+
+    /// Its slot.
+    #[inline(always)]
+    pub const fn slot(self) -> u32 {
+        (self.0 & 1) as u32
+    }
+}
+
+/// A hardware address in a VLAN: 12 bytes. VLAN 0 stands for frames of any VLAN.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MacKey {
+    /// Slot of the generation.
+    pub slot: u32,
+    /// Hardware address.
+    pub mac: Mac,
+    /// VLAN.
+    pub vlan: u16,
+}
+
+/// An address: 20 bytes. In tries the prefix length counts the slot's 32 bits too.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AddressKey {
+    /// Slot of the generation.
+    pub slot: u32,
+    /// Address.
+    pub address: Address,
+}
+
+/// A far end as a protected pair names it: 24 bytes, 64 bits of prefix before the address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProtectedKey {
+    /// Slot of the generation.
+    pub slot: u32,
+    /// The device.
+    pub device: u32,
+    /// The far end.
+    pub address: Address,
+}
+
+/// A service: 8 bytes, 48 bits of prefix before the port, which is in network order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceKey {
+    /// Slot of the generation.
+    pub slot: u32,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Padding, zero.
+    pub reserved: u8,
+    /// Port, network order.
+    pub port: [u8; 2],
+}
+
+/// What rules know of a peer by its address: 4 bytes.
+///
+/// Addresses that the same rules name are one class; 0 is the class of those that none names.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerClass {
+    /// The class.
+    pub class: u16,
+    /// 1 for addresses inside a segment.
+    pub in_segment: u16,
+}
+
+/// A cell of the rule matrix: 12 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleKey {
+    /// Slot of the generation.
+    pub slot: u32,
+    /// Profile of the device that the rule belongs to.
+    pub profile: u16,
+    /// [`RuleDirection`](crate::policy::RuleDirection) as a number.
+    pub direction: u16,
+    /// Class of the peer: an address class, [`PEER_ANY`], or [`PEER_PROFILE`] plus a profile.
+    pub peer: u16,
+    /// Class of the service, or [`SERVICE_ANY`].
+    pub service: u16,
+}
+
+/// In a [`RuleKey`]: any peer.
+pub const PEER_ANY: u16 = 0xffff;
+/// In a [`RuleKey`]: added to a profile's number, the devices of that profile.
+pub const PEER_PROFILE: u16 = 0x8000;
+/// Address classes stay below this.
+pub const MAX_PEER_CLASSES: u16 = 0x7fff;
+/// In a [`RuleKey`]: any service.
+pub const SERVICE_ANY: u16 = 0xffff;
+
+/// What a replay feeds the program beside the frame: 16 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Input {
+    /// The clock, in nanoseconds.
+    pub now: u64,
+    /// [`Port`](crate::device::Port) as a number.
+    pub port: u32,
+    /// Padding, zero.
+    pub reserved: u32,
+}

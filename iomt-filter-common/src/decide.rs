@@ -1,0 +1,169 @@
+//! The judgement, in the order in which it is promised.
+
+use crate::device::{self, Ends, Identity, Port};
+use crate::flow::{self, Conversation, Judged};
+use crate::packet::{Fragment, Packet, protocol};
+use crate::parse::Unparsed;
+use crate::policy::Otherwise;
+use crate::tables::{FlowEntry, Tables};
+use crate::verdict::{Decision, Reason, Verdict};
+
+mod far_end;
+mod link;
+mod management;
+mod rules;
+mod side;
+
+use side::Sides;
+
+/// Where and when a frame came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Ingress {
+    /// The role of the interface.
+    pub port: Port,
+    /// Nanoseconds of a clock that never goes back.
+    pub now: u64,
+}
+
+/// Judges one frame. Precedence, first match decides:
+///
+/// 1. what could not be parsed, and fragments without their first: by `unparsed`
+/// 2. link protocols pass; spoofed ARP, rogue router advertisements and DHCP servers drop
+/// 3. management pairs pass
+/// 4. which end is ours: `unknown-device`, `no-device`, `spoofed`
+/// 5. a device in quarantine: drop
+/// 6. protected pairs skip 7 and 8
+/// 7. reputation of the far end
+/// 8. country of the far end
+/// 9. a flow that this generation has judged passes; TCP that has no flow and opens none: `no-flow`
+/// 10. allow rules: a match passes and is remembered
+/// 11. nothing matched: `not-allowed`
+///
+/// A flow of this generation is looked up before 6: it has been through 6 to 8 in this very
+/// generation. `learn` and `monitor` soften `spoofed`, `no-flow` and `not-allowed`, at the end and
+/// nowhere else; a softened `spoofed` still meets 5 to 8.
+#[inline(always)]
+pub fn decide<T: Tables>(
+    parsed: Result<(), Unparsed>,
+    packet: &Packet,
+    ingress: Ingress,
+    tables: &T,
+) -> Decision {
+    if let Err(unparsed) = parsed {
+        return unreadable(unparsed.reason(), tables); // 1
+    }
+    if packet.fragment() as u8 == Fragment::Later as u8 {
+        return unreadable(Reason::Fragment, tables); // 1
+    }
+    if let Some(decision) = link::judge(packet, ingress.port, tables) {
+        return decision; // 2
+    }
+    if management::covers(packet, tables) {
+        return answer(Verdict::Pass, Reason::Management, tables); // 3
+    }
+    let (ends, spoofed) = match device::identify(packet, ingress.port, tables) {
+        Identity::Known(ends) => (ends, false),
+        Identity::Spoofed(ends) => (ends, true),
+        Identity::NotOurs => return answer(Verdict::Pass, Reason::NoDevice, tables), // 4
+        Identity::Unknown => {
+            let choice = Otherwise::from_number(tables.settings().unknown_device);
+            return answer(otherwise(choice), Reason::UnknownDevice, tables); // 4
+        }
+    };
+    judge_device(packet, ends, spoofed, ingress.now, tables)
+}
+
+/// Steps 5 to 11, for the devices at the ends of the packet.
+#[inline(always)]
+fn judge_device<T: Tables>(packet: &Packet, ends: Ends, spoofed: bool, now: u64, tables: &T) -> Decision {
+    let Some(sides) = Sides::of(packet, ends, tables) else {
+        return answer(Verdict::Drop, Reason::UnknownDevice, tables);
+    };
+    let principal = sides.principal();
+    if spoofed && principal.enforces() {
+        return principal.soften(Reason::Spoofed, tables); // 4
+    }
+    if let Some(side) = sides.in_quarantine() {
+        return side.answer(Verdict::Drop, Reason::Quarantine, tables); // 5
+    }
+    let conversation = flow::find(packet, now, tables);
+    let remembered = conversation.entry.as_ref().map(FlowEntry::load);
+    if let Some(flow) = remembered
+        && flow.generation == tables.generation()
+        && !spoofed
+    {
+        let judged = Judged { generation: flow.generation, rule: flow.rule, device: flow.device };
+        flow::pass(packet, &conversation, judged, now, tables);
+        return principal.allow(Reason::Established, flow.rule, tables); // 9
+    }
+    if let Some(decision) = far_end::judge(sides.sender, tables) {
+        return decision; // 6 to 8
+    }
+    if let Some(decision) = far_end::judge(sides.receiver, tables) {
+        return decision; // 6 to 8
+    }
+    if spoofed {
+        return principal.soften(Reason::Spoofed, tables); // 4, softened
+    }
+    let midstream = remembered.is_none() && is_midstream(packet);
+    if midstream && Otherwise::from_number(tables.settings().midstream) != Otherwise::Pass {
+        return sides.strictest().soften(Reason::NoFlow, tables); // 9
+    }
+    judge_rules(packet, &sides, midstream, conversation, now, tables) // 10, 11
+}
+
+#[inline(always)]
+fn judge_rules<T: Tables>(
+    packet: &Packet,
+    sides: &Sides,
+    midstream: bool,
+    mut conversation: Conversation<T::Entry>,
+    now: u64,
+    tables: &T,
+) -> Decision {
+    let reason = if conversation.entry.is_some() { Reason::Established } else { Reason::Allowed };
+    let mut found = rules::find(&conversation, sides, tables);
+    if midstream && found.is_err() {
+        // Picked up in the middle: either end may have opened it.
+        let (key, is_reply) = (conversation.key.reversed(), true);
+        let backwards = Conversation { key, is_reply, entry: None };
+        let answer = rules::find(&backwards, sides, tables);
+        if answer.is_ok() {
+            (found, conversation) = (answer, backwards);
+        }
+    }
+    match found {
+        Ok((side, rule)) => {
+            if flow::is_remembered(packet) || conversation.is_reply {
+                let judged = Judged { generation: tables.generation(), rule, device: side.device };
+                flow::pass(packet, &conversation, judged, now, tables);
+            }
+            side.allow(reason, rule, tables)
+        }
+        Err(side) => side.soften(Reason::NotAllowed, tables),
+    }
+}
+
+#[inline(always)]
+fn is_midstream(packet: &Packet) -> bool {
+    packet.protocol == protocol::TCP && !packet.opens_tcp()
+}
+
+#[inline(always)]
+fn unreadable<T: Tables>(reason: Reason, tables: &T) -> Decision {
+    answer(otherwise(Otherwise::from_number(tables.settings().unparsed)), reason, tables)
+}
+
+#[inline(always)]
+fn answer<T: Tables>(verdict: Verdict, reason: Reason, tables: &T) -> Decision {
+    Decision::new(verdict, reason, tables.generation())
+}
+
+#[inline(always)]
+const fn otherwise(choice: Otherwise) -> Verdict {
+    match choice {
+        Otherwise::Drop => Verdict::Drop,
+        Otherwise::Monitor => Verdict::WouldDrop,
+        Otherwise::Pass => Verdict::Pass,
+    }
+}

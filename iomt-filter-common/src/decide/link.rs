@@ -1,0 +1,78 @@
+//! Step 2: what keeps a link alive passes, what would take it over does not.
+
+use super::answer;
+use super::side::Side;
+use crate::device::{self, Port};
+use crate::packet::{Fragment, Kind, Packet, protocol};
+use crate::tables::Tables;
+use crate::verdict::{Decision, Direction, Reason, Verdict};
+
+/// ICMPv6 types of neighbour discovery (RFC 4861 §4).
+const ROUTER_SOLICITATION: u8 = 133;
+const ROUTER_ADVERTISEMENT: u8 = 134;
+const REDIRECT: u8 = 137;
+/// Anything lower came through a router and is not neighbour discovery (RFC 4861 §6.1).
+const HOP_LIMIT: u8 = 255;
+const DHCP_SERVER: u16 = 67;
+const DHCP_CLIENT: u16 = 68;
+const DHCPV6_SERVER: u16 = 547;
+const DHCPV6_CLIENT: u16 = 546;
+
+#[inline(always)]
+pub(super) fn judge<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Option<Decision> {
+    match packet.kind() {
+        Kind::Link => Some(answer(Verdict::Pass, Reason::Link, tables)),
+        Kind::Arp => Some(arp(packet, port, tables)),
+        Kind::Ipv4 => rogue_dhcp(packet, port, DHCP_SERVER, DHCP_CLIENT, tables),
+        Kind::Ipv6 if packet.protocol == protocol::ICMPV6 => neighbour_discovery(packet, port, tables),
+        Kind::Ipv6 => rogue_dhcp(packet, port, DHCPV6_SERVER, DHCPV6_CLIENT, tables),
+        Kind::Other => Some(answer(Verdict::Drop, Reason::Malformed, tables)),
+    }
+}
+
+#[inline(always)]
+fn arp<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Decision {
+    let spoofed = match port {
+        Port::Device => device::arp_is_spoofed(packet, tables),
+        Port::Uplink => None,
+    };
+    let Some(device) = spoofed else { return answer(Verdict::Pass, Reason::Link, tables) };
+    match Side::of(device, packet.destination, Direction::FromDevice, tables) {
+        Some(side) => side.soften(Reason::Spoofed, tables),
+        None => answer(Verdict::Drop, Reason::Spoofed, tables),
+    }
+}
+
+#[inline(always)]
+fn neighbour_discovery<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Option<Decision> {
+    let is_discovery = matches!(packet.icmp_type, ROUTER_SOLICITATION..=REDIRECT);
+    if !is_discovery {
+        return None;
+    }
+    if packet.icmp_type == ROUTER_ADVERTISEMENT && port as u8 == Port::Device as u8 {
+        return Some(answer(Verdict::Drop, Reason::RogueRa, tables));
+    }
+    if packet.hop_limit != HOP_LIMIT || packet.fragment() as u8 != Fragment::Whole as u8 {
+        return Some(answer(Verdict::Drop, Reason::Malformed, tables));
+    }
+    Some(answer(Verdict::Pass, Reason::Link, tables))
+}
+
+/// A server's answer goes from the server's port to a client's or to a relay's, which is the
+/// server's own (RFC 2131 §4.1).
+#[inline(always)]
+fn rogue_dhcp<T: Tables>(
+    packet: &Packet,
+    port: Port,
+    server: u16,
+    client: u16,
+    tables: &T,
+) -> Option<Decision> {
+    let answers = packet.protocol == protocol::UDP
+        && packet.source_port == server
+        && matches!(packet.destination_port, p if p == client || p == server);
+    if answers && port as u8 == Port::Device as u8 {
+        return Some(answer(Verdict::Drop, Reason::RogueDhcp, tables));
+    }
+    None
+}

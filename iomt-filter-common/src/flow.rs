@@ -1,0 +1,252 @@
+//! Remembered flows: what was opened, by whom, and which generation judged it.
+
+use crate::addr::Address;
+use crate::packet::{Fragment, Kind, Packet, TCP_FIN, TCP_RST, protocol};
+use crate::policy::Service;
+use crate::tables::{FlowEntry, Tables};
+
+const SECOND: u64 = 1_000_000_000;
+/// A connection that was asked for and not answered.
+const OPENING: u64 = 30 * SECOND;
+/// An idle TCP connection: RFC 5382 REQ-5 asks for two hours and four minutes.
+const TCP_ESTABLISHED: u64 = 7_440 * SECOND;
+/// A connection that either side has ended.
+const CLOSING: u64 = 30 * SECOND;
+/// UDP and other protocols that were answered: RFC 4787 REQ-5 asks for two minutes, and says five.
+const DATAGRAM: u64 = 300 * SECOND;
+/// An ICMP query: RFC 5508 REQ-1 asks for 60 seconds.
+const ICMP: u64 = 60 * SECOND;
+
+/// Both ends of a conversation, in the direction in which it was opened: 40 bytes, a table key.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey {
+    /// Who opened.
+    pub source: Address,
+    /// Who was opened to.
+    pub destination: Address,
+    /// The opener's port; the identifier of an ICMP query; 0 for protocols without ports.
+    pub source_port: u16,
+    /// The port that was opened to.
+    pub destination_port: u16,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Padding, zero.
+    pub reserved: [u8; 3],
+}
+
+impl FlowKey {
+    /// The key under which `packet` would open a flow.
+    #[inline(always)]
+    pub const fn of(packet: &Packet) -> Self {
+        Self {
+            source: packet.source,
+            destination: packet.destination,
+            source_port: packet.source_port,
+            destination_port: packet.destination_port,
+            protocol: packet.protocol,
+            reserved: [0; 3],
+        }
+    }
+
+    /// The same conversation, opened by the other side.
+    #[inline(always)]
+    pub const fn reversed(&self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            protocol: self.protocol,
+            reserved: [0; 3],
+        }
+    }
+
+    /// What was opened, as rules name it.
+    #[inline(always)]
+    pub const fn service(&self) -> Service {
+        let has_ports = matches!(self.protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
+        let port = if has_ports { self.destination_port } else { 0 };
+        Service { protocol: self.protocol, reserved: 0, port }
+    }
+}
+
+/// How far a flow has come.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Asked for, not answered.
+    Opening = 0,
+    /// Answered.
+    Established = 1,
+    /// Ended by FIN or RST from either side.
+    Closing = 2,
+}
+
+/// A remembered flow: 40 bytes, a table value. Only what was allowed is remembered.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// When its last packet passed, in nanoseconds of the program's clock.
+    pub last_seen: u64,
+    /// Packets that passed, both ways; approximate where both ways run on two CPUs at once.
+    pub packets: u64,
+    /// Bytes of those frames.
+    pub bytes: u64,
+    /// The generation that judged it; it is good for no other.
+    pub generation: u32,
+    /// The rule that allowed it.
+    pub rule: u32,
+    /// The device that it was allowed for.
+    pub device: u32,
+    /// [`Progress`] as a number.
+    pub progress: u8,
+    /// Sides that have sent a FIN: 1 the opener, 2 the responder.
+    pub finished: u8,
+    /// Padding, zero.
+    pub reserved: [u8; 2],
+}
+
+/// A packet's conversation, and what is remembered of it.
+pub struct Conversation<E> {
+    /// In the direction in which it was, or would be, opened.
+    pub key: FlowKey,
+    /// Whether the packet goes against that direction.
+    pub is_reply: bool,
+    /// The flow, of whatever generation.
+    pub entry: Option<E>,
+}
+
+/// Finds the conversation that a packet belongs to.
+///
+/// A reply is a packet of the exactly reversed tuple; a TCP segment that opens a connection and an ICMP
+/// query never are, so that nobody opens a connection backwards through somebody else's flow.
+#[inline(always)]
+pub fn find<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Conversation<T::Entry> {
+    let role = role(packet);
+    let mut key = FlowKey::of(packet);
+    if role.opens
+        && let Some(entry) = alive(tables.flow(&key), key.protocol, now)
+    {
+        return Conversation { key, is_reply: false, entry: Some(entry) };
+    }
+    if role.answers {
+        let reversed = key.reversed();
+        if let Some(entry) = alive(tables.flow(&reversed), key.protocol, now) {
+            key = reversed;
+            return Conversation { key, is_reply: true, entry: Some(entry) };
+        }
+    }
+    Conversation { key, is_reply: false, entry: None }
+}
+
+/// What a packet can be to a flow.
+struct Role {
+    opens: bool,
+    answers: bool,
+}
+
+#[inline(always)]
+fn role(packet: &Packet) -> Role {
+    match packet.protocol {
+        protocol::TCP => Role { opens: true, answers: !packet.opens_tcp() },
+        protocol::ICMP if packet.kind() as u8 == Kind::Ipv4 as u8 => Role {
+            opens: packet.icmp_type == ICMP_ECHO_REQUEST,
+            answers: packet.icmp_type == ICMP_ECHO_REPLY,
+        },
+        protocol::ICMPV6 if packet.kind() as u8 == Kind::Ipv6 as u8 => Role {
+            opens: packet.icmp_type == ICMPV6_ECHO_REQUEST,
+            answers: packet.icmp_type == ICMPV6_ECHO_REPLY,
+        },
+        _ => Role { opens: true, answers: true },
+    }
+}
+
+const FINISHED_OPENER: u8 = 1;
+const FINISHED_RESPONDER: u8 = 2;
+const OPENING_PROGRESS: u8 = Progress::Opening as u8;
+const CLOSING_PROGRESS: u8 = Progress::Closing as u8;
+const ICMP_ECHO_REPLY: u8 = 0;
+const ICMP_ECHO_REQUEST: u8 = 8;
+const ICMPV6_ECHO_REQUEST: u8 = 128;
+const ICMPV6_ECHO_REPLY: u8 = 129;
+
+/// Whether a packet that a rule allows leaves a flow behind, so that its answers pass.
+#[inline(always)]
+pub fn is_remembered(packet: &Packet) -> bool {
+    role(packet).opens && packet.fragment() as u8 != Fragment::Later as u8
+}
+
+/// Notes that a packet of `conversation` passes at `now`, allowed by `rule` in `generation`.
+#[inline(always)]
+pub fn pass<T: Tables>(
+    packet: &Packet,
+    conversation: &Conversation<T::Entry>,
+    judged: Judged,
+    now: u64,
+    tables: &T,
+) {
+    let Some(entry) = &conversation.entry else {
+        let mut flow = Flow { device: judged.device, ..Flow::default() };
+        advance(&mut flow, packet, conversation.is_reply, judged, now);
+        return tables.remember(&conversation.key, &flow);
+    };
+    let mut flow = entry.load();
+    advance(&mut flow, packet, conversation.is_reply, judged, now);
+    entry.store(&flow);
+}
+
+/// Who allowed a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged {
+    /// The generation.
+    pub generation: u32,
+    /// Its rule.
+    pub rule: u32,
+    /// The device that the rule belongs to.
+    pub device: u32,
+}
+
+#[inline(always)]
+fn advance(flow: &mut Flow, packet: &Packet, is_reply: bool, judged: Judged, now: u64) {
+    flow.last_seen = now;
+    flow.packets += 1;
+    flow.bytes += packet.length as u64;
+    flow.generation = judged.generation;
+    flow.rule = judged.rule;
+    if is_reply && flow.progress == Progress::Opening as u8 {
+        flow.progress = Progress::Established as u8;
+    }
+    if packet.protocol != protocol::TCP {
+        return;
+    }
+    if packet.opens_tcp() && flow.progress == Progress::Closing as u8 {
+        flow.progress = Progress::Opening as u8;
+        flow.finished = 0;
+    }
+    if packet.tcp_flags & TCP_FIN != 0 {
+        flow.finished |= if is_reply { FINISHED_RESPONDER } else { FINISHED_OPENER };
+    }
+    if packet.tcp_flags & TCP_RST != 0 || flow.finished == FINISHED_OPENER | FINISHED_RESPONDER {
+        flow.progress = Progress::Closing as u8;
+    }
+}
+
+#[inline(always)]
+fn alive<E: FlowEntry>(entry: Option<E>, protocol: u8, now: u64) -> Option<E> {
+    let entry = entry?;
+    let flow = entry.load();
+    if now.saturating_sub(flow.last_seen) > timeout(protocol, flow.progress) { None } else { Some(entry) }
+}
+
+/// How long a flow is remembered after its last packet, in nanoseconds.
+#[inline(always)]
+pub const fn timeout(protocol: u8, progress: u8) -> u64 {
+    match (protocol, progress) {
+        (protocol::ICMP | protocol::ICMPV6, _) => ICMP,
+        (_, OPENING_PROGRESS) => OPENING,
+        (protocol::TCP, CLOSING_PROGRESS) => CLOSING,
+        (protocol::TCP, _) => TCP_ESTABLISHED,
+        _ => DATAGRAM,
+    }
+}

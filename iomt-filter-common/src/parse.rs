@@ -1,0 +1,78 @@
+//! Frame to [`Packet`]: Ethernet, up to two VLAN tags, ARP, IPv4, IPv6, and the transport header.
+//!
+//! Every length is checked against the frame and against the IP header's own length, so that padding
+//! behind a packet is never read as part of it. Every loop has a named bound. What cannot be read is
+//! an [`Unparsed`], and the packet then holds what was read up to there.
+
+use crate::packet::{Kind, Packet};
+use crate::reader::PacketReader;
+use crate::verdict::Reason;
+
+mod ethernet;
+mod arp;
+mod ipv4;
+mod ipv6;
+mod transport;
+
+/// Tags that are read (IEEE 802.1Q, 802.1ad); a frame with more is `unsupported`.
+pub const MAX_VLAN_TAGS: usize = 2;
+/// IPv6 extension headers that are walked (RFC 8200 §4); a packet with more is `unsupported`.
+pub const MAX_EXTENSION_HEADERS: usize = 8;
+
+/// Why a frame could not be read to its transport header.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unparsed {
+    /// Lengths or versions that contradict each other or the frame.
+    Malformed,
+    /// Well-formed, but beyond a bound that this program sets.
+    Unsupported,
+    /// A first fragment that does not hold the whole transport header.
+    Fragment,
+    /// An EtherType that is neither IP nor a link protocol.
+    NotIp,
+}
+
+impl Unparsed {
+    /// The reason under which such a frame is counted.
+    #[inline(always)]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Malformed => Reason::Malformed,
+            Self::Unsupported => Reason::Unsupported,
+            Self::Fragment => Reason::Fragment,
+            Self::NotIp => Reason::NotIp,
+        }
+    }
+}
+
+/// Reads `frame` into `packet`, which must be [`Packet::default`] when this begins.
+///
+/// # Errors
+/// [`Unparsed`] when the transport header could not be reached. A fragment behind the first is no
+/// error: it has no transport header, and [`Packet::fragment`] says so.
+#[inline(always)]
+pub fn parse<R: PacketReader + ?Sized>(frame: &R, packet: &mut Packet) -> Result<(), Unparsed> {
+    packet.length = frame.length();
+    let payload = ethernet::parse(frame, packet)?;
+    match packet.ethertype {
+        ethernet::IPV4 => ipv4::parse(frame, payload, packet),
+        ethernet::IPV6 => ipv6::parse(frame, payload, packet),
+        ethernet::ARP => arp::parse(frame, payload, packet),
+        _ if ethernet::is_link_protocol(frame, payload, packet) => {
+            packet.set_kind(Kind::Link);
+            Ok(())
+        }
+        _ => Err(Unparsed::NotIp),
+    }
+}
+
+#[inline(always)]
+fn u16_at<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+#[inline(always)]
+fn u32_at<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}

@@ -1,0 +1,26 @@
+//! ARP for IPv4 over Ethernet (RFC 826).
+
+use super::{Unparsed, u16_at};
+use crate::addr::{Address, Mac};
+use crate::packet::{Kind, Packet};
+use crate::reader::PacketReader;
+
+const ETHERNET: u16 = 1;
+
+#[inline(always)]
+pub(super) fn parse<R: PacketReader + ?Sized>(
+    frame: &R,
+    payload: u32,
+    packet: &mut Packet,
+) -> Result<(), Unparsed> {
+    let arp = frame.read::<28>(payload).ok_or(Unparsed::Malformed)?;
+    let for_ipv4 = u16_at(&arp, 0) == ETHERNET && u16_at(&arp, 2) == super::ethernet::IPV4;
+    if !for_ipv4 || arp[4] != 6 || arp[5] != 4 {
+        return Err(Unparsed::Malformed);
+    }
+    packet.set_kind(Kind::Arp);
+    packet.sender_mac = Mac([arp[8], arp[9], arp[10], arp[11], arp[12], arp[13]]);
+    packet.source = Address::from_v4([arp[14], arp[15], arp[16], arp[17]]);
+    packet.destination = Address::from_v4([arp[24], arp[25], arp[26], arp[27]]);
+    Ok(())
+}

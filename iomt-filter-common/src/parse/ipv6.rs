@@ -1,0 +1,95 @@
+//! IPv6 (RFC 8200) with a bounded walk of its extension headers.
+
+use super::{MAX_EXTENSION_HEADERS, Unparsed, transport, u16_at, u32_at};
+use crate::addr::Address;
+use crate::packet::{Fragment, Kind, Packet};
+use crate::reader::PacketReader;
+
+const HEADER: u32 = 40;
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION_OPTIONS: u8 = 60;
+/// Deprecated by RFC 5095: nodes must not process it.
+const ROUTING_TYPE_SOURCE: u8 = 0;
+
+#[inline(always)]
+pub(super) fn parse<R: PacketReader + ?Sized>(
+    frame: &R,
+    start: u32,
+    packet: &mut Packet,
+) -> Result<(), Unparsed> {
+    let header = frame.read::<40>(start).ok_or(Unparsed::Malformed)?;
+    if header[0] >> 4 != 6 {
+        return Err(Unparsed::Malformed);
+    }
+    packet.set_kind(Kind::Ipv6);
+    let mut address = [0; 16];
+    address.copy_from_slice(&header[8..24]);
+    packet.source = Address::from_v6(address);
+    address.copy_from_slice(&header[24..40]);
+    packet.destination = Address::from_v6(address);
+    packet.hop_limit = header[7];
+    packet.protocol = header[6];
+
+    let payload_length = u32::from(u16_at(&header, 4));
+    let end = start + HEADER + payload_length;
+    if end > frame.length() || packet.source.is_v4() || packet.destination.is_v4() {
+        return Err(Unparsed::Malformed);
+    }
+    if payload_length == 0 && packet.protocol == HOP_BY_HOP {
+        return Err(Unparsed::Unsupported); // a jumbogram, RFC 2675
+    }
+    let offset = extension_headers(frame, start + HEADER, end, packet)?;
+    if packet.fragment() as u8 == Fragment::Later as u8 {
+        return Ok(());
+    }
+    transport::parse(frame, offset, end, packet)
+}
+
+/// Walks to the upper-layer header, whose number `packet.protocol` then holds, and returns its offset.
+#[inline(always)]
+fn extension_headers<R: PacketReader + ?Sized>(
+    frame: &R,
+    start: u32,
+    end: u32,
+    packet: &mut Packet,
+) -> Result<u32, Unparsed> {
+    let mut offset = start;
+    for index in 0..MAX_EXTENSION_HEADERS {
+        let kind = packet.protocol;
+        if !matches!(kind, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS) {
+            return Ok(offset);
+        }
+        let header = frame.read::<8>(offset).ok_or(Unparsed::Malformed)?;
+        let length = match kind {
+            FRAGMENT => 8,
+            AUTHENTICATION => (u32::from(header[1]) + 2) * 4,
+            _ => (u32::from(header[1]) + 1) * 8,
+        };
+        let misplaced = kind == HOP_BY_HOP && index != 0;
+        let source_route = kind == ROUTING && header[2] == ROUTING_TYPE_SOURCE;
+        if offset + length > end || misplaced || source_route {
+            return Err(Unparsed::Malformed);
+        }
+        offset += length;
+        packet.protocol = header[0];
+        if kind == FRAGMENT {
+            let field = u16_at(&header, 2);
+            let first = field & !7 == 0;
+            if !(first && field & 1 == 0) {
+                packet.fragment_id = u32_at(&header, 4);
+                packet.fragment_offset = field & !7;
+                packet.set_fragment(if first { Fragment::First } else { Fragment::Later });
+            }
+            if !first {
+                return Ok(offset);
+            }
+        }
+    }
+    if matches!(packet.protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS) {
+        return Err(Unparsed::Unsupported);
+    }
+    Ok(offset)
+}

@@ -1,0 +1,66 @@
+//! TCP (RFC 9293), UDP (RFC 768), SCTP (RFC 9260), ICMP (RFC 792) and ICMPv6 (RFC 4443).
+//!
+//! Other protocols have no ports and pass through as their number.
+
+use super::{Unparsed, u16_at};
+use crate::packet::{Fragment, Kind, Packet, protocol};
+use crate::reader::PacketReader;
+
+const TCP_MIN_HEADER: u32 = 20;
+const UDP_HEADER: u32 = 8;
+
+/// Reads the header that lies in `start..end`, where `end` is what the IP header says.
+#[inline(always)]
+pub(super) fn parse<R: PacketReader + ?Sized>(
+    frame: &R,
+    start: u32,
+    end: u32,
+    packet: &mut Packet,
+) -> Result<(), Unparsed> {
+    let first_fragment = packet.fragment() as u8 == Fragment::First as u8;
+    let cut_short = if first_fragment { Unparsed::Fragment } else { Unparsed::Malformed };
+    let is_v4 = packet.kind() as u8 == Kind::Ipv4 as u8;
+    let needed = match packet.protocol {
+        protocol::TCP => TCP_MIN_HEADER,
+        protocol::SCTP => 12,
+        protocol::UDP => UDP_HEADER,
+        protocol::ICMP if is_v4 => 8,
+        protocol::ICMPV6 if !is_v4 => 8,
+        _ => return Ok(()),
+    };
+    if start + needed > end {
+        return Err(cut_short);
+    }
+    let header = frame.read::<8>(start).ok_or(Unparsed::Malformed)?;
+    match packet.protocol {
+        protocol::ICMP | protocol::ICMPV6 => {
+            packet.icmp_type = header[0];
+            packet.icmp_code = header[1];
+            packet.source_port = u16_at(&header, 4);
+            packet.destination_port = packet.source_port;
+            return Ok(());
+        }
+        _ => {
+            packet.source_port = u16_at(&header, 0);
+            packet.destination_port = u16_at(&header, 2);
+        }
+    }
+    if packet.protocol == protocol::UDP {
+        let length = u32::from(u16_at(&header, 4));
+        if length < UDP_HEADER || (!first_fragment && start + length > end) {
+            return Err(Unparsed::Malformed);
+        }
+    }
+    if packet.protocol == protocol::TCP {
+        let [offset, flags] = frame.read::<2>(start + 12).ok_or(Unparsed::Malformed)?;
+        packet.tcp_flags = flags;
+        let header_length = u32::from(offset >> 4) * 4;
+        if header_length < TCP_MIN_HEADER {
+            return Err(Unparsed::Malformed);
+        }
+        if start + header_length > end {
+            return Err(cut_short);
+        }
+    }
+    Ok(())
+}

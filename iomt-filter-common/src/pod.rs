@@ -1,0 +1,66 @@
+//! Marks the types that are shared memory, and pins their layout. The only unsafe code of this crate.
+
+use crate::abi::{Active, AddressKey, Input, MacKey, PeerClass, ProtectedKey, RuleKey, ServiceKey};
+use crate::counters::EventLimit;
+use crate::device::Device;
+use crate::event::Event;
+use crate::flow::{Flow, FlowKey};
+use crate::geo::Country;
+use crate::packet::Packet;
+use crate::policy::{Profile, Settings};
+use crate::reputation::Listing;
+use crate::verdict::Decision;
+
+/// A type without padding whose every bit pattern is a value.
+///
+/// # Safety
+/// Implementors are `repr(C)` or `repr(transparent)`, hold only such types, and have no padding.
+pub unsafe trait Pod: Copy + 'static {
+    /// Reads a value from the front of `bytes`; `None` where they are too few.
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() < size_of::<Self>() {
+            return None;
+        }
+        // SAFETY: long enough by the check above, and any bit pattern is a value of a `Pod`.
+        Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
+    }
+
+    /// The value as bytes.
+    fn as_bytes(&self) -> &[u8] {
+        // SAFETY: a `Pod` has no padding, so all of its bytes are initialised.
+        unsafe { core::slice::from_raw_parts((&raw const *self).cast(), size_of::<Self>()) }
+    }
+}
+
+macro_rules! shared {
+    ($($type:ty = $size:literal,)*) => { $(
+        const _: () = assert!(size_of::<$type>() == $size);
+        // SAFETY: fixed layout of integers without padding; the fields add up to the size above.
+        unsafe impl Pod for $type {}
+        #[cfg(feature = "user")]
+        // SAFETY: as above.
+        unsafe impl aya::Pod for $type {}
+    )* };
+}
+
+shared! {
+    Active = 8,
+    AddressKey = 20,
+    Country = 2,
+    Decision = 24,
+    Device = 12,
+    Event = 128,
+    EventLimit = 16,
+    Flow = 40,
+    FlowKey = 40,
+    Input = 16,
+    Listing = 4,
+    MacKey = 12,
+    Packet = 80,
+    PeerClass = 4,
+    Profile = 96,
+    ProtectedKey = 24,
+    RuleKey = 12,
+    ServiceKey = 8,
+    Settings = 8,
+}

@@ -1,0 +1,67 @@
+//! What the decision asks of the tables. The kernel program answers from BPF maps, tests from theirs.
+//!
+//! One value of this trait stands for one generation: whoever makes it reads the number of the active
+//! generation once, so that no frame meets two.
+
+use crate::addr::{Address, Mac};
+use crate::device::Device;
+use crate::flow::{Flow, FlowKey};
+use crate::geo::Country;
+use crate::policy::{Profile, RuleDirection, Service, Settings};
+use crate::reputation::Listing;
+
+/// Lookups of one generation of policy, inventory, feeds and geo, and the flow table.
+pub trait Tables {
+    /// A remembered flow that can be read and written in place.
+    type Entry: FlowEntry;
+
+    /// Number of the generation that answers; never 0.
+    fn generation(&self) -> u32;
+    /// What holds for all devices.
+    fn settings(&self) -> Settings;
+
+    /// The device that `address` is bound to.
+    fn device_by_address(&self, address: Address) -> Option<u32>;
+    /// A device with this hardware address, that of `vlan` before any other.
+    fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32>;
+    /// Binding, profile and mode of a device.
+    fn device(&self, device: u32) -> Option<Device>;
+    /// The profile that a device has.
+    fn profile(&self, profile: u16) -> Option<&Profile>;
+    /// Whether an address lies behind the device ports.
+    fn in_segment(&self, address: Address) -> bool;
+
+    /// Whether `peer` may open `service` anywhere, whatever policy says.
+    fn is_management(&self, peer: Address, service: Service) -> bool;
+    /// Whether no feed and no country may come between `device` and `peer`.
+    fn is_protected(&self, device: u32, peer: Address) -> bool;
+
+    /// The most severe listing of `address`.
+    fn listing(&self, address: Address) -> Option<Listing>;
+    /// The country of `address`.
+    fn country(&self, address: Address) -> Country;
+
+    /// The first rule of `profile` that allows `service` with `peer`, which is a device of
+    /// `peer_profile` unless that is 0.
+    fn rule(
+        &self,
+        profile: u16,
+        direction: RuleDirection,
+        peer: Address,
+        peer_profile: u16,
+        service: Service,
+    ) -> Option<u32>;
+
+    /// The flow that is remembered under `key`.
+    fn flow(&self, key: &FlowKey) -> Option<Self::Entry>;
+    /// Remembers a flow. A full table forgets its least recently used one.
+    fn remember(&self, key: &FlowKey, flow: &Flow);
+}
+
+/// A remembered flow in its table.
+pub trait FlowEntry {
+    /// A copy of what is remembered.
+    fn load(&self) -> Flow;
+    /// Replaces what is remembered.
+    fn store(&self, flow: &Flow);
+}

@@ -1,0 +1,124 @@
+//! The full intended content of the kernel tables: what policy, inventory, feeds and geo come to.
+//!
+//! Ordered, comparable and printable. Everything that makes rows is a pure function; everything behind
+//! them sees nothing else of policy, feeds or geo.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use iomt_filter_common::abi::PeerClass;
+use iomt_filter_common::addr::IPV4_PREFIX_BITS;
+use iomt_filter_common::device::Device;
+use iomt_filter_common::geo::Country;
+use iomt_filter_common::policy::{Profile, RuleDirection, Settings};
+use iomt_filter_common::reputation::Listing;
+use iomt_filter_common::{Address, Mac};
+use ipnet::IpNet;
+
+/// The content of every policy table, without generation and slot, and the names behind its numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// What holds for all devices.
+    pub settings: Settings,
+    /// Profiles by number, from 1.
+    pub profiles: BTreeMap<u16, Profile>,
+    /// Devices by number, from 1.
+    pub devices: BTreeMap<u32, Device>,
+    /// Hardware address and VLAN to device; VLAN 0 answers for every VLAN that has no row of its own.
+    pub device_macs: BTreeMap<(Mac, u16), u32>,
+    /// Bound address to device.
+    pub device_addresses: BTreeMap<Address, u32>,
+    /// Prefix to peer class: the longest prefix answers, and holds what shorter ones say too.
+    pub peers: BTreeMap<Prefix, PeerClass>,
+    /// Ports to service class: the longest prefix answers, and holds what shorter ones say too.
+    pub services: BTreeMap<ServicePrefix, u16>,
+    /// The rule matrix; where several rules meet in a cell, the first one in the file is there.
+    pub rules: BTreeMap<RuleCell, u32>,
+    /// Device and far ends that no feed and no geo rule may cut.
+    pub protected: BTreeSet<(u32, Prefix)>,
+    /// Prefix to the most severe listing that covers it.
+    pub listings: BTreeMap<Prefix, Listing>,
+    /// Prefix to country.
+    pub countries: BTreeMap<Prefix, Country>,
+    /// The names behind the numbers.
+    pub names: Names,
+}
+
+/// What the numbers in rows and events are called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Devices.
+    pub devices: BTreeMap<u32, String>,
+    /// Profiles.
+    pub profiles: BTreeMap<u16, String>,
+    /// Allow rules, as `PROFILE[INDEX] to PEER service SERVICE`; the index counts from 1.
+    pub rules: BTreeMap<u32, String>,
+    /// Feeds.
+    pub feeds: BTreeMap<u16, String>,
+}
+
+/// A prefix in the 128-bit form of [`Address`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix {
+    /// The address, host bits zero.
+    pub address: Address,
+    /// Length, 0 to 128; IPv4 counts from 96.
+    pub bits: u8,
+}
+
+impl From<IpNet> for Prefix {
+    fn from(net: IpNet) -> Self {
+        let net = net.trunc();
+        let bits = match net {
+            IpNet::V4(v4) => v4.prefix_len() + IPV4_PREFIX_BITS,
+            IpNet::V6(v6) => v6.prefix_len(),
+        };
+        Self { address: net.addr().into(), bits }
+    }
+}
+
+impl From<IpAddr> for Prefix {
+    fn from(address: IpAddr) -> Self {
+        Self { address: address.into(), bits: 128 }
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits =
+            if self.address.is_v4() { self.bits.saturating_sub(IPV4_PREFIX_BITS) } else { self.bits };
+        write!(f, "{}/{bits}", IpAddr::from(self.address))
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A power-of-two range of ports of one protocol; protocols without ports have port 0 and 16 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServicePrefix {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// First port of the range, host order.
+    pub port: u16,
+    /// Leading bits of the port that count, 0 to 16.
+    pub bits: u8,
+}
+
+/// A cell of the rule matrix; see [`RuleKey`](iomt_filter_common::abi::RuleKey) for its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleCell {
+    /// Profile that the rule belongs to; 0 for management pairs.
+    pub profile: u16,
+    /// Whether the device or the peer opens.
+    pub direction: RuleDirection,
+    /// Peer class, [`PEER_ANY`](iomt_filter_common::abi::PEER_ANY), or
+    /// [`PEER_PROFILE`](iomt_filter_common::abi::PEER_PROFILE) plus a profile.
+    pub peer: u16,
+    /// Service class or [`SERVICE_ANY`](iomt_filter_common::abi::SERVICE_ANY).
+    pub service: u16,
+}
