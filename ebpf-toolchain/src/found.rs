@@ -17,7 +17,7 @@ pub(crate) struct Found {
     pub(crate) toolchains: Vec<Toolchain>,
     /// The distribution's compiler is installed with a `core` for BPF, linked into rustup or not.
     pub(crate) system_core: bool,
-    /// `bpf-linker` is on the path.
+    /// `bpf-linker` is on the path and finds its libraries.
     pub(crate) linker: bool,
     /// LLVM's development files, that `bpf-linker` is built against, are installed.
     pub(crate) llvm: bool,
@@ -67,7 +67,7 @@ impl Found {
             toolchains: toolchain_names(&names.unwrap_or_default()).filter_map(Toolchain::look).collect(),
             system_core: output("/usr/bin/rustc", &["--print", "sysroot"])
                 .is_some_and(|sysroot| has_core(Path::new(sysroot.trim()))),
-            linker: is_on_path("bpf-linker"),
+            linker: output("bpf-linker", &["--version"]).is_some(),
             llvm: ["bin/llvm-config", "lib/libPolly.a"]
                 .iter()
                 .all(|file| Path::new("/usr/lib/llvm-22").join(file).exists()),
@@ -109,16 +109,15 @@ fn has_core(sysroot: &Path) -> bool {
         && libraries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_core))
 }
 
-fn is_on_path(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
 /// Standard output of a command that succeeded.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Option<String> {
     // A missing toolchain must be reported, not downloaded.
-    let output =
-        Command::new(program).args(arguments).env("RUSTUP_AUTO_INSTALL", "0").env("LC_ALL", "C").output().ok()?;
+    let output = Command::new(program)
+        .args(arguments)
+        .env("RUSTUP_AUTO_INSTALL", "0")
+        .env("LC_ALL", "C")
+        .output()
+        .ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

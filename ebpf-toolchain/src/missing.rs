@@ -29,7 +29,7 @@ pub struct Step {
 impl Step {
     /// A step that installs Debian packages, without questions and without recommended ones.
     pub fn install(what: impl Into<String>, packages: &[&str]) -> Self {
-        let install = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends";
+        let install = "DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends";
         let commands = vec![format!("{install} {}", packages.join(" "))];
         Self { what: what.into(), commands, packages: true }
     }
@@ -108,18 +108,21 @@ fn unfit(found: &Found, wanted: &str) -> Step {
 }
 
 fn linker(found: &Found, offered: &Offered) -> Vec<Step> {
-    let install = "cargo install bpf-linker --version 0.13.0 --locked --no-default-features --features llvm-22";
+    let install =
+        "cargo install bpf-linker --version 0.13.0 --locked --no-default-features --features llvm-22";
     let linker = |what: &str, command: String| Step::run(what, command);
     if !found.llvm && !offered.llvm {
         let what = "`bpf-linker` is not on the path (building it takes the development files of LLVM 22)";
         return vec![linker(what, install.to_owned())];
     }
-    let with_prefix =
-        linker("`bpf-linker` is not on the path", format!("LLVM_SYS_221_PREFIX=/usr/lib/llvm-22 {install}"));
+    // The first is for bpf-linker's own build script, that else takes whichever `llvm-config` comes first.
+    let prefixes = "LLVM_PREFIX=/usr/lib/llvm-22 LLVM_SYS_221_PREFIX=/usr/lib/llvm-22";
+    let with_prefix = linker("`bpf-linker` is not on the path", format!("{prefixes} {install}"));
     if found.llvm {
         return vec![with_prefix];
     }
-    let llvm = Step::install("the development files of LLVM 22, for `bpf-linker`, are not installed", &apt::LLVM);
+    let llvm =
+        Step::install("the development files of LLVM 22, for `bpf-linker`, are not installed", &apt::LLVM);
     vec![llvm, with_prefix]
 }
 
@@ -163,7 +166,9 @@ mod tests {
         let route = Route::Nightly { toolchain: "nightly".to_owned() };
         let commands = commands(&found, Some(&route), &DEBIAN);
         assert_eq!(ends(&commands), ["llvm-22"]);
-        assert!(commands[0].starts_with("LLVM_SYS_221_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker "));
+        assert!(commands[0].starts_with(
+            "LLVM_PREFIX=/usr/lib/llvm-22 LLVM_SYS_221_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker "
+        ));
     }
 
     #[test]

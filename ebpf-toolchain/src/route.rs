@@ -7,7 +7,6 @@ const UNSTABLE_CRATES: &str = "aya_ebpf";
 
 /// A compiler for the kernel program. Each holds the name that `rustup run` takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
 pub enum Route {
     /// A nightly compiler with `rust-src`: builds `core` for BPF from source.
     Nightly {
