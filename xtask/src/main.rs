@@ -1,2 +1,76 @@
-//! Development commands.
-fn main() {}
+//! Development commands: `cargo xtask <verb>`.
+
+mod say;
+mod process;
+mod packages;
+mod setup;
+mod compile;
+mod lint;
+mod test;
+mod bench;
+mod demo;
+mod ci;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Development commands of iomt-filter.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what build, tests and demo need, as far as it is missing.
+    Setup,
+    /// Build the agent with its kernel program, and print the binary's path.
+    Build,
+    /// Show the filter at work between simulated devices (needs root).
+    Demo {
+        /// Leave the demo's network namespaces and the running filter in place.
+        #[arg(long)]
+        keep: bool,
+        /// Handed to the demo as they are.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Run all tests, of which some load the kernel program (needs root).
+    Test {
+        /// Handed to `cargo test` as they are: a name, or `-- --nocapture`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Check the format and all lints.
+    Lint,
+    /// Everything that a change has to pass: lint, test and a short bench (needs root).
+    Ci,
+    /// Measure the kernel program (needs root).
+    Bench {
+        /// Handed to the bench as they are.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
+        Verb::Setup => setup::run().map(drop),
+        Verb::Build => compile::run(),
+        Verb::Demo { keep, arguments } => demo::run(keep, &arguments),
+        Verb::Test { arguments } => test::run(&arguments),
+        Verb::Lint => lint::run(),
+        Verb::Ci => ci::run(),
+        Verb::Bench { arguments } => bench::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::failure(&error);
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! `ci`: what a change has to pass, cheapest first.
+
+use anyhow::Result;
+
+use crate::bench;
+use crate::lint;
+use crate::process;
+use crate::test;
+
+pub(crate) fn run() -> Result<()> {
+    process::require_root("ci")?;
+    lint::run()?;
+    test::run(&[])?;
+    bench::run(&["--short".to_owned()])
+}

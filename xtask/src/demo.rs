@@ -1,0 +1,18 @@
+//! `demo`: the filter at work, on the agent as it is built for use.
+
+use anyhow::Result;
+
+use crate::compile;
+use crate::process;
+use crate::setup;
+
+/// `keep` leaves the network namespaces and the filter in place.
+pub(crate) fn run(keep: bool, arguments: &[String]) -> Result<()> {
+    process::require_root("demo")?;
+    setup::run()?;
+    let agent = compile::agent(&["--release", "--package", "iomt-filter"])?;
+    let mut demo =
+        process::cargo(&["run", "--release", "--package", "iomt-filter-tests", "--bin", "demo", "--"]);
+    demo.args(keep.then_some("--keep")).args(arguments).env("IOMT_FILTER_BIN", agent);
+    process::run(&mut demo)
+}

@@ -1,0 +1,13 @@
+//! `lint`: the format, and every lint of the workspace, the kernel program's as seen by the host.
+
+use anyhow::Result;
+
+use crate::process;
+use crate::setup;
+
+pub(crate) fn run() -> Result<()> {
+    process::run(&mut process::cargo(&["fmt", "--all", "--check"]))?;
+    setup::run()?;
+    let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"];
+    process::run(&mut process::cargo(&arguments))
+}

@@ -1,0 +1,105 @@
+//! `setup`: installs what is missing, says each thing it does, and does nothing the second time.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use ebpf_toolchain::{Route, Step};
+
+use crate::packages::PROGRAMS;
+use crate::process;
+use crate::say;
+
+/// Where links, programs and maps are pinned.
+const BPFFS: &str = "/sys/fs/bpf";
+
+/// Returns the compiler's route once everything is there.
+pub(crate) fn run() -> Result<Route> {
+    let mut looked = Looked::look();
+    if looked.missing().any(|step| step.packages) && may_install() {
+        process::run(Command::new("apt-get").args(["update", "--quiet", "--quiet"]))?;
+        looked = Looked::look();
+    }
+    if looked.missing().next().is_some() && !may_install() {
+        bail!("this is missing, and installing it takes root and apt-get; run:\n{}", looked.list());
+    }
+    for step in looked.missing() {
+        carry_out(step)?;
+    }
+    // Looking again, and not the steps' success, says whether it is complete.
+    match Looked::look() {
+        Looked { route: Ok(route), other } if other.is_empty() => {
+            say::progress(&format!("kernel program: compiler `{}`, `bpf-linker`", route.toolchain_name()));
+            for program in &PROGRAMS {
+                say::progress(&format!("`{}`: {}", program.name, program.reason));
+            }
+            say::progress("setup: everything is there");
+            Ok(route)
+        }
+        incomplete => bail!("this is still missing:\n{}", incomplete.list()),
+    }
+}
+
+/// What a look at the machine found.
+struct Looked {
+    route: Result<Route, ebpf_toolchain::Missing>,
+    other: Vec<Step>,
+}
+
+impl Looked {
+    fn look() -> Self {
+        let absent = PROGRAMS.iter().filter(|program| !process::is_on_path(program.name));
+        let programs = absent.map(|program| {
+            let what = format!("`{}` is not installed: {}", program.name, program.reason);
+            Step::install(what, &[program.package])
+        });
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let bpffs = (process::is_root() && !is_mounted(&mounts))
+            .then(|| Step::run("the BPF file system is not mounted", format!("mount -t bpf bpf {BPFFS}")));
+        Self { route: ebpf_toolchain::find(), other: programs.chain(bpffs).collect() }
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &Step> {
+        let compiler = self.route.as_ref().err();
+        compiler.into_iter().flat_map(|missing| &missing.steps).chain(&self.other)
+    }
+
+    fn list(&self) -> String {
+        self.missing().map(Step::to_string).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn may_install() -> bool {
+    process::is_root() && Path::new("/usr/bin/apt-get").exists()
+}
+
+fn carry_out(step: &Step) -> Result<()> {
+    say::progress(&step.what);
+    if step.commands.is_empty() {
+        bail!("this cannot be installed from here: {}", step.what);
+    }
+    for command in &step.commands {
+        process::run(Command::new("sh").args(["-c", command]))?;
+    }
+    Ok(())
+}
+
+/// Reads `/proc/self/mounts`.
+fn is_mounted(mounts: &str) -> bool {
+    mounts.lines().any(|line| {
+        let mut fields = line.split(' ').skip(1);
+        fields.next() == Some(BPFFS) && fields.next() == Some("bpf")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bpf_file_system_in_the_mounts() {
+        assert!(is_mounted("sysfs /sys sysfs rw 0 0\nbpf /sys/fs/bpf bpf rw,relatime 0 0\n"));
+        assert!(!is_mounted("sysfs /sys sysfs rw 0 0\nnone /sys/fs/bpf tmpfs rw 0 0\n"));
+    }
+}
