@@ -1,0 +1,299 @@
+//! Every map, and the lookups that the decision asks for.
+//!
+//! Sizes here are the smallest that work; the loader sets the real ones from the data.
+
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
+use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::programs::XdpContext;
+use iomt_filter_common::abi::{
+    Active, AddressKey, Input, MAX_PROFILES, MacKey, PEER_ANY, PEER_PROFILE, PeerClass, ProtectedKey,
+    RuleKey, SERVICE_ANY, SLOTS, ServiceKey,
+};
+use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVICE};
+use iomt_filter_common::decide::Ingress;
+use iomt_filter_common::device::{Device, Port};
+use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::geo::Country;
+use iomt_filter_common::policy::{Profile, RuleDirection, Service, Settings};
+use iomt_filter_common::reputation::Listing;
+use iomt_filter_common::tables::FlowEntry;
+use iomt_filter_common::{Address, Mac, Tables};
+
+#[map]
+static ACTIVE: Array<Active> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+static SETTINGS: Array<Settings> = Array::with_max_entries(SLOTS, 0);
+#[map]
+static PROFILES: Array<Profile> = Array::with_max_entries(SLOTS * MAX_PROFILES, 0);
+#[map]
+static DEVICES: Array<Device> = Array::with_max_entries(SLOTS, 0);
+#[map]
+static DEVICE_MACS: HashMap<MacKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+#[map]
+static DEVICE_ADDRS: HashMap<AddressKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+#[map]
+static PEERS: LpmTrie<AddressKey, PeerClass> = LpmTrie::with_max_entries(1, 0);
+#[map]
+static SERVICES: LpmTrie<ServiceKey, u32> = LpmTrie::with_max_entries(1, 0);
+#[map]
+static RULES: HashMap<RuleKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+#[map]
+static PROTECTED: LpmTrie<ProtectedKey, u32> = LpmTrie::with_max_entries(1, 0);
+#[map]
+static LISTINGS: LpmTrie<AddressKey, Listing> = LpmTrie::with_max_entries(1, 0);
+#[map]
+static COUNTRIES: LpmTrie<AddressKey, u32> = LpmTrie::with_max_entries(1, 0);
+#[map]
+static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
+#[map]
+static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(64, BPF_F_NO_PREALLOC);
+#[map]
+static INPUT: Array<Input> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(PER_DEVICE, 0);
+#[map]
+pub(crate) static FATES: PerCpuArray<u64> = PerCpuArray::with_max_entries(FATE_COUNTERS, 0);
+#[map]
+pub(crate) static LIMITS: PerCpuArray<EventLimit> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// Devices that the tables have room for, set by the loader.
+#[unsafe(no_mangle)]
+static DEVICE_CAPACITY: u32 = 1;
+/// Not 0 in a replay, set by the loader.
+#[unsafe(no_mangle)]
+static REPLAY: u32 = 0;
+/// Records per device, reason, CPU and second, set by the loader.
+#[unsafe(no_mangle)]
+static EVENTS_PER_SECOND: u32 = 10;
+
+#[inline(always)]
+fn global(variable: &'static u32) -> u32 {
+    // SAFETY: a reference is readable; volatile, because the loader writes it behind the compiler's back.
+    unsafe { core::ptr::read_volatile(variable) }
+}
+
+/// Whether every frame is to be recorded, and clock and port come from user space.
+#[inline(always)]
+pub(crate) fn is_replay() -> bool {
+    global(&REPLAY) != 0
+}
+
+/// Records per device, reason, CPU and second.
+#[inline(always)]
+pub(crate) fn events_per_second() -> u32 {
+    global(&EVENTS_PER_SECOND)
+}
+
+/// Port and clock of the frame at hand.
+#[inline(always)]
+pub(crate) fn ingress(context: &XdpContext) -> Ingress {
+    if is_replay()
+        && let Some(input) = INPUT.get(0)
+    {
+        return Ingress { port: Port::from_number(input.port), now: input.now };
+    }
+    // SAFETY: the helper takes no argument.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let interface = context.ingress_ifindex() as u32;
+    // SAFETY: the value is one word, and stays readable until the program ends even where it is removed.
+    let port = unsafe { PORTS.get(interface) }.copied().unwrap_or(0);
+    Ingress { port: Port::from_number(port), now }
+}
+
+/// The tables of one generation.
+#[derive(Clone, Copy)]
+pub(crate) struct Maps {
+    active: Active,
+}
+
+impl Maps {
+    /// The generation that is active now; `None` before the first.
+    #[inline(always)]
+    pub(crate) fn active() -> Option<Self> {
+        let word = ACTIVE.get_ptr(0)?;
+        // SAFETY: points at the map's only value; volatile, because user space writes it at any time.
+        let active = unsafe { word.read_volatile() };
+        if active.generation() == 0 { None } else { Some(Self { active }) }
+    }
+
+    #[inline(always)]
+    fn address_key(&self, address: Address) -> AddressKey {
+        AddressKey { slot: self.active.slot(), address }
+    }
+
+    #[inline(always)]
+    fn trie_key(&self, address: Address) -> Key<AddressKey> {
+        Key::new(32 + 128, self.address_key(address))
+    }
+
+    #[inline(always)]
+    fn peer_class(&self, address: Address) -> PeerClass {
+        PEERS.get(&self.trie_key(address)).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn service_class(&self, service: Service) -> u16 {
+        let key = ServiceKey {
+            slot: self.active.slot(),
+            protocol: service.protocol,
+            reserved: 0,
+            port: service.port.to_be_bytes(),
+        };
+        SERVICES.get(&Key::new(32 + 32, key)).copied().unwrap_or(0) as u16
+    }
+
+    #[inline(always)]
+    fn cell(&self, profile: u16, direction: RuleDirection, peer: u16, service: u16) -> u32 {
+        let key = RuleKey { slot: self.active.slot(), profile, direction: direction as u16, peer, service };
+        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
+        unsafe { RULES.get(&key) }.copied().unwrap_or(0)
+    }
+
+    /// The lowest rule in any of the cells of a peer and a service, 0 for none.
+    #[inline(always)]
+    fn first_rule(&self, profile: u16, direction: RuleDirection, peer: [u16; 3], service: u16) -> u32 {
+        let mut first = u32::MAX;
+        for peer in peer {
+            for service in [service, SERVICE_ANY] {
+                if peer != 0 && service != 0 {
+                    let rule = self.cell(profile, direction, peer, service);
+                    if rule != 0 && rule < first {
+                        first = rule;
+                    }
+                }
+            }
+        }
+        if first == u32::MAX { 0 } else { first }
+    }
+}
+
+impl Tables for Maps {
+    type Entry = Entry;
+
+    #[inline(always)]
+    fn generation(&self) -> u32 {
+        self.active.generation()
+    }
+
+    #[inline(always)]
+    fn settings(&self) -> Settings {
+        SETTINGS.get(self.active.slot()).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn device_by_address(&self, address: Address) -> Option<u32> {
+        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
+        unsafe { DEVICE_ADDRS.get(&self.address_key(address)) }.copied()
+    }
+
+    #[inline(always)]
+    fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32> {
+        let slot = self.active.slot();
+        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
+        if let Some(device) = unsafe { DEVICE_MACS.get(&MacKey { slot, mac, vlan }) } {
+            return Some(*device);
+        }
+        // SAFETY: as above.
+        unsafe { DEVICE_MACS.get(&MacKey { slot, mac, vlan: 0 }) }.copied()
+    }
+
+    #[inline(always)]
+    fn device(&self, device: u32) -> Option<Device> {
+        let capacity = global(&DEVICE_CAPACITY);
+        if device == 0 || device >= capacity {
+            return None;
+        }
+        let row = DEVICES.get(self.active.slot() * capacity + device)?;
+        if row.mode == 0 { None } else { Some(*row) }
+    }
+
+    #[inline(always)]
+    fn profile(&self, profile: u16) -> Option<&Profile> {
+        if profile == 0 || u32::from(profile) >= MAX_PROFILES {
+            return None;
+        }
+        PROFILES.get(self.active.slot() * MAX_PROFILES + u32::from(profile))
+    }
+
+    #[inline(always)]
+    fn in_segment(&self, address: Address) -> bool {
+        self.peer_class(address).in_segment != 0
+    }
+
+    #[inline(always)]
+    fn is_management(&self, peer: Address, service: Service) -> bool {
+        let class = self.peer_class(peer).class;
+        let service = self.service_class(service);
+        let profile = iomt_filter_common::abi::MANAGEMENT_PROFILE;
+        self.first_rule(profile, RuleDirection::From, [class, 0, 0], service) != 0
+    }
+
+    #[inline(always)]
+    fn is_protected(&self, device: u32, peer: Address) -> bool {
+        let key = ProtectedKey { slot: self.active.slot(), device, address: peer };
+        PROTECTED.get(&Key::new(32 + 32 + 128, key)).is_some()
+    }
+
+    #[inline(always)]
+    fn listing(&self, address: Address) -> Option<Listing> {
+        LISTINGS.get(&self.trie_key(address)).copied()
+    }
+
+    #[inline(always)]
+    fn country(&self, address: Address) -> Country {
+        Country(COUNTRIES.get(&self.trie_key(address)).copied().unwrap_or(0) as u16)
+    }
+
+    #[inline(always)]
+    fn rule(
+        &self,
+        profile: u16,
+        direction: RuleDirection,
+        peer: Address,
+        peer_profile: u16,
+        service: Service,
+    ) -> Option<u32> {
+        let class = self.peer_class(peer).class;
+        let service = self.service_class(service);
+        let of_profile = if peer_profile == 0 { 0 } else { PEER_PROFILE + peer_profile };
+        match self.first_rule(profile, direction, [class, PEER_ANY, of_profile], service) {
+            0 => None,
+            rule => Some(rule),
+        }
+    }
+
+    #[inline(always)]
+    fn flow(&self, key: &FlowKey) -> Option<Entry> {
+        FLOWS.get_ptr_mut(key).map(Entry)
+    }
+
+    #[inline(always)]
+    fn remember(&self, key: &FlowKey, flow: &Flow) {
+        // A flow that cannot be remembered is judged again with its next packet.
+        let _ = FLOWS.insert(key, flow, 0);
+    }
+}
+
+/// A flow in its table.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry(*mut Flow);
+
+impl FlowEntry for Entry {
+    #[inline(always)]
+    fn load(&self) -> Flow {
+        // SAFETY: points into the flow table; the kernel keeps the memory until the program ends.
+        unsafe { self.0.read() }
+    }
+
+    #[inline(always)]
+    fn store(&self, flow: &Flow) {
+        // SAFETY: as above. Another CPU may write the same flow at the same time: both hold packets that
+        // the same generation allows, so either's content is right.
+        unsafe { self.0.write(*flow) }
+    }
+}

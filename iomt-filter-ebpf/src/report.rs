@@ -1,0 +1,65 @@
+//! Counts every frame exactly, and records those worth a record. Never changes a verdict.
+
+use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use aya_ebpf::programs::XdpContext;
+use iomt_filter_common::counters::{self, EventLimit, Fate, REASONS};
+use iomt_filter_common::decide::Ingress;
+use iomt_filter_common::event::Event;
+use iomt_filter_common::{Decision, Packet, Verdict};
+
+use crate::maps::{self, COUNTERS, EVENTS, FATES, LIMITS};
+
+/// Counts a frame under its device, verdict and reason.
+#[inline(always)]
+pub(crate) fn count(decision: &Decision) {
+    increment(COUNTERS.get_ptr_mut(counters::index_of(decision)));
+}
+
+/// Writes a record of what did not simply pass, within the device's limit.
+#[inline(never)]
+pub(crate) fn emit(context: &XdpContext, packet: &Packet, decision: &Decision, ingress: &Ingress) {
+    let verdict = decision.verdict();
+    let count = if maps::is_replay() {
+        1
+    } else if verdict as u8 == Verdict::Pass as u8 {
+        return;
+    } else {
+        match take_token(decision, ingress.now) {
+            Some(count) => count,
+            None => return increment(FATES.get_ptr_mut(counters::fate_index(verdict, Fate::Suppressed))),
+        }
+    };
+    let fate = match EVENTS.reserve::<Event>(0) {
+        Some(mut record) => {
+            record.write(Event {
+                time: ingress.now,
+                count,
+                interface: context.ingress_ifindex() as u32,
+                port: ingress.port as u32,
+                packet: *packet,
+                decision: *decision,
+            });
+            record.submit(u64::from(BPF_RB_NO_WAKEUP));
+            Fate::Emitted
+        }
+        None => Fate::Lost,
+    };
+    increment(FATES.get_ptr_mut(counters::fate_index(verdict, fate)));
+}
+
+#[inline(always)]
+fn take_token(decision: &Decision, now: u64) -> Option<u64> {
+    let index = decision.device * REASONS + u32::from(decision.reason_number());
+    let Some(limit) = LIMITS.get_ptr_mut(index) else { return Some(1) };
+    // SAFETY: the value is this CPU's own, and a program is not interrupted by itself on one CPU.
+    let limit: &mut EventLimit = unsafe { &mut *limit };
+    limit.take(now, maps::events_per_second())
+}
+
+#[inline(always)]
+fn increment(counter: Option<*mut u64>) {
+    if let Some(counter) = counter {
+        // SAFETY: the value is this CPU's own, and a program is not interrupted by itself on one CPU.
+        unsafe { *counter += 1 };
+    }
+}
