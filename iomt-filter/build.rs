@@ -1,9 +1,10 @@
 //! Compiles the XDP program to BPF, as `iomt-filter` in `OUT_DIR`.
-#![allow(clippy::print_stdout)] // cargo's instructions
+#![allow(clippy::print_stdout, clippy::print_stderr)] // how a build script speaks to cargo
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use aya_build::{Package, Toolchain};
@@ -14,7 +15,17 @@ const PROGRAM: &str = "iomt-filter-ebpf";
 /// The name that the loader embeds it by.
 const OBJECT: &str = "iomt-filter";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<()> {
     println!("cargo:rerun-if-env-changed={}", ebpf_toolchain::OVERRIDE);
     let agent = env::var("CARGO_MANIFEST_DIR").context("failed to read `CARGO_MANIFEST_DIR`")?;
     let workspace = Path::new(&agent).parent().context("failed to find the workspace")?;

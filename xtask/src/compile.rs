@@ -12,7 +12,7 @@ use crate::setup;
 
 /// Builds for use, and prints the binary's path.
 pub(crate) fn run() -> Result<()> {
-    setup::run()?;
+    setup::ensure()?;
     let agent = agent(&["--release", "--package", "iomt-filter"])?;
     say::result(&agent.display().to_string());
     Ok(())

@@ -9,7 +9,7 @@ use crate::setup;
 /// `keep` leaves the network namespaces and the filter in place.
 pub(crate) fn run(keep: bool, arguments: &[String]) -> Result<()> {
     process::require_root("demo")?;
-    setup::run()?;
+    setup::ensure()?;
     let agent = compile::agent(&["--release", "--package", "iomt-filter"])?;
     let mut demo =
         process::cargo(&["run", "--release", "--package", "iomt-filter-tests", "--bin", "demo", "--"]);

@@ -7,7 +7,7 @@ use crate::setup;
 
 pub(crate) fn run() -> Result<()> {
     process::run(&mut process::cargo(&["fmt", "--all", "--check"]))?;
-    setup::run()?;
+    setup::ensure()?;
     let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"];
     process::run(&mut process::cargo(&arguments))
 }

@@ -58,7 +58,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
-        Verb::Setup => setup::run().map(drop),
+        Verb::Setup => setup::run(),
         Verb::Build => compile::run(),
         Verb::Demo { keep, arguments } => demo::run(keep, &arguments),
         Verb::Test { arguments } => test::run(&arguments),

@@ -14,15 +14,26 @@ use crate::say;
 /// Where links, programs and maps are pinned.
 const BPFFS: &str = "/sys/fs/bpf";
 
+/// Completes the machine and says what is there.
+pub(crate) fn run() -> Result<()> {
+    let route = ensure()?;
+    say::progress(&format!("`{}` and `bpf-linker`: the kernel program's compiler", route.toolchain_name()));
+    for program in &PROGRAMS {
+        say::progress(&format!("`{}`: {}", program.name, program.reason));
+    }
+    Ok(())
+}
+
 /// Returns the compiler's route once everything is there.
-pub(crate) fn run() -> Result<Route> {
+pub(crate) fn ensure() -> Result<Route> {
     let mut looked = Looked::look();
     if looked.missing().any(|step| step.packages) && may_install() {
         process::run(Command::new("apt-get").args(["update", "--quiet", "--quiet"]))?;
+        // Which packages there are decides which steps lead to a compiler.
         looked = Looked::look();
     }
     if looked.missing().next().is_some() && !may_install() {
-        bail!("this is missing, and installing it takes root and apt-get; run:\n{}", looked.list());
+        bail!("installing what is missing takes root and `apt-get`; run:\n{}", looked.list());
     }
     for step in looked.missing() {
         carry_out(step)?;
@@ -30,10 +41,6 @@ pub(crate) fn run() -> Result<Route> {
     // Looking again, and not the steps' success, says whether it is complete.
     match Looked::look() {
         Looked { route: Ok(route), other } if other.is_empty() => {
-            say::progress(&format!("kernel program: compiler `{}`, `bpf-linker`", route.toolchain_name()));
-            for program in &PROGRAMS {
-                say::progress(&format!("`{}`: {}", program.name, program.reason));
-            }
             say::progress("setup: everything is there");
             Ok(route)
         }
