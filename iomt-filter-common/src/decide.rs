@@ -4,7 +4,7 @@ use crate::device::{self, Ends, Identity, Port};
 use crate::flow::{self, Conversation, Judged};
 use crate::packet::{Fragment, Packet, protocol};
 use crate::parse::Unparsed;
-use crate::policy::Otherwise;
+use crate::policy::{Mode, Otherwise};
 use crate::tables::{FlowEntry, Tables};
 use crate::verdict::{Decision, Reason, Verdict};
 
@@ -73,41 +73,43 @@ pub fn decide<T: Tables>(
     judge_device(packet, ends, spoofed, ingress.now, tables)
 }
 
-/// Steps 5 to 11, for the devices at the ends of the packet.
+/// Steps 4 to 11, for the devices at the ends of the packet.
 #[inline(always)]
 fn judge_device<T: Tables>(packet: &Packet, ends: Ends, spoofed: bool, now: u64, tables: &T) -> Decision {
-    let Some(sides) = Sides::of(packet, ends, tables) else {
-        return answer(Verdict::Drop, Reason::UnknownDevice, tables);
-    };
+    let generation = tables.generation();
+    let sides = Sides::of(ends, tables);
     let principal = sides.principal();
-    if spoofed && principal.enforces() {
-        return principal.soften(Reason::Spoofed, tables); // 4
+    if !principal.is_device() {
+        return answer(Verdict::Drop, Reason::UnknownDevice, tables);
+    }
+    if spoofed && matches!(principal.mode(), Mode::Enforce | Mode::Quarantine) {
+        return principal.soften(Reason::Spoofed, generation); // 4
     }
     if let Some(side) = sides.in_quarantine() {
-        return side.answer(Verdict::Drop, Reason::Quarantine, tables); // 5
+        return side.answer(Verdict::Drop, Reason::Quarantine, generation); // 5
     }
     let conversation = flow::find(packet, now, tables);
-    let remembered = conversation.entry.as_ref().map(FlowEntry::load);
-    if let Some(flow) = remembered
-        && flow.generation == tables.generation()
+    if let Some(entry) = &conversation.entry
         && !spoofed
     {
-        let judged = Judged { generation: flow.generation, rule: flow.rule, device: flow.device };
-        flow::pass(packet, &conversation, judged, now, tables);
-        return principal.allow(Reason::Established, flow.rule, tables); // 9
+        let judged = Judged::by(&entry.load());
+        if judged.generation == generation {
+            flow::pass(packet, &conversation, &judged, now, tables);
+            return principal.allow(Reason::Established, judged.rule, generation); // 9
+        }
     }
-    if let Some(decision) = far_end::judge(sides.sender, tables) {
+    if let Some(decision) = far_end::judge(packet, sides.sender, tables) {
         return decision; // 6 to 8
     }
-    if let Some(decision) = far_end::judge(sides.receiver, tables) {
+    if let Some(decision) = far_end::judge(packet, sides.receiver, tables) {
         return decision; // 6 to 8
     }
     if spoofed {
-        return principal.soften(Reason::Spoofed, tables); // 4, softened
+        return principal.soften(Reason::Spoofed, generation); // 4, softened
     }
-    let midstream = remembered.is_none() && is_midstream(packet);
-    if midstream && Otherwise::from_number(tables.settings().midstream) != Otherwise::Pass {
-        return sides.strictest().soften(Reason::NoFlow, tables); // 9
+    let midstream = conversation.entry.is_none() && is_midstream(packet);
+    if midstream && tables.settings().midstream != Otherwise::Pass as u8 {
+        return sides.strictest().soften(Reason::NoFlow, generation); // 9
     }
     judge_rules(packet, &sides, midstream, conversation, now, tables) // 10, 11
 }
@@ -121,26 +123,27 @@ fn judge_rules<T: Tables>(
     now: u64,
     tables: &T,
 ) -> Decision {
+    let generation = tables.generation();
     let reason = if conversation.entry.is_some() { Reason::Established } else { Reason::Allowed };
-    let mut found = rules::find(&conversation, sides, tables);
-    if midstream && found.is_err() {
-        // Picked up in the middle: either end may have opened it.
-        let (key, is_reply) = (conversation.key.reversed(), true);
-        let backwards = Conversation { key, is_reply, entry: None };
-        let answer = rules::find(&backwards, sides, tables);
-        if answer.is_ok() {
-            (found, conversation) = (answer, backwards);
-        }
+    let mut found = rules::find(packet, conversation.is_reply, sides, tables);
+    if midstream
+        && found.is_err()
+        && let Ok(rule) = rules::find(packet, true, sides, tables)
+    {
+        // Picked up in the middle: the receiver may have opened it.
+        conversation.is_reply = true;
+        found = Ok(rule);
     }
     match found {
-        Ok((side, rule)) => {
-            if flow::is_remembered(packet) || conversation.is_reply {
-                let judged = Judged { generation: tables.generation(), rule, device: side.device };
-                flow::pass(packet, &conversation, judged, now, tables);
+        Ok(rule) => {
+            let principal = sides.principal();
+            if conversation.is_reply || flow::is_remembered(packet) {
+                let judged = Judged { generation, rule, device: principal.device };
+                flow::pass(packet, &conversation, &judged, now, tables);
             }
-            side.allow(reason, rule, tables)
+            principal.allow(reason, rule, generation)
         }
-        Err(side) => side.soften(Reason::NotAllowed, tables),
+        Err(side) => side.soften(Reason::NotAllowed, generation),
     }
 }
 

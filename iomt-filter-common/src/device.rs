@@ -82,7 +82,7 @@ pub enum Identity {
 /// A sender is believed on a device port only when hardware address, VLAN and IP address belong
 /// together. `0.0.0.0`, `::` and link-local IPv6 sources are nobody's binding: there the hardware
 /// address alone says who sends (DHCP, duplicate address detection).
-#[inline(always)]
+#[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn identify<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Identity {
     let receiver = tables.device_by_address(packet.destination).unwrap_or(0);
     let by_address = tables.device_by_address(packet.source).unwrap_or(0);
@@ -98,7 +98,7 @@ pub fn identify<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Identity 
 #[inline(always)]
 pub fn arp_is_spoofed<T: Tables>(packet: &Packet, tables: &T) -> Option<u32> {
     let device = tables.device_by_address(packet.source)?;
-    let bound = tables.device(device)?;
+    let bound = tables.device(device).unwrap_or_default();
     let honest = bound.is_bound_to(packet.sender_mac, packet.vlan_id())
         && bound.is_bound_to(packet.source_mac, packet.vlan_id());
     if honest { None } else { Some(device) }
@@ -117,7 +117,10 @@ fn identify_sender<T: Tables>(
         0 => tables.device_by_mac(mac, vlan).unwrap_or(0),
         device => device,
     };
-    let Some(device) = tables.device(sender) else { return Identity::Unknown };
+    let device = tables.device(sender).unwrap_or_default();
+    if device.mode == 0 {
+        return Identity::Unknown;
+    }
     let ends = Ends { sender, receiver };
     let addressed = by_address != 0 || may_be_unbound(packet.source);
     if addressed && device.is_bound_to(mac, vlan) { Identity::Known(ends) } else { Identity::Spoofed(ends) }

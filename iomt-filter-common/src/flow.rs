@@ -62,12 +62,23 @@ impl FlowKey {
         }
     }
 
+    /// The conversation of `packet`, which is an answer or not.
+    #[inline(always)]
+    pub const fn of_conversation(packet: &Packet, is_reply: bool) -> Self {
+        let key = Self::of(packet);
+        if is_reply { key.reversed() } else { key }
+    }
+
     /// What was opened, as rules name it.
     #[inline(always)]
-    pub const fn service(&self) -> Service {
-        let has_ports = matches!(self.protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
-        let port = if has_ports { self.destination_port } else { 0 };
-        Service { protocol: self.protocol, reserved: 0, port }
+    pub const fn service_of(packet: &Packet, is_reply: bool) -> Service {
+        let has_ports = matches!(packet.protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
+        let port = match (has_ports, is_reply) {
+            (false, _) => 0,
+            (true, false) => packet.destination_port,
+            (true, true) => packet.source_port,
+        };
+        Service { protocol: packet.protocol, reserved: 0, port }
     }
 }
 
@@ -107,11 +118,9 @@ pub struct Flow {
     pub reserved: [u8; 2],
 }
 
-/// A packet's conversation, and what is remembered of it.
+/// A packet's place in its conversation, and what is remembered of it.
 pub struct Conversation<E> {
-    /// In the direction in which it was, or would be, opened.
-    pub key: FlowKey,
-    /// Whether the packet goes against that direction.
+    /// Whether the packet goes against the direction in which the conversation was opened.
     pub is_reply: bool,
     /// The flow, of whatever generation.
     pub entry: Option<E>,
@@ -121,23 +130,22 @@ pub struct Conversation<E> {
 ///
 /// A reply is a packet of the exactly reversed tuple; a TCP segment that opens a connection and an ICMP
 /// query never are, so that nobody opens a connection backwards through somebody else's flow.
-#[inline(always)]
+#[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn find<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Conversation<T::Entry> {
     let role = role(packet);
-    let mut key = FlowKey::of(packet);
-    if role.opens
-        && let Some(entry) = alive(tables.flow(&key), key.protocol, now)
-    {
-        return Conversation { key, is_reply: false, entry: Some(entry) };
-    }
-    if role.answers {
-        let reversed = key.reversed();
-        if let Some(entry) = alive(tables.flow(&reversed), key.protocol, now) {
-            key = reversed;
-            return Conversation { key, is_reply: true, entry: Some(entry) };
+    if role.opens {
+        let entry = alive(tables.flow(&FlowKey::of(packet)), packet.protocol, now);
+        if entry.is_some() {
+            return Conversation { is_reply: false, entry };
         }
     }
-    Conversation { key, is_reply: false, entry: None }
+    if role.answers {
+        let entry = alive(tables.flow(&FlowKey::of_conversation(packet, true)), packet.protocol, now);
+        if entry.is_some() {
+            return Conversation { is_reply: true, entry };
+        }
+    }
+    Conversation { is_reply: false, entry: None }
 }
 
 /// What a packet can be to a flow.
@@ -177,23 +185,24 @@ pub fn is_remembered(packet: &Packet) -> bool {
     role(packet).opens && packet.fragment() as u8 != Fragment::Later as u8
 }
 
-/// Notes that a packet of `conversation` passes at `now`, allowed by `rule` in `generation`.
-#[inline(always)]
+/// Notes that a packet of `conversation` passes at `now`.
+#[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn pass<T: Tables>(
     packet: &Packet,
     conversation: &Conversation<T::Entry>,
-    judged: Judged,
+    judged: &Judged,
     now: u64,
     tables: &T,
 ) {
-    let Some(entry) = &conversation.entry else {
-        let mut flow = Flow { device: judged.device, ..Flow::default() };
+    if let Some(entry) = &conversation.entry {
+        let mut flow = entry.load();
         advance(&mut flow, packet, conversation.is_reply, judged, now);
-        return tables.remember(&conversation.key, &flow);
-    };
-    let mut flow = entry.load();
+        entry.store(&flow);
+        return;
+    }
+    let mut flow = Flow { device: judged.device, ..Flow::default() };
     advance(&mut flow, packet, conversation.is_reply, judged, now);
-    entry.store(&flow);
+    tables.remember(&FlowKey::of_conversation(packet, conversation.is_reply), &flow);
 }
 
 /// Who allowed a packet.
@@ -207,8 +216,16 @@ pub struct Judged {
     pub device: u32,
 }
 
+impl Judged {
+    /// Who allowed a remembered flow.
+    #[inline(always)]
+    pub const fn by(flow: &Flow) -> Self {
+        Self { generation: flow.generation, rule: flow.rule, device: flow.device }
+    }
+}
+
 #[inline(always)]
-fn advance(flow: &mut Flow, packet: &Packet, is_reply: bool, judged: Judged, now: u64) {
+fn advance(flow: &mut Flow, packet: &Packet, is_reply: bool, judged: &Judged, now: u64) {
     flow.last_seen = now;
     flow.packets += 1;
     flow.bytes += packet.length as u64;

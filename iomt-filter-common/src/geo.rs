@@ -5,8 +5,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Country(pub u16);
 
-/// Words of a [`GeoPolicy`]'s set.
-pub const SET_WORDS: usize = 11;
+/// Words of a [`GeoPolicy`]'s set: a power of two, so that any number can be cut to an index.
+pub const SET_WORDS: usize = 16;
 
 impl Country {
     /// No database entry.
@@ -42,19 +42,13 @@ pub struct GeoPolicy(pub [u64; SET_WORDS]);
 impl GeoPolicy {
     /// Whether a far end in `country` is refused.
     #[inline(always)]
-    pub fn denies(&self, country: Country) -> bool {
-        let word = (country.0 >> 6) as usize;
-        match self.0.get(word) {
-            Some(bits) => bits >> (country.0 & 63) & 1 == 1,
-            None => false,
-        }
+    pub const fn denies(&self, country: Country) -> bool {
+        self.0[word(country)] >> (country.0 & 63) & 1 == 1
     }
 
     /// Refuses `country` from now on.
-    pub fn deny(&mut self, country: Country) {
-        if let Some(word) = self.0.get_mut((country.0 >> 6) as usize) {
-            *word |= 1 << (country.0 & 63);
-        }
+    pub const fn deny(&mut self, country: Country) {
+        self.0[word(country)] |= 1 << (country.0 & 63);
     }
 
     /// Whether any country is refused.
@@ -68,4 +62,9 @@ impl GeoPolicy {
         }
         true
     }
+}
+
+#[inline(always)]
+const fn word(country: Country) -> usize {
+    (country.0 >> 6) as usize & (SET_WORDS - 1)
 }

@@ -21,19 +21,32 @@ pub const MAX_EXTENSION_HEADERS: usize = 8;
 
 /// Why a frame could not be read to its transport header.
 #[must_use]
+#[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unparsed {
     /// Lengths or versions that contradict each other or the frame.
-    Malformed,
+    Malformed = 1,
     /// Well-formed, but beyond a bound that this program sets.
-    Unsupported,
+    Unsupported = 2,
     /// A first fragment that does not hold the whole transport header.
-    Fragment,
+    Fragment = 3,
     /// An EtherType that is neither IP nor a link protocol.
-    NotIp,
+    NotIp = 4,
 }
 
 impl Unparsed {
+    /// The kind with this number; `None` for 0.
+    #[inline(always)]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            0 => None,
+            2 => Some(Self::Unsupported),
+            3 => Some(Self::Fragment),
+            4 => Some(Self::NotIp),
+            _ => Some(Self::Malformed),
+        }
+    }
+
     /// The reason under which such a frame is counted.
     #[inline(always)]
     pub const fn reason(self) -> Reason {

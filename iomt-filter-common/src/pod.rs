@@ -58,7 +58,7 @@ shared! {
     MacKey = 12,
     Packet = 80,
     PeerClass = 4,
-    Profile = 96,
+    Profile = 136,
     ProtectedKey = 24,
     RuleKey = 12,
     ServiceKey = 8,

@@ -83,7 +83,7 @@ pub struct Settings {
     pub reserved: [u8; 3],
 }
 
-/// A profile: 96 bytes, a table value.
+/// A profile: 136 bytes, a table value.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Profile {

@@ -24,7 +24,7 @@ pub trait Tables {
     fn device_by_address(&self, address: Address) -> Option<u32>;
     /// A device with this hardware address, that of `vlan` before any other.
     fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32>;
-    /// Binding, profile and mode of a device.
+    /// Binding, profile and mode of a device; `None` or all zero for no device.
     fn device(&self, device: u32) -> Option<Device>;
     /// The profile that a device has.
     fn profile(&self, profile: u16) -> Option<&Profile>;

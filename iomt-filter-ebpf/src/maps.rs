@@ -20,7 +20,7 @@ use iomt_filter_common::geo::Country;
 use iomt_filter_common::policy::{Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::tables::FlowEntry;
-use iomt_filter_common::{Address, Mac, Tables};
+use iomt_filter_common::{Address, Decision, Mac, Packet, Tables};
 
 #[map]
 static ACTIVE: Array<Active> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -61,6 +61,9 @@ pub(crate) static LIMITS: PerCpuArray<EventLimit> = PerCpuArray::with_max_entrie
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
 
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
 /// Devices that the tables have room for, set by the loader.
 #[unsafe(no_mangle)]
 static DEVICE_CAPACITY: u32 = 1;
@@ -75,6 +78,46 @@ static EVENTS_PER_SECOND: u32 = 10;
 fn global(variable: &'static u32) -> u32 {
     // SAFETY: a reference is readable; volatile, because the loader writes it behind the compiler's back.
     unsafe { core::ptr::read_volatile(variable) }
+}
+
+/// Memory of this CPU's own, for one frame at a time.
+///
+/// It spares the stack, and more: the verifier tells apart every combination of known numbers on the
+/// stack and walks what follows once for each. Of map memory it knows nothing, and walks once.
+#[repr(C)]
+pub(crate) struct Scratch {
+    pub(crate) packet: Packet,
+    pub(crate) decision: Decision,
+    word: u32,
+}
+
+impl Scratch {
+    /// This CPU's.
+    #[inline(always)]
+    pub(crate) fn get() -> Option<&'static mut Self> {
+        let scratch = SCRATCH.get_ptr_mut(0)?;
+        // SAFETY: the value is this CPU's own, and a program is not interrupted by itself on one CPU. All
+        // bit patterns are values of its fields.
+        Some(unsafe { &mut *scratch })
+    }
+}
+
+/// The same value, of which the verifier knows nothing any more.
+///
+/// 'Found' and 'not found' are a number and a known zero: see [`Scratch`].
+#[inline(always)]
+pub(crate) fn forget(value: u32) -> u32 {
+    match SCRATCH.get_ptr_mut(0) {
+        Some(scratch) => {
+            // SAFETY: points at this CPU's own value, of which nothing else uses the word.
+            unsafe {
+                let word = &raw mut (*scratch).word;
+                word.write_volatile(value);
+                word.read_volatile()
+            }
+        }
+        None => value,
+    }
 }
 
 /// Whether every frame is to be recorded, and clock and port come from user space.
@@ -144,31 +187,23 @@ impl Maps {
             reserved: 0,
             port: service.port.to_be_bytes(),
         };
-        SERVICES.get(&Key::new(32 + 32, key)).copied().unwrap_or(0) as u16
-    }
-
-    #[inline(always)]
-    fn cell(&self, profile: u16, direction: RuleDirection, peer: u16, service: u16) -> u32 {
-        let key = RuleKey { slot: self.active.slot(), profile, direction: direction as u16, peer, service };
-        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-        unsafe { RULES.get(&key) }.copied().unwrap_or(0)
+        forget(SERVICES.get(&Key::new(32 + 32, key)).copied().unwrap_or(0)) as u16
     }
 
     /// The lowest rule in any of the cells of a peer and a service, 0 for none.
     #[inline(always)]
-    fn first_rule(&self, profile: u16, direction: RuleDirection, peer: [u16; 3], service: u16) -> u32 {
+    fn first_rule(&self, profile: u16, direction: RuleDirection, peers: [u16; 3], service: u16) -> u32 {
         let mut first = u32::MAX;
-        for peer in peer {
+        let (slot, direction) = (self.active.slot(), direction as u16);
+        for peer in peers {
             for service in [service, SERVICE_ANY] {
-                if peer != 0 && service != 0 {
-                    let rule = self.cell(profile, direction, peer, service);
-                    if rule != 0 && rule < first {
-                        first = rule;
-                    }
-                }
+                let key = RuleKey { slot, profile, direction, peer, service };
+                // SAFETY: rows of the active generation are not removed while a program that reads it runs.
+                let rule = unsafe { RULES.get(&key) }.copied().unwrap_or(0);
+                first = forget(first.min(rule.wrapping_sub(1)));
             }
         }
-        if first == u32::MAX { 0 } else { first }
+        first.wrapping_add(1)
     }
 }
 
@@ -188,36 +223,32 @@ impl Tables for Maps {
     #[inline(always)]
     fn device_by_address(&self, address: Address) -> Option<u32> {
         // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-        unsafe { DEVICE_ADDRS.get(&self.address_key(address)) }.copied()
+        let found = unsafe { DEVICE_ADDRS.get(&self.address_key(address)) }.copied().unwrap_or(0);
+        some(forget(found))
     }
 
     #[inline(always)]
     fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32> {
-        let slot = self.active.slot();
-        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-        if let Some(device) = unsafe { DEVICE_MACS.get(&MacKey { slot, mac, vlan }) } {
-            return Some(*device);
+        let mut found = 0;
+        for vlan in [0, vlan] {
+            let key = MacKey { slot: self.active.slot(), mac, vlan };
+            // SAFETY: rows of the active generation are not removed while a program that reads it runs.
+            found = forget(unsafe { DEVICE_MACS.get(&key) }.copied().unwrap_or(found));
         }
-        // SAFETY: as above.
-        unsafe { DEVICE_MACS.get(&MacKey { slot, mac, vlan: 0 }) }.copied()
+        some(found)
     }
 
     #[inline(always)]
     fn device(&self, device: u32) -> Option<Device> {
         let capacity = global(&DEVICE_CAPACITY);
-        if device == 0 || device >= capacity {
-            return None;
-        }
-        let row = DEVICES.get(self.active.slot() * capacity + device)?;
-        if row.mode == 0 { None } else { Some(*row) }
+        let index = if device < capacity { device } else { 0 };
+        DEVICES.get(self.active.slot() * capacity + index).copied()
     }
 
     #[inline(always)]
     fn profile(&self, profile: u16) -> Option<&Profile> {
-        if profile == 0 || u32::from(profile) >= MAX_PROFILES {
-            return None;
-        }
-        PROFILES.get(self.active.slot() * MAX_PROFILES + u32::from(profile))
+        let index = u32::from(profile) & (MAX_PROFILES - 1);
+        PROFILES.get(self.active.slot() * MAX_PROFILES + index)
     }
 
     #[inline(always)]
@@ -230,7 +261,20 @@ impl Tables for Maps {
         let class = self.peer_class(peer).class;
         let service = self.service_class(service);
         let profile = iomt_filter_common::abi::MANAGEMENT_PROFILE;
-        self.first_rule(profile, RuleDirection::From, [class, 0, 0], service) != 0
+        let key = RuleKey {
+            slot: self.active.slot(),
+            profile,
+            direction: RuleDirection::From as u16,
+            peer: class,
+            service,
+        };
+        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
+        if unsafe { RULES.get(&key) }.is_some() {
+            return true;
+        }
+        let key = RuleKey { service: SERVICE_ANY, ..key };
+        // SAFETY: as above.
+        unsafe { RULES.get(&key) }.is_some()
     }
 
     #[inline(always)]
@@ -260,11 +304,8 @@ impl Tables for Maps {
     ) -> Option<u32> {
         let class = self.peer_class(peer).class;
         let service = self.service_class(service);
-        let of_profile = if peer_profile == 0 { 0 } else { PEER_PROFILE + peer_profile };
-        match self.first_rule(profile, direction, [class, PEER_ANY, of_profile], service) {
-            0 => None,
-            rule => Some(rule),
-        }
+        let peers = [class, PEER_ANY, PEER_PROFILE | peer_profile];
+        some(self.first_rule(profile, direction, peers, service))
     }
 
     #[inline(always)]
@@ -277,6 +318,11 @@ impl Tables for Maps {
         // A flow that cannot be remembered is judged again with its next packet.
         let _ = FLOWS.insert(key, flow, 0);
     }
+}
+
+#[inline(always)]
+const fn some(number: u32) -> Option<u32> {
+    if number == 0 { None } else { Some(number) }
 }
 
 /// A flow in its table.

@@ -4,10 +4,10 @@ use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::decide::Ingress;
-use iomt_filter_common::{Decision, Packet, Reason, Tables as _, Unparsed, Verdict, decide, parse};
+use iomt_filter_common::{Decision, Packet, Unparsed, Verdict, decide, parse};
 
 use crate::frame::Frame;
-use crate::maps::{self, Maps};
+use crate::maps::{self, Maps, Scratch, forget};
 use crate::report;
 
 /// Judges every frame that an interface receives.
@@ -17,27 +17,36 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
         aya_log_ebpf::error!(&context, "no generation is active: dropping");
         return xdp_action::XDP_DROP;
     };
+    let Some(Scratch { packet, decision, .. }) = Scratch::get() else {
+        return xdp_action::XDP_DROP;
+    };
     let ingress = maps::ingress(&context);
-    let mut packet = Packet::default();
-    let parsed = read(&context, &mut packet);
-    let mut decision = Decision::new(Verdict::Drop, Reason::Malformed, tables.generation());
-    judge(parsed, &packet, &ingress, tables, &mut decision);
-    report::count(&decision);
-    report::emit(&context, &packet, &decision, &ingress);
+    *packet = Packet::default();
+    let unparsed = forget(read(&context, packet));
+    judge(unparsed, packet, &ingress, tables, decision);
+    report::count(decision);
+    report::emit(&context, packet, decision, &ingress);
     match decision.verdict() {
         Verdict::Pass | Verdict::WouldDrop => xdp_action::XDP_PASS,
         Verdict::Drop | Verdict::Reset => xdp_action::XDP_DROP,
     }
 }
 
-/// Frame to packet, as a function of its own: the verifier meets it once.
+/// Frame to packet; 0, or the number of an [`Unparsed`].
 #[inline(never)]
-fn read(context: &XdpContext, packet: &mut Packet) -> Result<(), Unparsed> {
-    parse(&Frame::new(context), packet)
+fn read(context: &XdpContext, packet: &mut Packet) -> u32 {
+    match parse(&Frame::new(context), packet) {
+        Ok(()) => 0,
+        Err(unparsed) => unparsed as u32,
+    }
 }
 
 #[inline(never)]
-fn judge(parsed: Result<(), Unparsed>, packet: &Packet, ingress: &Ingress, tables: Maps, decision: &mut Decision) {
+fn judge(unparsed: u32, packet: &Packet, ingress: &Ingress, tables: Maps, decision: &mut Decision) {
+    let parsed = match Unparsed::from_number(unparsed) {
+        Some(unparsed) => Err(unparsed),
+        None => Ok(()),
+    };
     *decision = decide(parsed, packet, *ingress, &tables);
 }
 

@@ -86,8 +86,7 @@ impl From<IpAddr> for Prefix {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits =
-            if self.address.is_v4() { self.bits.saturating_sub(IPV4_PREFIX_BITS) } else { self.bits };
+        let bits = if self.address.is_v4() { self.bits.saturating_sub(IPV4_PREFIX_BITS) } else { self.bits };
         write!(f, "{}/{bits}", IpAddr::from(self.address))
     }
 }

@@ -5,7 +5,7 @@ use super::side::Side;
 use crate::device::{self, Port};
 use crate::packet::{Fragment, Kind, Packet, protocol};
 use crate::tables::Tables;
-use crate::verdict::{Decision, Direction, Reason, Verdict};
+use crate::verdict::{Decision, Reason, Verdict};
 
 /// ICMPv6 types of neighbour discovery (RFC 4861 §4).
 const ROUTER_SOLICITATION: u8 = 133;
@@ -18,7 +18,7 @@ const DHCP_CLIENT: u16 = 68;
 const DHCPV6_SERVER: u16 = 547;
 const DHCPV6_CLIENT: u16 = 546;
 
-#[inline(always)]
+#[cfg_attr(target_arch = "bpf", inline(never))]
 pub(super) fn judge<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Option<Decision> {
     match packet.kind() {
         Kind::Link => Some(answer(Verdict::Pass, Reason::Link, tables)),
@@ -37,9 +37,11 @@ fn arp<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Decision {
         Port::Uplink => None,
     };
     let Some(device) = spoofed else { return answer(Verdict::Pass, Reason::Link, tables) };
-    match Side::of(device, packet.destination, Direction::FromDevice, tables) {
-        Some(side) => side.soften(Reason::Spoofed, tables),
-        None => answer(Verdict::Drop, Reason::Spoofed, tables),
+    let side = Side::of(device, true, tables);
+    if side.is_device() {
+        side.soften(Reason::Spoofed, tables.generation())
+    } else {
+        answer(Verdict::Drop, Reason::Spoofed, tables)
     }
 }
 

@@ -7,15 +7,14 @@ use crate::tables::Tables;
 /// Whether the packet is a management peer's, opening one of its services, or the answer to it.
 ///
 /// No state is kept, so that nothing can forget it; a TCP answer must not open a connection.
-#[inline(always)]
+#[cfg_attr(target_arch = "bpf", inline(never))]
 pub(super) fn covers<T: Tables>(packet: &Packet, tables: &T) -> bool {
     if tables.settings().has_management == 0 {
         return false;
     }
-    let forwards = FlowKey::of(packet);
-    if tables.is_management(packet.source, forwards.service()) {
+    if tables.is_management(packet.source, FlowKey::service_of(packet, false)) {
         return true;
     }
     let opens = packet.protocol == protocol::TCP && packet.opens_tcp();
-    !opens && tables.is_management(packet.destination, forwards.reversed().service())
+    !opens && tables.is_management(packet.destination, FlowKey::service_of(packet, true))
 }

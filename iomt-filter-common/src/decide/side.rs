@@ -7,98 +7,102 @@ use crate::policy::Mode;
 use crate::tables::Tables;
 use crate::verdict::{Decision, Direction, Reason, Verdict};
 
-/// A device at one end.
+/// A device at one end: one word, because the kernel program has 512 bytes of stack in all.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Side {
-    /// Its number.
     pub(super) device: u32,
-    /// Its profile.
     pub(super) profile: u16,
-    /// Its mode.
-    pub(super) mode: Mode,
-    /// Whether it sends or receives the packet.
-    pub(super) direction: Direction,
-    /// The address at the other end.
-    pub(super) far: Address,
+    mode: u8,
+    is_sender: bool,
 }
 
 impl Side {
     #[inline(always)]
-    pub(super) fn of<T: Tables>(device: u32, far: Address, direction: Direction, tables: &T) -> Option<Self> {
-        if device == 0 {
-            return None;
-        }
-        let row = tables.device(device)?;
-        Some(Self { device, profile: row.profile, mode: Mode::from_number(row.mode), direction, far })
+    pub(super) fn of<T: Tables>(device: u32, is_sender: bool, tables: &T) -> Self {
+        let row = tables.device(device).unwrap_or_default();
+        Self { device, profile: row.profile, mode: row.mode, is_sender }
+    }
+
+    /// Whether there is a device at this end.
+    #[inline(always)]
+    pub(super) const fn is_device(&self) -> bool {
+        self.mode != 0
     }
 
     #[inline(always)]
-    pub(super) const fn enforces(&self) -> bool {
-        matches!(self.mode, Mode::Enforce | Mode::Quarantine)
+    pub(super) const fn is_sender(&self) -> bool {
+        self.is_sender
+    }
+
+    /// The address at the other end.
+    #[inline(always)]
+    pub(super) const fn far(&self, packet: &Packet) -> Address {
+        if self.is_sender { packet.destination } else { packet.source }
     }
 
     #[inline(always)]
-    pub(super) fn answer<T: Tables>(&self, verdict: Verdict, reason: Reason, tables: &T) -> Decision {
-        Decision::new(verdict, reason, tables.generation()).of(self.device, self.profile, self.direction)
+    pub(super) const fn mode(&self) -> Mode {
+        Mode::from_number(self.mode)
     }
 
     #[inline(always)]
-    pub(super) fn allow<T: Tables>(&self, reason: Reason, rule: u32, tables: &T) -> Decision {
-        let mut decision = self.answer(Verdict::Pass, reason, tables);
+    pub(super) const fn answer(&self, verdict: Verdict, reason: Reason, generation: u32) -> Decision {
+        let direction = if self.is_sender { Direction::FromDevice } else { Direction::ToDevice };
+        Decision::new(verdict, reason, generation).of(self.device, self.profile, direction)
+    }
+
+    #[inline(always)]
+    pub(super) const fn allow(&self, reason: Reason, rule: u32, generation: u32) -> Decision {
+        let mut decision = self.answer(Verdict::Pass, reason, generation);
         decision.rule = rule;
         decision
     }
 
     /// What this device's mode makes of a finding that modes may soften.
     #[inline(always)]
-    pub(super) fn soften<T: Tables>(&self, reason: Reason, tables: &T) -> Decision {
-        match self.mode {
-            Mode::Enforce | Mode::Quarantine => self.answer(Verdict::Drop, reason, tables),
-            Mode::Monitor => self.answer(Verdict::WouldDrop, reason, tables),
-            Mode::Learn => self.answer(Verdict::Pass, Reason::Learned, tables),
+    pub(super) const fn soften(&self, reason: Reason, generation: u32) -> Decision {
+        match self.mode() {
+            Mode::Enforce | Mode::Quarantine => self.answer(Verdict::Drop, reason, generation),
+            Mode::Monitor => self.answer(Verdict::WouldDrop, reason, generation),
+            Mode::Learn => self.answer(Verdict::Pass, Reason::Learned, generation),
         }
     }
 }
 
-/// The devices of one packet; at least one end is ours.
+/// The devices of one packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sides {
-    pub(super) sender: Option<Side>,
-    pub(super) receiver: Option<Side>,
-    principal: Side,
+    pub(super) sender: Side,
+    pub(super) receiver: Side,
 }
 
 impl Sides {
     #[inline(always)]
-    pub(super) fn of<T: Tables>(packet: &Packet, ends: Ends, tables: &T) -> Option<Self> {
-        let sender = Side::of(ends.sender, packet.destination, Direction::FromDevice, tables);
-        let receiver = Side::of(ends.receiver, packet.source, Direction::ToDevice, tables);
-        Some(Self { sender, receiver, principal: sender.or(receiver)? })
+    pub(super) fn of<T: Tables>(ends: Ends, tables: &T) -> Self {
+        Self { sender: Side::of(ends.sender, true, tables), receiver: Side::of(ends.receiver, false, tables) }
     }
 
     /// The device that an answer is attributed to where nothing says otherwise: the sender.
     #[inline(always)]
     pub(super) const fn principal(&self) -> Side {
-        self.principal
+        if self.sender.is_device() { self.sender } else { self.receiver }
     }
 
+    /// A device in quarantine, the sender first.
     #[inline(always)]
-    pub(super) fn receiver_or_principal(&self) -> Side {
-        self.receiver.unwrap_or(self.principal)
-    }
-
-    #[inline(always)]
-    pub(super) fn in_quarantine(&self) -> Option<Side> {
-        let is = |side: &Side| side.mode as u8 == Mode::Quarantine as u8;
-        self.sender.filter(is).or(self.receiver.filter(is))
+    pub(super) const fn in_quarantine(&self) -> Option<Side> {
+        if self.sender.mode == Mode::Quarantine as u8 {
+            Some(self.sender)
+        } else if self.receiver.mode == Mode::Quarantine as u8 {
+            Some(self.receiver)
+        } else {
+            None
+        }
     }
 
     /// The device with the strictest mode; the sender where both are alike.
     #[inline(always)]
-    pub(super) fn strictest(&self) -> Side {
-        match self.receiver {
-            Some(receiver) if receiver.mode as u8 > self.principal.mode as u8 => receiver,
-            _ => self.principal,
-        }
+    pub(super) const fn strictest(&self) -> Side {
+        if self.receiver.mode > self.sender.mode { self.receiver } else { self.sender }
     }
 }

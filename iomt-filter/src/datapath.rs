@@ -1,0 +1,20 @@
+//! The running filter: loads the program, attaches it, and makes its tables hold what rows say.
+//!
+//! Knows interfaces, maps and generations; never what a profile or a feed is. Everything left of here
+//! comes in as [`Rows`](crate::rows::Rows).
+
+pub mod load;
+pub mod attach;
+pub mod maps;
+pub mod plan;
+pub mod apply;
+pub mod generation;
+pub mod lock;
+pub mod replay;
+pub mod counts;
+
+pub use apply::ApplyError;
+pub use attach::{AttachError, AttachMode, Attachment};
+pub use generation::Generation;
+pub use load::{Datapath, LoadError, LoadOptions};
+pub use lock::WriterToken;

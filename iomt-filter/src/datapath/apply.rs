@@ -1,0 +1,231 @@
+//! The one executor of plans: writes the idle slot, then makes it the active one.
+
+use aya::maps::MapError;
+use iomt_filter_common::abi::{AddressKey, MAX_PROFILES, MacKey, ProtectedKey, RuleKey, ServiceKey, map};
+use iomt_filter_common::device::Device;
+use iomt_filter_common::policy::Profile;
+use thiserror::Error;
+
+use super::generation::{Generation, wait_for_readers};
+use super::load::Datapath;
+use super::lock::WriterToken;
+use super::maps::{Maps, trie_key};
+use super::plan::{Plan, diff};
+use crate::rows::{Prefix, Rows, ServicePrefix};
+
+/// Why a generation could not be made active. The one before stays as it is.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// The new rows do not fit.
+    #[error("table `{table}` has room for {capacity} rows, {needed} are needed; nothing was changed")]
+    Full {
+        /// The map.
+        table: &'static str,
+        /// Rows of both generations together.
+        needed: usize,
+        /// Rows that fit.
+        capacity: usize,
+    },
+    /// The kernel refused a row.
+    #[error("failed to write the table `{table}`; the generation before stays active")]
+    Write {
+        /// The map.
+        table: &'static str,
+        /// What went wrong.
+        #[source]
+        error: MapError,
+    },
+}
+
+impl Datapath {
+    /// Makes `rows` what the kernel judges with, by one swap. Until the swap, and where this fails, the
+    /// generation before judges alone.
+    ///
+    /// # Errors
+    /// When the rows do not fit or the kernel refuses one.
+    pub fn apply(&mut self, rows: Rows, _token: &WriterToken) -> Result<Generation, ApplyError> {
+        let before = self.generation().unwrap_or(Generation { number: 0, slot: 1 });
+        let slot = 1 - before.slot;
+        let index = slot as usize;
+        self.check_capacity(&rows, before.slot)?;
+        if std::mem::take(&mut self.needs_grace) {
+            wait_for_readers();
+        }
+        let held = match self.slots[index].take() {
+            Some(held) => held,
+            None => self.maps.clear(slot, self.device_capacity)?,
+        };
+        // Until the write is complete nobody knows what the slot holds: it is then cleared first.
+        self.maps.write(&diff(&held, &rows), slot, self.device_capacity)?;
+        self.slots[index] = Some(rows);
+        let generation = Generation { number: before.number.wrapping_add(1).max(1), slot };
+        self.active.store(generation);
+        self.needs_grace = true;
+        Ok(generation)
+    }
+
+    fn check_capacity(&self, rows: &Rows, other: u32) -> Result<(), ApplyError> {
+        let none = Rows::default();
+        let beside = self.slots[other as usize].as_ref().unwrap_or(&none);
+        let highest = rows.devices.keys().next_back().copied().unwrap_or(0) as usize;
+        let capacity = self.device_capacity as usize;
+        let checks = [
+            (map::DEVICES, highest + 1, capacity),
+            (map::DEVICE_MACS, rows.device_macs.len() + beside.device_macs.len(), capacity * 8),
+            (map::DEVICE_ADDRS, rows.device_addresses.len() + beside.device_addresses.len(), capacity * 16),
+            (map::PROFILES, rows.profiles.len() + 1, MAX_PROFILES as usize),
+            (map::RULES, rows.rules.len() + beside.rules.len(), super::load::RULE_CELLS as usize),
+            (map::LISTINGS, rows.listings.len() + beside.listings.len(), super::load::TRIE_ROWS as usize),
+            (map::COUNTRIES, rows.countries.len() + beside.countries.len(), super::load::TRIE_ROWS as usize),
+        ];
+        for (table, needed, capacity) in checks {
+            if needed > capacity {
+                return Err(ApplyError::Full { table, needed, capacity });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Maps {
+    /// Writes a plan into a slot that no packet is judged by.
+    fn write(&mut self, plan: &Plan, slot: u32, capacity: u32) -> Result<(), ApplyError> {
+        if let Some(settings) = plan.settings {
+            self.settings.set(slot, settings, 0).map_err(failed(map::SETTINGS))?;
+        }
+        for (profile, row) in &plan.profiles.put {
+            self.profiles
+                .set(slot * MAX_PROFILES + u32::from(*profile), row, 0)
+                .map_err(failed(map::PROFILES))?;
+        }
+        for profile in &plan.profiles.remove {
+            let index = slot * MAX_PROFILES + u32::from(*profile);
+            self.profiles.set(index, Profile::default(), 0).map_err(failed(map::PROFILES))?;
+        }
+        for (device, row) in &plan.devices.put {
+            self.devices.set(slot * capacity + device, row, 0).map_err(failed(map::DEVICES))?;
+        }
+        for device in &plan.devices.remove {
+            self.devices.set(slot * capacity + device, Device::default(), 0).map_err(failed(map::DEVICES))?;
+        }
+        self.write_keyed(plan, slot)
+    }
+
+    fn write_keyed(&mut self, plan: &Plan, slot: u32) -> Result<(), ApplyError> {
+        let mac_key = |(mac, vlan): &(_, u16)| MacKey { slot, mac: *mac, vlan: *vlan };
+        hash(&mut self.device_macs, map::DEVICE_MACS, &plan.device_macs, mac_key, |v| *v)?;
+        let address_key = |address: &_| AddressKey { slot, address: *address };
+        hash(&mut self.device_addresses, map::DEVICE_ADDRS, &plan.device_addresses, address_key, |v| *v)?;
+        let rule_key = |cell: &crate::rows::RuleCell| RuleKey {
+            slot,
+            profile: cell.profile,
+            direction: cell.direction as u16,
+            peer: cell.peer,
+            service: cell.service,
+        };
+        hash(&mut self.rules, map::RULES, &plan.rules, rule_key, |v| *v)?;
+
+        let prefix_key = |p: &Prefix| trie_key(32, p.bits, AddressKey { slot, address: p.address });
+        trie(&mut self.peers, map::PEERS, &plan.peers, prefix_key, |v| *v)?;
+        trie(&mut self.listings, map::LISTINGS, &plan.listings, prefix_key, |v| *v)?;
+        trie(&mut self.countries, map::COUNTRIES, &plan.countries, prefix_key, |v| u32::from(v.0))?;
+        let service_key = |s: &ServicePrefix| {
+            let key = ServiceKey { slot, protocol: s.protocol, reserved: 0, port: s.port.to_be_bytes() };
+            trie_key(48, s.bits, key)
+        };
+        trie(&mut self.services, map::SERVICES, &plan.services, service_key, |v| u32::from(*v))?;
+        let protected_key = |(device, p): &(u32, Prefix)| {
+            trie_key(64, p.bits, ProtectedKey { slot, device: *device, address: p.address })
+        };
+        trie(&mut self.protected, map::PROTECTED, &plan.protected, protected_key, |()| 1)
+    }
+
+    /// Empties a slot whose content this process did not write.
+    fn clear(&mut self, slot: u32, capacity: u32) -> Result<Rows, ApplyError> {
+        for profile in 0..MAX_PROFILES {
+            let index = slot * MAX_PROFILES + profile;
+            self.profiles.set(index, Profile::default(), 0).map_err(failed(map::PROFILES))?;
+        }
+        for device in 0..capacity {
+            self.devices.set(slot * capacity + device, Device::default(), 0).map_err(failed(map::DEVICES))?;
+        }
+        self.settings
+            .set(slot, iomt_filter_common::policy::Settings::default(), 0)
+            .map_err(failed(map::SETTINGS))?;
+        clear_hash(&mut self.device_macs, map::DEVICE_MACS, |key: &MacKey| key.slot == slot)?;
+        clear_hash(&mut self.device_addresses, map::DEVICE_ADDRS, |key: &AddressKey| key.slot == slot)?;
+        clear_hash(&mut self.rules, map::RULES, |key: &RuleKey| key.slot == slot)?;
+        clear_trie(&mut self.peers, map::PEERS, |key: &AddressKey| key.slot == slot)?;
+        clear_trie(&mut self.listings, map::LISTINGS, |key: &AddressKey| key.slot == slot)?;
+        clear_trie(&mut self.countries, map::COUNTRIES, |key: &AddressKey| key.slot == slot)?;
+        clear_trie(&mut self.services, map::SERVICES, |key: &ServiceKey| key.slot == slot)?;
+        clear_trie(&mut self.protected, map::PROTECTED, |key: &ProtectedKey| key.slot == slot)?;
+        Ok(Rows::default())
+    }
+}
+
+fn failed(table: &'static str) -> impl Fn(MapError) -> ApplyError {
+    move |error| ApplyError::Write { table, error }
+}
+
+fn hash<K, V, Key: aya::Pod, Value: aya::Pod>(
+    table: &mut aya::maps::HashMap<aya::maps::MapData, Key, Value>,
+    name: &'static str,
+    changes: &super::plan::Changes<K, V>,
+    key: impl Fn(&K) -> Key,
+    value: impl Fn(&V) -> Value,
+) -> Result<(), ApplyError> {
+    for row in &changes.remove {
+        match table.remove(&key(row)) {
+            Ok(()) | Err(MapError::KeyNotFound) => {}
+            Err(error) => return Err(failed(name)(error)),
+        }
+    }
+    for (row, content) in &changes.put {
+        table.insert(key(row), value(content), 0).map_err(failed(name))?;
+    }
+    Ok(())
+}
+
+fn trie<K, V, Key: aya::Pod, Value: aya::Pod>(
+    table: &mut aya::maps::lpm_trie::LpmTrie<aya::maps::MapData, Key, Value>,
+    name: &'static str,
+    changes: &super::plan::Changes<K, V>,
+    key: impl Fn(&K) -> aya::maps::lpm_trie::Key<Key>,
+    value: impl Fn(&V) -> Value,
+) -> Result<(), ApplyError> {
+    for row in &changes.remove {
+        match table.remove(&key(row)) {
+            Ok(()) | Err(MapError::KeyNotFound) => {}
+            Err(error) => return Err(failed(name)(error)),
+        }
+    }
+    for (row, content) in &changes.put {
+        table.insert(&key(row), value(content), 0).map_err(failed(name))?;
+    }
+    Ok(())
+}
+
+fn clear_hash<Key: aya::Pod, Value: aya::Pod>(
+    table: &mut aya::maps::HashMap<aya::maps::MapData, Key, Value>,
+    name: &'static str,
+    is_ours: impl Fn(&Key) -> bool,
+) -> Result<(), ApplyError> {
+    let keys: Vec<Key> = table.keys().filter_map(Result::ok).filter(is_ours).collect();
+    for key in keys {
+        table.remove(&key).map_err(failed(name))?;
+    }
+    Ok(())
+}
+
+fn clear_trie<Key: aya::Pod, Value: aya::Pod>(
+    table: &mut aya::maps::lpm_trie::LpmTrie<aya::maps::MapData, Key, Value>,
+    name: &'static str,
+    is_ours: impl Fn(&Key) -> bool,
+) -> Result<(), ApplyError> {
+    let keys: Vec<_> = table.keys().filter_map(Result::ok).filter(|key| is_ours(&key.data())).collect();
+    for key in keys {
+        table.remove(&key).map_err(failed(name))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Reads the exact counters and the flow table.
+
+use aya::maps::MapError;
+use iomt_filter_common::counters::{Fate, PER_DEVICE, fate_index, index};
+use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::{Reason, Verdict};
+
+use super::load::Datapath;
+
+/// Frames of one device, or of none, with one verdict for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The device, 0 for none.
+    pub device: u32,
+    /// What happened.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// How many frames.
+    pub frames: u64,
+}
+
+/// What became of the frames with one verdict: `frames = emitted + suppressed + lost`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fates {
+    /// Recorded.
+    pub emitted: u64,
+    /// Not recorded because of the rate limit.
+    pub suppressed: u64,
+    /// Not recorded because the ring buffer was full.
+    pub lost: u64,
+}
+
+impl Datapath {
+    /// All counters of `devices` (and of frames without a device) that are not zero.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn counts(&self, devices: impl IntoIterator<Item = u32>) -> Result<Vec<Count>, MapError> {
+        let mut counts = Vec::new();
+        for device in std::iter::once(0).chain(devices) {
+            if (device + 1) * PER_DEVICE > self.maps.counters.len() {
+                continue;
+            }
+            for verdict in Verdict::ALL {
+                for &reason in Reason::ALL {
+                    let frames = sum(&self.maps.counters, index(device, verdict, reason as u8))?;
+                    if frames > 0 {
+                        counts.push(Count { device, verdict, reason, frames });
+                    }
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// The accounting of records, by verdict.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn fates(&self, verdict: Verdict) -> Result<Fates, MapError> {
+        let read = |fate| sum(&self.maps.fates, fate_index(verdict, fate));
+        Ok(Fates {
+            emitted: read(Fate::Emitted)?,
+            suppressed: read(Fate::Suppressed)?,
+            lost: read(Fate::Lost)?,
+        })
+    }
+
+    /// All remembered flows, of whatever generation.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read. Flows that end meanwhile are left out.
+    pub fn flows(&self) -> Result<Vec<(FlowKey, Flow)>, MapError> {
+        self.maps.flows.iter().filter(|row| !matches!(row, Err(MapError::KeyNotFound))).collect()
+    }
+}
+
+fn sum(counters: &aya::maps::PerCpuArray<aya::maps::MapData, u64>, index: u32) -> Result<u64, MapError> {
+    Ok(counters.get(&index, 0)?.iter().sum())
+}

@@ -1,0 +1,336 @@
+//! Loads the program with tables of the right size, or takes over the tables that are pinned.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aya::maps::{MapData, MapError, RingBuf};
+use aya::programs::links::FdLink;
+use aya::programs::{ProgramError, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use iomt_filter_common::abi::{self, MAX_PROFILES, SLOTS, map};
+use iomt_filter_common::counters::{PER_DEVICE, REASONS};
+use thiserror::Error;
+
+use super::generation::{ActiveWord, Generation};
+use super::maps::Maps;
+use super::plan;
+use crate::rows::Rows;
+
+/// The kernel program, compiled for BPF.
+static PROGRAM: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/iomt-filter"));
+
+/// Flows that are remembered where nothing else is said.
+pub const DEFAULT_FLOWS: u32 = 131_072;
+/// Cells of the rule matrix that fit, both generations together.
+pub(super) const RULE_CELLS: u32 = 524_288;
+/// Rows of a trie that fit, both generations together; tries take memory as they fill.
+pub(super) const TRIE_ROWS: u32 = 16_777_216;
+const EVENT_BUFFER_BYTES: u32 = 4 << 20;
+const REPLAY_BUFFER_BYTES: u32 = 64 << 10;
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Where program and maps are pinned; `None` keeps them private to this process.
+    pub pins: Option<PathBuf>,
+    /// Devices that must fit; the tables get room for more.
+    pub devices: usize,
+    /// Flows that are remembered at most.
+    pub flows: u32,
+    /// Records per device, reason, CPU and second.
+    pub events_per_second: u32,
+    /// Whether every frame is recorded and brings its own clock.
+    pub replay: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { pins: None, devices: 0, flows: DEFAULT_FLOWS, events_per_second: 10, replay: false }
+    }
+}
+
+/// Why the program could not be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The process may not use BPF.
+    #[error("not allowed to load BPF programs; run as root, or give the process CAP_BPF and CAP_NET_ADMIN")]
+    NotAllowed,
+    /// The kernel lacks something that the program needs.
+    #[error("kernel {release} cannot run this program: it needs 5.18 or newer (XDP with fragments)")]
+    KernelTooOld {
+        /// `uname -r`.
+        release: String,
+    },
+    /// Pinned maps come from another version.
+    #[error(
+        "`{path}` holds maps of contract version {found}, this program needs {needed}; run `iomt-filter detach` with the version that made them, or remove the folder, then start again"
+    )]
+    OtherVersion {
+        /// The pin folder.
+        path: PathBuf,
+        /// Version of what is pinned.
+        found: u32,
+        /// Version of this program.
+        needed: u32,
+    },
+    /// The inventory has outgrown the pinned tables.
+    #[error(
+        "{needed} devices do not fit the tables in the kernel, which hold {capacity}; run `iomt-filter detach`, then start again to make larger ones"
+    )]
+    TooManyDevices {
+        /// Devices wanted.
+        needed: usize,
+        /// Devices that fit.
+        capacity: usize,
+    },
+    /// The pin folder cannot be used.
+    #[error(
+        "failed to use the pin folder `{path}`; is a BPF file system mounted there (`mount -t bpf bpf /sys/fs/bpf`)?"
+    )]
+    Pins {
+        /// The folder.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        error: io::Error,
+    },
+    /// The object lacks a map of the contract.
+    #[error("the compiled program has no map `{0}`")]
+    NoMap(&'static str),
+    /// A map has another type.
+    #[error("failed to use the map `{0}`")]
+    Map(&'static str, #[source] MapError),
+    /// Pinning failed.
+    #[error("failed to pin the program in `{path}`")]
+    Pin {
+        /// Where.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        error: aya::pin::PinError,
+    },
+    /// The kernel refused maps or object.
+    #[error("failed to create the maps")]
+    Object(#[source] EbpfError),
+    /// The kernel refused the program.
+    #[error("the kernel refused the program")]
+    Program(#[source] ProgramError),
+    /// The word of the active generation cannot be shared.
+    #[error("failed to map the active generation into memory")]
+    Active(#[source] io::Error),
+}
+
+/// The loaded program, its tables, and what they hold.
+pub struct Datapath {
+    pub(super) ebpf: Ebpf,
+    pub(super) maps: Maps,
+    pub(super) active: ActiveWord,
+    pub(super) pins: Option<PathBuf>,
+    pub(super) device_capacity: u32,
+    /// What each slot holds; `None` where that is not known.
+    pub(super) slots: [Option<Rows>; SLOTS as usize],
+    pub(super) needs_grace: bool,
+    /// Links that end with this process: those of tables without pins.
+    pub(super) links: Vec<FdLink>,
+    adopted: bool,
+}
+
+impl Datapath {
+    /// Loads the program. With pins, tables that are already there are taken over with their content:
+    /// flows, counters, and the generation that is active.
+    ///
+    /// # Errors
+    /// When the kernel refuses, the process lacks a capability, or what is pinned does not fit.
+    pub fn load(options: &LoadOptions) -> Result<Self, LoadError> {
+        let pinned_capacity = match &options.pins {
+            Some(pins) => prepare_pins(pins)?,
+            None => None,
+        };
+        let device_capacity = pinned_capacity.unwrap_or_else(|| device_capacity(options.devices));
+        if options.devices >= device_capacity as usize {
+            let capacity = device_capacity as usize - 1;
+            return Err(LoadError::TooManyDevices { needed: options.devices, capacity });
+        }
+        let replay = u32::from(options.replay);
+        let sizes = sizes(options, device_capacity);
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global("DEVICE_CAPACITY", &device_capacity, true)
+            .override_global(abi::EVENTS_PER_SECOND, &options.events_per_second, true)
+            .override_global(abi::REPLAY, &replay, true);
+        for (name, entries) in &sizes {
+            loader.map_max_entries(name, *entries);
+        }
+        if let Some(pins) = &options.pins {
+            for name in sizes.keys().chain([&map::ACTIVE, &map::SETTINGS, &map::PORTS, &map::FATES]) {
+                loader.map_pin_path(name, maps_folder(pins).join(name));
+            }
+        }
+        let mut ebpf = loader.load(PROGRAM).map_err(refused_object)?;
+        program(&mut ebpf)?.load().map_err(refused_program)?;
+        let maps = Maps::take(&mut ebpf)?;
+        let active = ActiveWord::map(maps.active.fd()).map_err(LoadError::Active)?;
+        let adopted = pinned_capacity.is_some();
+        let datapath = Self {
+            ebpf,
+            maps,
+            active,
+            pins: options.pins.clone(),
+            device_capacity,
+            slots: if adopted { [None, None] } else { [Some(Rows::default()), Some(Rows::default())] },
+            needs_grace: adopted,
+            links: Vec::new(),
+            adopted,
+        };
+        Ok(datapath)
+    }
+
+    /// Whether tables of an earlier process were taken over.
+    #[must_use]
+    pub const fn is_adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// The generation that the kernel judges with; `None` before the first.
+    #[must_use]
+    pub fn generation(&self) -> Option<Generation> {
+        self.active.load()
+    }
+
+    /// The rows of the active generation, where this process wrote them.
+    #[must_use]
+    pub fn active_rows(&self) -> Option<&Rows> {
+        self.slots.get(self.generation()?.slot as usize)?.as_ref()
+    }
+
+    /// What `apply` would change for packets.
+    #[must_use]
+    pub fn plan(&self, rows: &Rows) -> plan::Plan {
+        plan::diff(self.active_rows().unwrap_or(&Rows::default()), rows)
+    }
+
+    /// The ring buffer of records; it can be taken once.
+    pub const fn take_events(&mut self) -> Option<RingBuf<MapData>> {
+        self.maps.events.take()
+    }
+
+    /// The program's own rare diagnostics, for `aya_log`.
+    pub const fn ebpf_mut(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+}
+
+pub(super) fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
+    let program = ebpf.program_mut(abi::PROGRAM).ok_or(LoadError::NoMap(abi::PROGRAM))?;
+    program.try_into().map_err(LoadError::Program)
+}
+
+pub(super) fn maps_folder(pins: &Path) -> PathBuf {
+    pins.join("maps")
+}
+
+/// Room for twice the devices, so that a growing inventory does not need new tables.
+fn device_capacity(devices: usize) -> u32 {
+    u32::try_from(devices.saturating_mul(2).max(255)).unwrap_or(u32::MAX / 2).next_power_of_two()
+}
+
+fn sizes(options: &LoadOptions, devices: u32) -> BTreeMap<&'static str, u32> {
+    let buffer = if options.replay { REPLAY_BUFFER_BYTES } else { EVENT_BUFFER_BYTES };
+    BTreeMap::from([
+        (map::PROFILES, SLOTS * MAX_PROFILES),
+        (map::DEVICES, SLOTS * devices),
+        (map::DEVICE_MACS, SLOTS * devices * 4),
+        (map::DEVICE_ADDRS, SLOTS * devices * 8),
+        (map::PEERS, TRIE_ROWS),
+        (map::SERVICES, TRIE_ROWS),
+        (map::RULES, RULE_CELLS),
+        (map::PROTECTED, TRIE_ROWS),
+        (map::LISTINGS, TRIE_ROWS),
+        (map::COUNTRIES, TRIE_ROWS),
+        (map::FLOWS, options.flows),
+        (map::COUNTERS, devices * PER_DEVICE),
+        (map::LIMITS, devices * REASONS),
+        (map::EVENTS, buffer),
+    ])
+}
+
+/// Makes the pin folder, and says how many devices the tables in it hold, where there are any.
+fn prepare_pins(pins: &Path) -> Result<Option<u32>, LoadError> {
+    let folder = maps_folder(pins);
+    let failed = |error| LoadError::Pins { path: pins.to_owned(), error };
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let devices = folder.join(map::DEVICES);
+    if !devices.exists() {
+        fs::create_dir_all(pins.join(format!("contract-{}", abi::VERSION))).map_err(failed)?;
+        return Ok(None);
+    }
+    let version = version_of(pins);
+    if version != abi::VERSION {
+        return Err(LoadError::OtherVersion { path: pins.to_owned(), found: version, needed: abi::VERSION });
+    }
+    let info = MapData::from_pin(&devices)
+        .and_then(|map| map.info())
+        .map_err(|error| LoadError::Map(map::DEVICES, error))?;
+    Ok(Some(info.max_entries() / SLOTS))
+}
+
+/// The version that the pins' folder `contract-N` names; 0 for none.
+fn version_of(pins: &Path) -> u32 {
+    let names = fs::read_dir(pins).into_iter().flatten().flatten();
+    names
+        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("contract-")?.parse().ok())
+        .max()
+        .unwrap_or(0)
+}
+
+fn refused_object(error: EbpfError) -> LoadError {
+    if is_permission(&error) { LoadError::NotAllowed } else { LoadError::Object(error) }
+}
+
+fn refused_program(error: ProgramError) -> LoadError {
+    if is_permission(&error) {
+        return LoadError::NotAllowed;
+    }
+    match nix::sys::utsname::uname() {
+        Ok(name) if is_older_than(&name.release().to_string_lossy(), (5, 18)) => {
+            LoadError::KernelTooOld { release: name.release().to_string_lossy().into_owned() }
+        }
+        _ => LoadError::Program(error),
+    }
+}
+
+fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return io.raw_os_error() == Some(libc::EPERM); // the verifier answers EACCES
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn is_older_than(release: &str, wanted: (u32, u32)) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        assert!(is_older_than("5.15.0-91-generic", (5, 18)));
+        assert!(!is_older_than("5.18", (5, 18)));
+        assert!(!is_older_than("6.1.0-18-amd64", (5, 18)));
+    }
+
+    #[test]
+    fn tables_have_room_for_twice_the_devices() {
+        assert_eq!(device_capacity(0), 256);
+        assert_eq!(device_capacity(300), 1024);
+    }
+}

@@ -1,0 +1,79 @@
+//! The maps of the program, with the types of their keys and values.
+
+use aya::Ebpf;
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use iomt_filter_common::abi::{AddressKey, Input, MacKey, PeerClass, ProtectedKey, RuleKey, ServiceKey, map};
+use iomt_filter_common::device::Device;
+use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::policy::{Profile, Settings};
+use iomt_filter_common::reputation::Listing;
+
+use super::load::LoadError;
+
+/// Every map of the contract.
+pub(super) struct Maps {
+    pub(super) active: MapData,
+    pub(super) settings: Array<MapData, Settings>,
+    pub(super) profiles: Array<MapData, Profile>,
+    pub(super) devices: Array<MapData, Device>,
+    pub(super) device_macs: HashMap<MapData, MacKey, u32>,
+    pub(super) device_addresses: HashMap<MapData, AddressKey, u32>,
+    pub(super) peers: LpmTrie<MapData, AddressKey, PeerClass>,
+    pub(super) services: LpmTrie<MapData, ServiceKey, u32>,
+    pub(super) rules: HashMap<MapData, RuleKey, u32>,
+    pub(super) protected: LpmTrie<MapData, ProtectedKey, u32>,
+    pub(super) listings: LpmTrie<MapData, AddressKey, Listing>,
+    pub(super) countries: LpmTrie<MapData, AddressKey, u32>,
+    pub(super) flows: HashMap<MapData, FlowKey, Flow>,
+    pub(super) ports: HashMap<MapData, u32, u32>,
+    pub(super) input: Array<MapData, Input>,
+    pub(super) counters: PerCpuArray<MapData, u64>,
+    pub(super) fates: PerCpuArray<MapData, u64>,
+    pub(super) events: Option<RingBuf<MapData>>,
+}
+
+impl Maps {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, LoadError> {
+        Ok(Self {
+            active: data(ebpf, map::ACTIVE)?,
+            settings: typed(ebpf, map::SETTINGS)?,
+            profiles: typed(ebpf, map::PROFILES)?,
+            devices: typed(ebpf, map::DEVICES)?,
+            device_macs: typed(ebpf, map::DEVICE_MACS)?,
+            device_addresses: typed(ebpf, map::DEVICE_ADDRS)?,
+            peers: typed(ebpf, map::PEERS)?,
+            services: typed(ebpf, map::SERVICES)?,
+            rules: typed(ebpf, map::RULES)?,
+            protected: typed(ebpf, map::PROTECTED)?,
+            listings: typed(ebpf, map::LISTINGS)?,
+            countries: typed(ebpf, map::COUNTRIES)?,
+            flows: typed(ebpf, map::FLOWS)?,
+            ports: typed(ebpf, map::PORTS)?,
+            input: typed(ebpf, map::INPUT)?,
+            counters: typed(ebpf, map::COUNTERS)?,
+            fates: typed(ebpf, map::FATES)?,
+            events: Some(typed(ebpf, map::EVENTS)?),
+        })
+    }
+}
+
+/// The key of a trie row: `bits` of the address behind `fixed` bits that always count.
+pub(super) const fn trie_key<K>(fixed: u32, bits: u8, data: K) -> Key<K>
+where
+    K: aya::Pod,
+{
+    Key::new(fixed + bits as u32, data)
+}
+
+fn typed<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError> {
+    let map = ebpf.take_map(name).ok_or(LoadError::NoMap(name))?;
+    M::try_from(map).map_err(|error| LoadError::Map(name, error))
+}
+
+fn data(ebpf: &mut Ebpf, name: &'static str) -> Result<MapData, LoadError> {
+    match ebpf.take_map(name) {
+        Some(Map::Array(data)) => Ok(data),
+        _ => Err(LoadError::NoMap(name)),
+    }
+}

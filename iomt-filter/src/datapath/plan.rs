@@ -1,0 +1,180 @@
+//! What has to change in a slot so that it holds the rows that are wanted: data, computed, not done.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::iter::Peekable;
+
+use iomt_filter_common::abi::PeerClass;
+use iomt_filter_common::device::Device;
+use iomt_filter_common::geo::Country;
+use iomt_filter_common::policy::{Profile, Settings};
+use iomt_filter_common::reputation::Listing;
+use iomt_filter_common::{Address, Mac};
+
+use crate::rows::{Prefix, Rows, RuleCell, ServicePrefix};
+
+/// Rows to write and rows to remove, of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes<K, V> {
+    /// Rows that are new or differ.
+    pub put: Vec<(K, V)>,
+    /// Rows that are wanted no more.
+    pub remove: Vec<K>,
+}
+
+/// All changes from one set of rows to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// New settings, where they differ.
+    pub settings: Option<Settings>,
+    /// Profiles.
+    pub profiles: Changes<u16, Profile>,
+    /// Devices.
+    pub devices: Changes<u32, Device>,
+    /// Hardware addresses.
+    pub device_macs: Changes<(Mac, u16), u32>,
+    /// Bound addresses.
+    pub device_addresses: Changes<Address, u32>,
+    /// Peer classes.
+    pub peers: Changes<Prefix, PeerClass>,
+    /// Service classes.
+    pub services: Changes<ServicePrefix, u16>,
+    /// Cells of the rule matrix.
+    pub rules: Changes<RuleCell, u32>,
+    /// Protected pairs.
+    pub protected: Changes<(u32, Prefix), ()>,
+    /// Listings.
+    pub listings: Changes<Prefix, Listing>,
+    /// Countries.
+    pub countries: Changes<Prefix, Country>,
+}
+
+/// The changes that turn `from` into `to`.
+#[must_use]
+pub fn diff(from: &Rows, to: &Rows) -> Plan {
+    Plan {
+        settings: (from.settings != to.settings).then_some(to.settings),
+        profiles: changes(&from.profiles, &to.profiles),
+        devices: changes(&from.devices, &to.devices),
+        device_macs: changes(&from.device_macs, &to.device_macs),
+        device_addresses: changes(&from.device_addresses, &to.device_addresses),
+        peers: changes(&from.peers, &to.peers),
+        services: changes(&from.services, &to.services),
+        rules: changes(&from.rules, &to.rules),
+        protected: set_changes(&from.protected, &to.protected),
+        listings: changes(&from.listings, &to.listings),
+        countries: changes(&from.countries, &to.countries),
+    }
+}
+
+impl<K, V> Changes<K, V> {
+    fn len(&self) -> usize {
+        self.put.len() + self.remove.len()
+    }
+}
+
+impl Plan {
+    /// Table names and the number of changed rows, for tables that change.
+    #[must_use]
+    pub fn summary(&self) -> Vec<(&'static str, usize)> {
+        let all = [
+            ("settings", usize::from(self.settings.is_some())),
+            ("profiles", self.profiles.len()),
+            ("devices", self.devices.len()),
+            ("device hardware addresses", self.device_macs.len()),
+            ("device addresses", self.device_addresses.len()),
+            ("peer prefixes", self.peers.len()),
+            ("service ranges", self.services.len()),
+            ("rule cells", self.rules.len()),
+            ("protected pairs", self.protected.len()),
+            ("listed prefixes", self.listings.len()),
+            ("country prefixes", self.countries.len()),
+        ];
+        all.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.summary().is_empty()
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("no change");
+        }
+        let parts: Vec<_> =
+            self.summary().into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+fn changes<K: Ord + Clone, V: PartialEq + Clone>(
+    from: &BTreeMap<K, V>,
+    to: &BTreeMap<K, V>,
+) -> Changes<K, V> {
+    merge(from.iter().peekable(), to.iter().peekable())
+}
+
+fn set_changes<K: Ord + Clone>(from: &BTreeSet<K>, to: &BTreeSet<K>) -> Changes<K, ()> {
+    merge(from.iter().map(|key| (key, &())).peekable(), to.iter().map(|key| (key, &())).peekable())
+}
+
+/// One walk over both, which are in order.
+fn merge<'a, K: Ord + Clone + 'a, V: PartialEq + Clone + 'a>(
+    mut from: Peekable<impl Iterator<Item = (&'a K, &'a V)>>,
+    mut to: Peekable<impl Iterator<Item = (&'a K, &'a V)>>,
+) -> Changes<K, V> {
+    let mut changes = Changes { put: Vec::new(), remove: Vec::new() };
+    loop {
+        let order = match (from.peek(), to.peek()) {
+            (None, None) => return changes,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+        };
+        let old = if order == Ordering::Greater { None } else { from.next() };
+        let new = if order == Ordering::Less { None } else { to.next() };
+        match (old, new) {
+            (Some((key, _)), None) => changes.remove.push(key.clone()),
+            (Some((_, before)), Some((_, after))) if before == after => {}
+            (_, Some((key, value))) => changes.put.push((key.clone(), value.clone())),
+            (None, None) => return changes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(rows: &[(u16, u32)]) -> BTreeMap<u16, u32> {
+        rows.iter().copied().collect()
+    }
+
+    #[test]
+    fn rows_that_are_alike_are_left_alone() {
+        let rows = map(&[(1, 10), (2, 20)]);
+        assert_eq!(changes(&rows, &rows), Changes { put: vec![], remove: vec![] });
+    }
+
+    #[test]
+    fn new_changed_and_removed_rows_are_found_wherever_they_stand() {
+        let found =
+            changes(&map(&[(1, 10), (3, 30), (5, 50), (9, 90)]), &map(&[(0, 1), (3, 31), (5, 50), (7, 70)]));
+        assert_eq!(found.put, vec![(0, 1), (3, 31), (7, 70)]);
+        assert_eq!(found.remove, vec![1, 9]);
+    }
+
+    #[test]
+    fn a_plan_says_what_it_changes() {
+        let mut to = Rows::default();
+        to.settings.has_management = 1;
+        to.device_addresses.insert(Address::from_v4([10, 0, 0, 1]), 1);
+        assert_eq!(diff(&Rows::default(), &to).to_string(), "1 settings, 1 device addresses");
+        assert_eq!(diff(&to, &to).to_string(), "no change");
+    }
+}

@@ -1,0 +1,137 @@
+//! Runs single frames through the real program by test runs: no interface, no packet sent.
+
+use aya::maps::{MapError, RingBuf};
+use aya::programs::{ProgramError, TestRun as _, TestRunOptions};
+use iomt_filter_common::abi::Input;
+use iomt_filter_common::decide::Ingress;
+use iomt_filter_common::device::Port;
+use iomt_filter_common::event::Event;
+use iomt_filter_common::pod::Pod as _;
+use iomt_filter_common::policy::Otherwise;
+use iomt_filter_common::{Decision, Packet, Verdict, parse};
+use thiserror::Error;
+
+use super::apply::ApplyError;
+use super::generation::Generation;
+use super::load::{Datapath, LoadError, LoadOptions, program};
+use super::lock::WriterToken;
+use crate::rows::Rows;
+
+/// `XDP_DROP` and `XDP_PASS` of `enum xdp_action` (`include/uapi/linux/bpf.h`).
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+/// The kernel takes no test frame shorter than an Ethernet header.
+const SHORTEST_TEST_FRAME: usize = 14;
+
+/// A private copy of the filter that judges frames one by one.
+pub struct Replay {
+    datapath: Datapath,
+    events: RingBuf<aya::maps::MapData>,
+    token: WriterToken,
+    unparsed: u8,
+}
+
+/// Why a frame could not be judged.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// The program could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The tables could not be filled.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The kernel refused the test run.
+    #[error("the kernel refused a frame of {length} bytes")]
+    Run {
+        /// Length of the frame.
+        length: usize,
+        /// What the kernel said.
+        #[source]
+        error: ProgramError,
+    },
+    /// Clock and port could not be set.
+    #[error("failed to set clock and port")]
+    Input(#[source] MapError),
+    /// The program gave no record, or one that contradicts its action.
+    #[error("the program answered action {action} without the record that belongs to it")]
+    NoRecord {
+        /// What the program returned.
+        action: u32,
+    },
+}
+
+impl Replay {
+    /// Loads a private copy of the program with room for `devices`.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn load(devices: usize) -> Result<Self, ReplayError> {
+        let options = LoadOptions { devices, replay: true, ..LoadOptions::default() };
+        let mut datapath = Datapath::load(&options)?;
+        let events = datapath.take_events().ok_or(LoadError::NoMap("EVENTS"))?;
+        Ok(Self { datapath, events, token: WriterToken::for_private_tables(), unparsed: 0 })
+    }
+
+    /// Judges with `rows` from now on; remembered flows stay.
+    ///
+    /// # Errors
+    /// When they do not fit.
+    pub fn apply(&mut self, rows: Rows) -> Result<Generation, ReplayError> {
+        self.unparsed = rows.settings.unparsed;
+        Ok(self.datapath.apply(rows, &self.token)?)
+    }
+
+    /// The tables behind this replay.
+    #[must_use]
+    pub const fn datapath(&self) -> &Datapath {
+        &self.datapath
+    }
+
+    /// Judges one frame that comes in on `port` at `now` (nanoseconds).
+    ///
+    /// # Errors
+    /// When the kernel refuses the frame, or the program's answer is not complete.
+    pub fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Result<Event, ReplayError> {
+        if frame.len() < SHORTEST_TEST_FRAME {
+            return Ok(self.judge_runt(frame, port, now));
+        }
+        let input = Input { now, port: port as u32, reserved: 0 };
+        self.datapath.maps.input.set(0, input, 0).map_err(ReplayError::Input)?;
+        let run = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+        let failed = |error| ReplayError::Run { length: frame.len(), error };
+        let action = program(&mut self.datapath.ebpf)?.test_run(run).map_err(failed)?.return_value;
+        let record = self.events.next().and_then(|record| Event::from_bytes(&record));
+        let wanted = record.map(|event| match event.decision.verdict() {
+            Verdict::Pass | Verdict::WouldDrop => XDP_PASS,
+            Verdict::Drop | Verdict::Reset => XDP_DROP,
+        });
+        match record {
+            Some(event) if wanted == Some(action) => Ok(event),
+            _ => Err(ReplayError::NoRecord { action }),
+        }
+    }
+
+    /// What the program answers to a frame without a whole Ethernet header, which no driver delivers.
+    fn judge_runt(&self, frame: &[u8], port: Port, now: u64) -> Event {
+        let mut packet = Packet::default();
+        let reason = match parse(frame, &mut packet) {
+            Ok(()) => iomt_filter_common::Reason::Malformed,
+            Err(unparsed) => unparsed.reason(),
+        };
+        let verdict = match Otherwise::from_number(self.unparsed) {
+            Otherwise::Drop => Verdict::Drop,
+            Otherwise::Monitor => Verdict::WouldDrop,
+            Otherwise::Pass => Verdict::Pass,
+        };
+        let generation = self.datapath.generation().map_or(0, |generation| generation.number);
+        let ingress = Ingress { port, now };
+        Event {
+            time: ingress.now,
+            count: 1,
+            interface: 0,
+            port: ingress.port as u32,
+            packet,
+            decision: Decision::new(verdict, reason, generation),
+        }
+    }
+}
