@@ -1,2 +1,7 @@
-//! Thin binary.
-fn main() {}
+//! The `iomt-filter` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    iomt_filter::cli::main()
+}

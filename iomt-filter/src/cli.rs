@@ -1,0 +1,98 @@
+//! The command line: what the user may say, and which verb answers.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::cmd;
+use crate::output;
+
+/// Keeps medical devices to the traffic that they need.
+#[derive(Debug, Parser)]
+#[command(name = "iomt-filter", version, max_term_width = 100)]
+pub struct Cli {
+    /// Agent configuration
+    #[arg(long, global = true, env = "IOMT_FILTER_CONFIG", default_value = "/etc/iomt-filter/config.toml")]
+    pub config: PathBuf,
+    /// How data is printed
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    pub output: Output,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document, or one object a line for streams
+    Json,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run the agent in the foreground
+    Run(cmd::run::Options),
+    /// Validate configuration, policy, inventory and feeds; touch nothing
+    Check(cmd::check::Options),
+    /// Show what runs: interfaces, generation, tables, feeds, counters
+    Status,
+    /// Push, withdraw and list manual blocks
+    Block(BlockArgs),
+    /// Show what was dropped, and why
+    Events(cmd::events::Options),
+    /// List devices with their counters
+    Devices,
+    /// List remembered flows
+    Flows(cmd::flows::Options),
+    /// Run a capture through the real program, without an interface
+    Replay(cmd::replay::Options),
+    /// Take the program off every interface: filtering ends
+    Detach(cmd::detach::Options),
+    /// Print a completion script
+    Completions(cmd::completions::Options),
+}
+
+/// Manual blocks.
+#[derive(Debug, Args)]
+pub struct BlockArgs {
+    /// What to do with them
+    #[command(subcommand)]
+    pub verb: cmd::block::Verb,
+}
+
+/// Exit code for a finding: invalid policy, drift, something blocked.
+pub const FINDING: u8 = 1;
+/// Exit code for a failure.
+pub const FAILURE: u8 = 2;
+
+/// Parses the command line, runs the verb, prints an error once.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let Cli { config, output, verb } = &cli;
+    let result = match verb {
+        Verb::Run(options) => cmd::run::run(config, options),
+        Verb::Check(options) => cmd::check::run(config, options, *output),
+        Verb::Status => cmd::status::run(config, *output),
+        Verb::Block(block) => cmd::block::run(config, &block.verb, *output),
+        Verb::Events(options) => cmd::events::run(config, options, *output),
+        Verb::Devices => cmd::devices::run(config, *output),
+        Verb::Flows(options) => cmd::flows::run(config, options, *output),
+        Verb::Replay(options) => cmd::replay::run(config, options, *output),
+        Verb::Detach(options) => cmd::detach::run(config, options),
+        Verb::Completions(options) => cmd::completions::run(options),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(FAILURE)
+        }
+    }
+}
