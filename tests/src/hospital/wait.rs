@@ -1,0 +1,82 @@
+//! Waiting for a condition, with a deadline, until someone presses Ctrl-C.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+/// How often a condition is looked at.
+const INTERVAL: Duration = Duration::from_millis(5);
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Looks again and again until `look` finds something.
+///
+/// # Errors
+/// When `look` fails, nothing was found within `limit`, or the user interrupts.
+pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        go_on()?;
+        ensure!(Instant::now() < deadline, "waited {} s in vain for {what}", limit.as_secs_f32());
+        thread::sleep(INTERVAL);
+    }
+}
+
+/// Waits for the user to interrupt, and looks after things meanwhile.
+///
+/// # Errors
+/// When `look` fails.
+pub fn until_interrupted(mut look: impl FnMut() -> Result<()>) -> Result<()> {
+    while !is_interrupted() {
+        look()?;
+        thread::sleep(INTERVAL);
+    }
+    Ok(())
+}
+
+/// Makes Ctrl-C, a closed terminal and a polite kill end every wait, instead of the process.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn watch_signals() -> Result<()> {
+    let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: the handler only stores to an atomic, which is allowed at any point of the program.
+        unsafe { sigaction(signal, &action) }.with_context(|| format!("failed to watch {signal}"))?;
+    }
+    Ok(())
+}
+
+/// Whether the user has interrupted.
+#[must_use]
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+fn go_on() -> Result<()> {
+    if is_interrupted() {
+        bail!("interrupted");
+    }
+    Ok(())
+}
+
+extern "C" fn note(_signal: i32) {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_waited_for_is_named() {
+        let error = until("the moon", Duration::from_millis(10), || Ok(None::<()>)).unwrap_err();
+        assert_eq!(error.to_string(), "waited 0.01 s in vain for the moon");
+    }
+}
