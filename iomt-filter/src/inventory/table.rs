@@ -16,35 +16,45 @@ const HEADER: &str = "the first line names the columns: `name,mac,ip,vlan,profil
 /// Reads the devices, and what keeps others from being read.
 pub(super) fn parse(file: &SourceFile) -> (Vec<Device>, Vec<Diagnostic>) {
     let mut found = Vec::new();
-    let text = file.text().strip_prefix('\u{feff}').unwrap_or(file.text());
-    let mut reader =
-        ReaderBuilder::new().comment(Some(b'#')).trim(Trim::All).flexible(true).from_reader(text.as_bytes());
-    let header = match reader.headers() {
-        Ok(header) => header.clone(),
-        Err(error) => {
-            found.push(Diagnostic::error(&file.whole(), format!("this is no table: {error}")).help(HEADER));
-            return (Vec::new(), found);
-        }
-    };
-    let header_place = header_place(&header, file);
-    let columns = columns(&header, &header_place, &mut found);
     let mut devices = Vec::new();
-    for record in reader.records() {
-        match record {
-            Ok(record) => devices.extend(device(&record, &columns, header.len(), file, &mut found)),
-            Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line) as u32;
-                found.push(Diagnostic::error(&file.line(line), format!("this line cannot be read: {error}")));
+    let mut header: Option<Header> = None;
+    let text = file.text().strip_prefix('\u{feff}').unwrap_or(file.text());
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let place = file.line(number);
+        let Some(record) = record(line, &place, &mut found) else { continue };
+        match &header {
+            Some(header) => devices.extend(device(&record, header, place, &mut found)),
+            None => {
+                let columns = columns(&record, &place, &mut found);
+                header = Some(Header { columns, width: record.len() });
             }
         }
+    }
+    if header.is_none() {
+        found.push(Diagnostic::error(&file.whole(), "the header is missing").help(HEADER));
     }
     (devices, found)
 }
 
-fn header_place(header: &StringRecord, file: &SourceFile) -> Place {
-    match header.position() {
-        Some(position) if !header.is_empty() => file.line(position.line() as u32),
-        _ => file.whole(),
+/// Where each column stands.
+struct Header {
+    columns: BTreeMap<&'static str, usize>,
+    width: usize,
+}
+
+/// The fields of one line. Read by itself, so that a stray quote spoils no other line.
+fn record(line: &str, place: &Place, found: &mut Vec<Diagnostic>) -> Option<StringRecord> {
+    let mut reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_reader(line.as_bytes());
+    match reader.records().next()? {
+        Ok(record) => Some(record),
+        Err(error) => {
+            found.push(Diagnostic::error(place, format!("this line cannot be read: {error}")));
+            None
+        }
     }
 }
 
@@ -74,16 +84,15 @@ fn columns(header: &StringRecord, place: &Place, found: &mut Vec<Diagnostic>) ->
 
 fn device(
     record: &StringRecord,
-    columns: &BTreeMap<&'static str, usize>,
-    width: usize,
-    file: &SourceFile,
+    header: &Header,
+    place: Place,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Device> {
+    let Header { columns, width } = header;
     if REQUIRED.iter().any(|column| !columns.contains_key(column)) {
         return None; // said once, at the header
     }
-    let place = file.line(record.position().map_or(0, csv::Position::line) as u32);
-    if record.len() > width {
+    if record.len() > *width {
         let message = format!("this line has {} columns, the header has {width}", record.len());
         found.push(Diagnostic::error(&place, message).help("several addresses are separated by a space"));
         return None;
