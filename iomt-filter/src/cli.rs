@@ -50,6 +50,8 @@ pub enum Verb {
     Devices,
     /// List remembered flows
     Flows(cmd::flows::Options),
+    /// Read policy, inventory, feeds and geo again: all of it, or nothing where something is invalid
+    Reload,
     /// Run a capture through the real program, without an interface
     Replay(cmd::replay::Options),
     /// Take the program off every interface: filtering ends
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Verb::Events(options) => cmd::events::run(config, options, *output),
         Verb::Devices => cmd::devices::run(config, *output),
         Verb::Flows(options) => cmd::flows::run(config, options, *output),
+        Verb::Reload => cmd::reload::run(config, *output),
         Verb::Replay(options) => cmd::replay::run(config, options, *output),
         Verb::Detach(options) => cmd::detach::run(config, options),
         Verb::Completions(options) => cmd::completions::run(options),

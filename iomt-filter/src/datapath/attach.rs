@@ -175,6 +175,14 @@ pub fn detach(pins: &Path) -> io::Result<Vec<String>> {
     }
 }
 
+/// Takes the program off one interface.
+///
+/// # Errors
+/// When its pin cannot be removed.
+pub fn detach_interface(pins: &Path, interface: &str) -> io::Result<()> {
+    fs::remove_file(links_folder(pins).join(interface))
+}
+
 fn links_folder(pins: &Path) -> PathBuf {
     pins.join("links")
 }

@@ -1,11 +1,12 @@
 //! Reads the exact counters and the flow table.
 
 use aya::maps::MapError;
+use iomt_filter_common::abi::map;
 use iomt_filter_common::counters::{Fate, PER_DEVICE, fate_index, index};
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::{Reason, Verdict};
 
-use super::load::Datapath;
+use super::load::{Datapath, RULE_CELLS, TRIE_ROWS};
 
 /// Frames of one device, or of none, with one verdict for one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,20 @@ impl Datapath {
             suppressed: read(Fate::Suppressed)?,
             lost: read(Fate::Lost)?,
         })
+    }
+
+    /// The policy tables and the rows that one generation may have in each.
+    #[must_use]
+    pub fn room(&self) -> Vec<(&'static str, usize)> {
+        let devices = self.device_capacity as usize - 1;
+        vec![
+            (map::DEVICES, devices),
+            (map::DEVICE_ADDRS, devices * 8),
+            (map::RULES, RULE_CELLS as usize / 2),
+            (map::PEERS, TRIE_ROWS as usize / 2),
+            (map::LISTINGS, TRIE_ROWS as usize / 2),
+            (map::COUNTRIES, TRIE_ROWS as usize / 2),
+        ]
     }
 
     /// All remembered flows, of whatever generation.

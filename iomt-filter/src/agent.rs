@@ -1,0 +1,94 @@
+//! The agent: owns the tables, answers the control socket, streams what the program records.
+
+pub mod startup;
+pub mod core;
+pub mod history;
+pub mod recorder;
+pub mod views;
+pub mod store;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use self::core::Core;
+use self::history::History;
+use crate::api::types::{
+    BlockRequest, Changed, DeviceStatus, FlowStatus, Status, UnblockRequest,
+};
+use crate::feeds::manual::ManualBlock;
+
+/// What the control socket and the tasks share.
+pub struct Agent {
+    core: Mutex<Core>,
+    history: Arc<History>,
+}
+
+/// Why a request changed nothing: what the user is told.
+pub type Errors = Vec<String>;
+
+impl Agent {
+    pub(crate) const fn new(core: Core, history: Arc<History>) -> Self {
+        Self { core: Mutex::new(core), history }
+    }
+
+    /// Recorded events.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn status(&self) -> Result<Status, Errors> {
+        views::status(&self.core())
+    }
+
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn devices(&self) -> Result<Vec<DeviceStatus>, Errors> {
+        views::devices(&self.core())
+    }
+
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn flows(&self) -> Result<Vec<FlowStatus>, Errors> {
+        views::flows(&self.core())
+    }
+
+    /// Manual blocks that hold.
+    pub fn blocks(&self) -> Vec<ManualBlock> {
+        self.core().blocks()
+    }
+
+    /// Adds manual blocks, all or none.
+    ///
+    /// # Errors
+    /// When one of them would cut what must not be cut, or the tables cannot be written.
+    pub fn block(&self, request: &BlockRequest, by: &str) -> Result<Changed, Errors> {
+        self.core().block(request, by)
+    }
+
+    /// Removes manual blocks, all or none.
+    ///
+    /// # Errors
+    /// When one of them is none, or the tables cannot be written.
+    pub fn unblock(&self, request: &UnblockRequest) -> Result<Changed, Errors> {
+        self.core().unblock(request)
+    }
+
+    /// Reads policy, inventory, feeds and geo again.
+    ///
+    /// # Errors
+    /// When something in them is invalid: then what runs stays.
+    pub fn reload(&self) -> Result<Changed, Errors> {
+        self.core().reload()
+    }
+
+    /// Lets manual blocks go whose time is up.
+    pub(crate) fn expire(&self) {
+        self.core().expire();
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        // A panic in a reader leaves the core as it was; writers change it only after the kernel.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,194 @@
+//! The one place that changes what runs: gathers what is intended, compiles it, makes it active.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Errors;
+use super::recorder::Book;
+use super::store;
+use crate::api::types::{BlockRequest, Changed, FailedReload, UnblockRequest};
+use crate::config::Config;
+use crate::datapath::{Attachment, Datapath, WriterToken};
+use crate::diagnostic::Diagnostic;
+use crate::events::Context;
+use crate::feeds::manual::ManualBlock;
+use crate::host::HostNetworks;
+use crate::intent::{self, Intent, Overrides};
+use crate::numbers::Numbers;
+
+/// The file of the numbers, in the state folder.
+pub(super) const NUMBERS: &str = "numbers.json";
+/// The file of the manual blocks, in the state folder.
+pub(super) const BLOCKS: &str = "blocks.json";
+
+/// What runs.
+pub struct Core {
+    pub(super) config: Config,
+    pub(super) datapath: Datapath,
+    pub(super) intent: Intent,
+    pub(super) attachments: Vec<Attachment>,
+    pub(super) host: HostNetworks,
+    pub(super) host_name: String,
+    pub(super) started: Timestamp,
+    pub(super) generation_since: Timestamp,
+    pub(super) failed_reload: Option<FailedReload>,
+    pub(super) numbers: Numbers,
+    pub(super) blocks: Vec<ManualBlock>,
+    pub(super) book: Arc<Book>,
+    pub(super) token: WriterToken,
+}
+
+impl Core {
+    /// Manual blocks that hold now.
+    pub(super) fn blocks(&self) -> Vec<ManualBlock> {
+        let now = Timestamp::now();
+        self.blocks.iter().filter(|block| block.holds(now)).cloned().collect()
+    }
+
+    pub(super) fn block(&mut self, request: &BlockRequest, by: &str) -> Result<Changed, Errors> {
+        if request.score > 100 {
+            return Err(vec![format!("score {} is above 100", request.score)]);
+        }
+        let refused = self.intent.refuse_blocks(&request.targets);
+        if !refused.is_empty() {
+            return Err(refused);
+        }
+        let added = Timestamp::now();
+        let mut blocks = self.blocks();
+        blocks.retain(|block| !request.targets.contains(&block.target));
+        blocks.extend(request.targets.iter().map(|&target| ManualBlock {
+            target,
+            score: request.score,
+            until: request.until,
+            note: request.note.clone(),
+            added,
+            by: by.to_owned(),
+        }));
+        self.replace_blocks(blocks, request.targets.len())
+    }
+
+    pub(super) fn unblock(&mut self, request: &UnblockRequest) -> Result<Changed, Errors> {
+        let mut blocks = self.blocks();
+        let unknown: Errors = request
+            .targets
+            .iter()
+            .filter(|target| !blocks.iter().any(|block| block.target == **target))
+            .map(|target| format!("`{target}` is not blocked by hand; `iomt-filter block list` shows what is"))
+            .collect();
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        blocks.retain(|block| !request.targets.contains(&block.target));
+        self.replace_blocks(blocks, request.targets.len())
+    }
+
+    /// Reads everything again that the configuration names, and the configuration itself.
+    pub(super) fn reload(&mut self) -> Result<Changed, Errors> {
+        let result = self.try_reload();
+        self.failed_reload = match &result {
+            Ok(_) => None,
+            Err(errors) => Some(FailedReload { at: Timestamp::now(), errors: errors.clone() }),
+        };
+        result
+    }
+
+    /// Lets manual blocks go whose time is up.
+    pub(super) fn expire(&mut self) {
+        let blocks = self.blocks();
+        let ended = self.blocks.len() - blocks.len();
+        if ended > 0
+            && let Err(errors) = self.replace_blocks(blocks, ended)
+        {
+            tracing::error!(errors = errors.join("; "), "blocks that have ended could not be removed");
+        }
+    }
+
+    fn try_reload(&mut self) -> Result<Changed, Errors> {
+        let config = Config::load(&self.config.paths.config).map_err(shown)?;
+        if let Some(changed) = needs_restart(&self.config, &config) {
+            return Err(vec![format!("{changed} changed in the configuration; that needs a restart of the agent")]);
+        }
+        let host = HostNetworks::read().map_err(|error| vec![format!("failed to read the host's addresses: {error}")])?;
+        let mut numbers = self.numbers.clone();
+        let blocks = self.blocks();
+        let intent = intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks).map_err(shown)?;
+        let changed = self.activate(intent, numbers, blocks)?;
+        (self.config, self.host) = (config, host);
+        Ok(changed)
+    }
+
+    fn replace_blocks(&mut self, blocks: Vec<ManualBlock>, count: usize) -> Result<Changed, Errors> {
+        let mut numbers = self.numbers.clone();
+        let intent = self.intent.with_blocks(&mut numbers, &blocks).map_err(shown)?;
+        let state = self.config.paths.state.clone();
+        let before = self.blocks.clone();
+        // Kept before they bite: what is in the kernel always survives a restart.
+        store::save(&state, BLOCKS, &blocks).map_err(|error| vec![chain(&error)])?;
+        match self.activate(intent, numbers, blocks) {
+            Ok(changed) => Ok(Changed { changed: count, ..changed }),
+            Err(mut errors) => {
+                if let Err(error) = store::save(&state, BLOCKS, &before) {
+                    errors.push(chain(&error));
+                }
+                Err(errors)
+            }
+        }
+    }
+
+    /// Makes an intent what the kernel judges with. On an error nothing has changed.
+    pub(super) fn activate(
+        &mut self,
+        intent: Intent,
+        numbers: Numbers,
+        blocks: Vec<ManualBlock>,
+    ) -> Result<Changed, Errors> {
+        if numbers != self.numbers {
+            store::save(&self.config.paths.state, NUMBERS, &numbers).map_err(|error| vec![chain(&error)])?;
+        }
+        let changed = self.datapath.plan(&intent.rows).summary().iter().map(|(_, count)| count).sum();
+        let next = self.datapath.generation().map_or(1, |generation| generation.number.wrapping_add(1).max(1));
+        self.book.write(next, Context::new(&self.host_name, &intent, &self.attachments));
+        let generation = self
+            .datapath
+            .apply(intent.rows.clone(), &self.token)
+            .map_err(|error| vec![chain(&error)])?;
+        let warnings = intent.warnings.iter().map(ToString::to_string).collect();
+        (self.intent, self.numbers, self.blocks) = (intent, numbers, blocks);
+        self.generation_since = Timestamp::now();
+        tracing::info!(generation = generation.number, changed, "a new generation is active");
+        Ok(Changed { generation: generation.number, changed, warnings })
+    }
+}
+
+/// What a reload cannot change.
+fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
+    let ports = |config: &Config| (config.interfaces.device.clone(), config.interfaces.uplink.clone());
+    let paths = |config: &Config| -> [PathBuf; 3] {
+        [config.paths.socket.clone(), config.paths.state.clone(), config.paths.pins.clone()]
+    };
+    if ports(old) != ports(new) {
+        Some("`[interfaces]`")
+    } else if paths(old) != paths(new) {
+        Some("`paths.socket`, `paths.state` or `paths.pins`")
+    } else {
+        None
+    }
+}
+
+pub(super) fn shown(diagnostics: Vec<Diagnostic>) -> Errors {
+    diagnostics.iter().map(ToString::to_string).collect()
+}
+
+/// An error and its causes, on one line.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

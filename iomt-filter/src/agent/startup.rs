@@ -1,0 +1,239 @@
+//! From a configuration to a running filter, in the order in which it happens.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use iomt_filter_common::device::Port;
+use jiff::Timestamp;
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::Agent;
+use super::core::{BLOCKS, Core, NUMBERS};
+use super::history::History;
+use super::recorder::{self, Book};
+use super::store;
+use crate::api::server;
+use crate::cli::FINDING;
+use crate::config::{AttachMode as WantedByConfig, Config};
+use crate::datapath::attach::{self, WantedMode};
+use crate::datapath::{Attachment, Datapath, LoadOptions, WriterToken};
+use crate::diagnostic::Diagnostic;
+use crate::events;
+use crate::feeds::manual::ManualBlock;
+use crate::host::HostNetworks;
+use crate::intent::{self, Intent, Overrides};
+use crate::numbers::Numbers;
+use crate::output;
+
+/// Runs the agent until it is told to stop. What it attached goes on filtering.
+///
+/// # Errors
+/// When the filter cannot be made to run; nothing is attached then that was not before.
+pub fn run(config: &Path) -> Result<ExitCode> {
+    let config = match Config::load(config) {
+        Ok(config) => config,
+        Err(found) => return Ok(invalid(&found)),
+    };
+    let state = &config.paths.state;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(state)
+        .with_context(|| format!("failed to make the state folder `{}`", state.display()))?;
+    let token = WriterToken::take(state)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    let entered = runtime.enter();
+    let listener = server::listen(&config.paths.socket)?;
+    drop(entered);
+
+    let numbers: Numbers = store::load(state, NUMBERS)?;
+    let blocks: Vec<ManualBlock> = store::load(state, BLOCKS)?;
+    let history = Arc::new(History::default());
+    let core = match start(config, token, numbers, blocks, &history)? {
+        Ok(core) => core,
+        Err(found) => return Ok(invalid(&found)),
+    };
+    let socket = core.config.paths.socket.clone();
+    let agent = Arc::new(Agent::new(core, history));
+    let served = runtime.block_on(serve(listener, agent));
+    // The socket is ours until the process ends: nobody else could have made another.
+    let _ = fs::remove_file(&socket);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served.context("the control socket broke")?;
+    tracing::info!("the agent stops; the program stays attached and goes on judging");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Compile, load, fill, attach.
+fn start(
+    config: Config,
+    token: WriterToken,
+    mut numbers: Numbers,
+    blocks: Vec<ManualBlock>,
+    history: &Arc<History>,
+) -> Result<Result<Core, Vec<Diagnostic>>> {
+    let host = HostNetworks::read().context("failed to read the host's addresses")?;
+    let kept = numbers.clone();
+    let now = Timestamp::now();
+    let blocks: Vec<_> = blocks.into_iter().filter(|block| block.holds(now)).collect();
+    let intent = match intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks) {
+        Ok(intent) => intent,
+        Err(found) => return Ok(Err(found)),
+    };
+    for warning in &intent.warnings {
+        tracing::warn!("{warning}");
+    }
+    check_interfaces(&config)?;
+
+    // Kernels before 5.11 count maps against this limit.
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    let options = LoadOptions {
+        pins: Some(config.paths.pins.clone()),
+        devices: numbers.devices.len(),
+        ..LoadOptions::default()
+    };
+    let mut datapath = Datapath::load(&options)?;
+    tracing::info!(adopted = datapath.is_adopted(), "the kernel program is loaded");
+    if let Some(events) = datapath.take_events() {
+        let book = Arc::new(Book::default());
+        recorder::start(events, book.clone(), history.clone());
+        let core = Core {
+            host,
+            host_name: host_name(),
+            started: now,
+            generation_since: now,
+            failed_reload: None,
+            numbers: kept,
+            blocks: Vec::new(),
+            attachments: Vec::new(),
+            intent: Intent::default(),
+            config,
+            datapath,
+            book,
+            token,
+        };
+        return fill_and_attach(core, intent, numbers, blocks).map(Ok);
+    }
+    anyhow::bail!("the kernel program has no record buffer")
+}
+
+/// The tables are complete before the first interface is judged by them.
+fn fill_and_attach(
+    mut core: Core,
+    intent: Intent,
+    numbers: Numbers,
+    blocks: Vec<ManualBlock>,
+) -> Result<Core> {
+    core.activate(intent, numbers, blocks).map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
+    let before = attach::attached_interfaces(&core.config.paths.pins);
+    let ports = core.config.interfaces.device.iter().map(|name| (name.clone(), Port::Device));
+    let uplinks = core.config.interfaces.uplink.iter().map(|name| (name.clone(), Port::Uplink));
+    for (interface, port) in ports.chain(uplinks).collect::<Vec<_>>() {
+        let wanted = match core.config.interfaces.mode {
+            WantedByConfig::Auto => WantedMode::Auto,
+            WantedByConfig::Native => WantedMode::Native,
+            WantedByConfig::Generic => WantedMode::Generic,
+        };
+        match core.datapath.attach(&interface, port, wanted, &core.token) {
+            Ok(attachment) => {
+                log_attachment(&attachment);
+                core.attachments.push(attachment);
+            }
+            Err(error) => {
+                undo(&core, &before);
+                return Err(error.into());
+            }
+        }
+    }
+    let generation = core.datapath.generation().map_or(0, |generation| generation.number);
+    core.book.write(generation, events::Context::new(&core.host_name, &core.intent, &core.attachments));
+    Ok(core)
+}
+
+/// Takes the program off what this start put it on.
+fn undo(core: &Core, before: &[String]) {
+    for attachment in &core.attachments {
+        if !before.contains(&attachment.interface)
+            && let Err(error) = attach::detach_interface(&core.config.paths.pins, &attachment.interface)
+        {
+            tracing::error!(%error, interface = attachment.interface, "failed to detach again");
+        }
+    }
+}
+
+fn log_attachment(attachment: &Attachment) {
+    let mode = super::views::mode_name(attachment.mode);
+    tracing::info!(interface = attachment.interface, port = attachment.port.name(), mode, "judging");
+}
+
+fn check_interfaces(config: &Config) -> Result<()> {
+    let all = config.interfaces.device.iter().chain(&config.interfaces.uplink);
+    let missing: Vec<_> =
+        all.filter(|name| nix::net::if_::if_nametoindex(name.as_str()).is_err()).cloned().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let config = config.paths.config.display();
+    anyhow::bail!("`{}` of `[interfaces]` in `{config}` is not on this host; `ip link` lists those there are", missing.join("`, `"))
+}
+
+async fn serve(listener: tokio::net::UnixListener, agent: Arc<Agent>) -> std::io::Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = |mut stopped: watch::Receiver<bool>| async move {
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let server = tokio::spawn(server::serve(listener, agent.clone(), shutdown(stopped.clone())));
+    tracing::info!("ready");
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(agent.clone()),
+            _ = second.tick() => expire(agent.clone()),
+        }
+    }
+    let _ = stop.send(true);
+    // Followers never hang up by themselves.
+    match tokio::time::timeout(Duration::from_millis(500), server).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) | Err(_) => Ok(()),
+    }
+}
+
+fn reload(agent: Arc<Agent>) {
+    tokio::task::spawn_blocking(move || {
+        if let Err(errors) = agent.reload() {
+            for error in errors {
+                tracing::error!("reload refused, what runs stays: {error}");
+            }
+        }
+    });
+}
+
+fn expire(agent: Arc<Agent>) {
+    tokio::task::spawn_blocking(move || agent.expire());
+}
+
+fn invalid(found: &[Diagnostic]) -> ExitCode {
+    output::diagnostics(found);
+    ExitCode::from(FINDING)
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(|_| "unknown".into(), |name| name.to_string_lossy().into_owned())
+}

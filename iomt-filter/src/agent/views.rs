@@ -1,0 +1,185 @@
+//! What runs, as the control socket shows it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use iomt_filter_common::abi;
+use iomt_filter_common::flow::{Flow, FlowKey, Progress};
+use iomt_filter_common::packet::protocol;
+use iomt_filter_common::policy::{Mode, Otherwise};
+use iomt_filter_common::{Mac, Verdict};
+use nix::time::{ClockId, clock_gettime};
+
+use super::Errors;
+use super::core::{Core, chain};
+use crate::api::types::{Defaults, DeviceStatus, Fates, FlowStatus, Interface, Status, Table};
+use crate::datapath::AttachMode;
+use crate::datapath::counts::Count;
+use crate::events::protocol_name;
+use crate::rows::Rows;
+
+pub(super) fn status(core: &Core) -> Result<Status, Errors> {
+    let rows = &core.intent.rows;
+    let mut modes = BTreeMap::new();
+    for device in rows.devices.values() {
+        *modes.entry(Mode::from_number(device.mode).name().to_owned()).or_default() += 1;
+    }
+    let mut frames: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for count in counts(core)? {
+        let reasons = frames.entry(count.verdict.name().to_owned()).or_default();
+        *reasons.entry(count.reason.name().to_owned()).or_default() += count.frames;
+    }
+    let mut events = BTreeMap::new();
+    for verdict in Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::Pass) {
+        let fates = core.datapath.fates(verdict).map_err(|error| vec![chain(&error)])?;
+        let fates = Fates { emitted: fates.emitted, suppressed: fates.suppressed, lost: fates.lost };
+        events.insert(verdict.name().to_owned(), fates);
+    }
+    let settings = rows.settings;
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        contract: abi::VERSION,
+        host: core.host_name.clone(),
+        started: core.started,
+        adopted: core.datapath.is_adopted(),
+        generation: core.datapath.generation().map_or(0, |generation| generation.number),
+        generation_since: core.generation_since,
+        defaults: Defaults {
+            unknown_device: otherwise(settings.unknown_device),
+            unparsed: otherwise(settings.unparsed),
+            midstream: otherwise(settings.midstream),
+        },
+        interfaces: core.attachments.iter().map(|attachment| Interface {
+            name: attachment.interface.clone(),
+            port: attachment.port.name().to_owned(),
+            mode: mode_name(attachment.mode).to_owned(),
+        }).collect(),
+        segments: core.intent.segments.clone(),
+        devices: modes,
+        tables: tables(core, rows),
+        feeds: core.intent.feeds.iter().filter_map(|feed| serde_json::to_value(feed).ok()).collect(),
+        geo: core.intent.geo.as_ref().and_then(|geo| serde_json::to_value(geo).ok()),
+        frames,
+        events,
+        warnings: core.intent.warnings.iter().map(ToString::to_string).collect(),
+        failed_reload: core.failed_reload.clone(),
+    })
+}
+
+pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
+    let rows = &core.intent.rows;
+    let mut all: BTreeMap<u32, DeviceStatus> = rows.devices.iter().map(|(&number, row)| {
+        let status = DeviceStatus {
+            name: rows.names.devices.get(&number).cloned(),
+            profile: rows.names.profiles.get(&row.profile).cloned(),
+            mode: Some(Mode::from_number(row.mode).name().to_owned()),
+            mac: (row.mac != Mac::UNSET).then(|| crate::events::mac(row.mac)),
+            vlan: (row.vlan != 0).then_some(row.vlan),
+            ..DeviceStatus::default()
+        };
+        (number, status)
+    }).collect();
+    for (address, device) in &rows.device_addresses {
+        if let Some(status) = all.get_mut(device) {
+            status.addresses.push(IpAddr::from(*address).to_string());
+        }
+    }
+    for count in counts(core)? {
+        let status = all.entry(count.device).or_default();
+        match count.verdict {
+            Verdict::Pass => status.allowed += count.frames,
+            Verdict::Drop | Verdict::Reset => status.dropped += count.frames,
+            Verdict::WouldDrop => status.would_dropped += count.frames,
+        }
+        let reasons = status.reasons.entry(count.verdict.name().to_owned()).or_default();
+        *reasons.entry(count.reason.name().to_owned()).or_default() += count.frames;
+    }
+    let nobody = all.remove(&0).unwrap_or_default();
+    let mut list: Vec<_> = all.into_values().collect();
+    list.sort_by(|a, b| a.name.cmp(&b.name));
+    list.push(nobody);
+    Ok(list)
+}
+
+pub(super) fn flows(core: &Core) -> Result<Vec<FlowStatus>, Errors> {
+    let flows = core.datapath.flows().map_err(|error| vec![chain(&error)])?;
+    let generation = core.datapath.generation().map_or(0, |generation| generation.number);
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64);
+    let mut list: Vec<_> = flows
+        .iter()
+        .filter(|(key, flow)| {
+            now.saturating_sub(flow.last_seen) <= iomt_filter_common::flow::timeout(key.protocol, flow.progress)
+        })
+        .map(|(key, flow)| flow_status(&core.intent.rows, key, flow, generation, now))
+        .collect();
+    list.sort_by(|a, b| (&a.device, a.idle_seconds, &a.source).cmp(&(&b.device, b.idle_seconds, &b.source)));
+    Ok(list)
+}
+
+/// `native`, `generic`, or `kept` for a link of an earlier agent.
+pub(super) const fn mode_name(mode: Option<AttachMode>) -> &'static str {
+    match mode {
+        Some(AttachMode::Native) => "native",
+        Some(AttachMode::Generic) => "generic",
+        None => "kept",
+    }
+}
+
+fn flow_status(rows: &Rows, key: &FlowKey, flow: &Flow, generation: u32, now: u64) -> FlowStatus {
+    let has_ports = matches!(key.protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
+    let current = flow.generation == generation;
+    FlowStatus {
+        device: rows.names.devices.get(&flow.device).cloned(),
+        source: IpAddr::from(key.source).to_string(),
+        source_port: has_ports.then_some(key.source_port),
+        destination: IpAddr::from(key.destination).to_string(),
+        destination_port: has_ports.then_some(key.destination_port),
+        protocol: protocol_name(key.protocol).into_owned(),
+        progress: progress_name(flow.progress).to_owned(),
+        packets: flow.packets,
+        bytes: flow.bytes,
+        idle_seconds: now.saturating_sub(flow.last_seen) / 1_000_000_000,
+        rule: if current { rows.names.rules.get(&flow.rule).cloned() } else { None },
+        current,
+    }
+}
+
+const fn progress_name(progress: u8) -> &'static str {
+    const ESTABLISHED: u8 = Progress::Established as u8;
+    const CLOSING: u8 = Progress::Closing as u8;
+    match progress {
+        ESTABLISHED => "established",
+        CLOSING => "closing",
+        _ => "opening",
+    }
+}
+
+fn counts(core: &Core) -> Result<Vec<Count>, Errors> {
+    let devices = core.intent.rows.devices.keys().copied();
+    core.datapath.counts(devices).map_err(|error| vec![chain(&error)])
+}
+
+fn otherwise(number: u8) -> String {
+    let name = match Otherwise::from_number(number) {
+        Otherwise::Drop => "drop",
+        Otherwise::Monitor => "monitor",
+        Otherwise::Pass => "pass",
+    };
+    name.to_owned()
+}
+
+fn tables(core: &Core, rows: &Rows) -> Vec<Table> {
+    core.datapath.room().into_iter().map(|(name, capacity)| {
+        let used = match name {
+            abi::map::DEVICES => rows.devices.len(),
+            abi::map::DEVICE_ADDRS => rows.device_addresses.len(),
+            abi::map::RULES => rows.rules.len(),
+            abi::map::PEERS => rows.peers.len(),
+            abi::map::LISTINGS => rows.listings.len(),
+            abi::map::COUNTRIES => rows.countries.len(),
+            _ => 0,
+        };
+        Table { name: name.to_lowercase(), used, capacity }
+    }).collect()
+}

@@ -1,0 +1,125 @@
+//! Asks the agent, one request a connection.
+
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::types::Refused;
+
+/// The agent's answer to a change: done, or refused with nothing changed.
+pub type Answer<T> = Result<std::result::Result<T, Refused>>;
+
+/// Reads a document.
+///
+/// # Errors
+/// When the agent cannot be reached, or does not answer with one.
+pub fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T> {
+    block_on(async {
+        let response = request(socket, Method::GET, path, Bytes::new()).await?;
+        match read(response).await? {
+            Ok(document) => Ok(document),
+            Err(refused) => bail!("{}", refused.errors.join("; ")),
+        }
+    })
+}
+
+/// Asks for a change.
+///
+/// # Errors
+/// When the agent cannot be reached, or the caller may not change anything.
+pub fn post<T: DeserializeOwned>(socket: &Path, path: &str, body: &impl Serialize) -> Answer<T> {
+    let body = serde_json::to_vec(body).context("failed to write the request")?;
+    block_on(async {
+        let response = request(socket, Method::POST, path, body.into()).await?;
+        read(response).await
+    })
+}
+
+/// Hands every line of a streamed answer to `each`, until the stream ends or `each` says stop (`false`).
+///
+/// # Errors
+/// When the agent cannot be reached or the stream breaks.
+pub fn lines(socket: &Path, path: &str, mut each: impl FnMut(&[u8]) -> Result<bool>) -> Result<()> {
+    block_on(async {
+        let response = request(socket, Method::GET, path, Bytes::new()).await?;
+        let mut body = match response.status() {
+            StatusCode::OK => response.into_body(),
+            _ => match read::<serde_json::Value>(response).await? {
+                Ok(_) => return Ok(()),
+                Err(refused) => bail!("{}", refused.errors.join("; ")),
+            },
+        };
+        let mut pending = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.context("the agent ended the stream")?;
+            pending.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = pending.drain(..=end).collect();
+                if !each(line.trim_ascii_end())? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+async fn request(socket: &Path, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| explain(socket, error))?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.context("the agent does not speak HTTP")?;
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "iomt-filter")
+        .header("content-type", "application/json")
+        .body(Full::new(body))
+        .context("failed to make the request")?;
+    sender.send_request(request).await.context("the agent did not answer")
+}
+
+async fn read<T: DeserializeOwned>(
+    response: Response<Incoming>,
+) -> Result<std::result::Result<T, Refused>> {
+    let status = response.status();
+    let body = response.into_body().collect().await.context("the agent's answer broke off")?.to_bytes();
+    match status {
+        StatusCode::OK => Ok(Ok(serde_json::from_slice(&body).context("the agent's answer is of another version")?)),
+        StatusCode::FORBIDDEN => bail!("only root and the agent's own user may change anything; use `sudo`"),
+        _ => match serde_json::from_slice::<Refused>(&body) {
+            Ok(refused) => Ok(Err(refused)),
+            Err(_) => Err(anyhow!("the agent answered {status}: {}", String::from_utf8_lossy(&body).trim())),
+        },
+    }
+}
+
+fn explain(socket: &Path, error: io::Error) -> anyhow::Error {
+    let path = socket.display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            anyhow!("no agent listens on `{path}`; start it with `iomt-filter run`, or name its configuration with `--config`")
+        }
+        io::ErrorKind::PermissionDenied => {
+            anyhow!("not allowed to open `{path}`; be root or in the group `iomt-filter`")
+        }
+        _ => anyhow::Error::new(error).context(format!("failed to reach the agent on `{path}`")),
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?
+        .block_on(future)
+}

@@ -1,0 +1,210 @@
+//! What goes over the control socket.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the agent.
+    pub version: String,
+    /// Version of the contract with the kernel program.
+    pub contract: u32,
+    /// Name of the host.
+    pub host: String,
+    /// When the agent started.
+    pub started: Timestamp,
+    /// Whether it took over what an earlier agent left in the kernel.
+    pub adopted: bool,
+    /// The active generation.
+    pub generation: u32,
+    /// When it became active.
+    pub generation_since: Timestamp,
+    /// What holds where policy leaves a choice.
+    pub defaults: Defaults,
+    /// Interfaces that are filtered.
+    pub interfaces: Vec<Interface>,
+    /// Addresses that count as behind the device ports.
+    pub segments: Vec<IpNet>,
+    /// Devices by mode.
+    pub devices: BTreeMap<String, usize>,
+    /// Rows and room of each table.
+    pub tables: Vec<Table>,
+    /// The feeds, and what the gate made of them.
+    pub feeds: Vec<Value>,
+    /// The country database, where there is one.
+    pub geo: Option<Value>,
+    /// Frames by verdict and reason, since the tables were made.
+    pub frames: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What became of the records, by verdict: `emitted + suppressed + lost` is the number of frames.
+    pub events: BTreeMap<String, Fates>,
+    /// Warnings of the last load.
+    pub warnings: Vec<String>,
+    /// The last reload that failed, where none has succeeded since.
+    pub failed_reload: Option<FailedReload>,
+}
+
+/// What holds where policy leaves a choice.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Defaults {
+    /// For frames of unknown devices.
+    pub unknown_device: String,
+    /// For frames that cannot be read.
+    pub unparsed: String,
+    /// For TCP without a remembered connection.
+    pub midstream: String,
+}
+
+/// An interface that is filtered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// `device` or `uplink`.
+    pub port: String,
+    /// `native`, `generic`, or `kept` where the link of an earlier agent goes on as it was.
+    pub mode: String,
+}
+
+/// Rows and room of a table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Rows of the active generation.
+    pub used: usize,
+    /// Rows that fit.
+    pub capacity: usize,
+}
+
+/// What became of the records of one verdict.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Fates {
+    /// Written and read.
+    pub emitted: u64,
+    /// Not written, because of the rate limit.
+    pub suppressed: u64,
+    /// Not written, because the buffer was full.
+    pub lost: u64,
+}
+
+/// A reload that changed nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FailedReload {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub errors: Vec<String>,
+}
+
+/// An element of `GET /v1/devices`; the last one, without a name, counts frames of no device.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct DeviceStatus {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its profile.
+    pub profile: Option<String>,
+    /// Its mode.
+    pub mode: Option<String>,
+    /// Its hardware address.
+    pub mac: Option<String>,
+    /// Its VLAN.
+    pub vlan: Option<u16>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// Frames that passed.
+    pub allowed: u64,
+    /// Frames that were dropped or reset.
+    pub dropped: u64,
+    /// Frames that passed, and would not in `enforce`.
+    pub would_dropped: u64,
+    /// Frames by verdict and reason.
+    pub reasons: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// An element of `GET /v1/flows`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FlowStatus {
+    /// The device that it was allowed for.
+    pub device: Option<String>,
+    /// Who opened.
+    pub source: String,
+    /// Its port, where the protocol has ports.
+    pub source_port: Option<u16>,
+    /// Who was opened to.
+    pub destination: String,
+    /// The port that was opened, where the protocol has ports.
+    pub destination_port: Option<u16>,
+    /// Protocol.
+    pub protocol: String,
+    /// `opening`, `established` or `closing`.
+    pub progress: String,
+    /// Packets, both ways.
+    pub packets: u64,
+    /// Bytes of the frames, both ways.
+    pub bytes: u64,
+    /// Seconds since the last packet.
+    pub idle_seconds: u64,
+    /// The rule that allows it.
+    pub rule: Option<String>,
+    /// Whether the active generation has judged it.
+    pub current: bool,
+}
+
+/// `POST /v1/blocks`: addresses to block, all or none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlockRequest {
+    /// The addresses.
+    pub targets: Vec<IpNet>,
+    /// 0 to 100.
+    pub score: u8,
+    /// When the blocks end; never where there is nothing.
+    pub until: Option<Timestamp>,
+    /// Why.
+    pub note: Option<String>,
+}
+
+/// `POST /v1/blocks/remove`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnblockRequest {
+    /// The addresses, exactly as they were added.
+    pub targets: Vec<IpNet>,
+}
+
+/// The answer to a change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Changed {
+    /// The generation that is active now.
+    pub generation: u32,
+    /// Entries that the change added, replaced or removed.
+    pub changed: usize,
+    /// What else the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// The answer to a request that was refused; nothing was changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Refused {
+    /// Why, most important first.
+    pub errors: Vec<String>,
+}
+
+/// The query of `GET /v1/events`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EventQuery {
+    /// Go on with new events as they come.
+    #[serde(default)]
+    pub follow: bool,
+    /// Only events since then.
+    pub since: Option<Timestamp>,
+    /// Only of this device.
+    pub device: Option<String>,
+    /// Only for this reason.
+    pub reason: Option<String>,
+    /// The latest this many.
+    pub limit: Option<usize>,
+}

@@ -1,0 +1,188 @@
+//! `iomt-filter block`: push, withdraw and list manual blocks.
+
+use std::io::Read as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Args, Subcommand};
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use crate::api::client;
+use crate::api::types::{BlockRequest, Changed, Refused, UnblockRequest};
+use crate::cli::{FINDING, Output};
+use crate::cmd::socket;
+use crate::config::parse_duration;
+use crate::feeds::ManualBlock;
+use crate::feeds::formats::{self, FORMATS, Format};
+use crate::output;
+
+/// What to do with manual blocks.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Block addresses or prefixes: all of them or none
+    Add(Add),
+    /// Withdraw blocks, named exactly as they were added
+    Remove(Remove),
+    /// List the blocks that hold
+    List,
+    /// Block every entry of a list, or nothing where it cannot be read whole
+    Import(Import),
+}
+
+/// What is said of every block.
+#[derive(Debug, Args)]
+pub struct About {
+    /// Score, 0 to 100: profiles with a higher `block_score` let it pass
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(0..=100))]
+    score: u8,
+    /// How long it holds, as `24h` or `7d`; for ever where nothing is said
+    #[arg(long = "for", value_name = "DURATION")]
+    duration: Option<String>,
+    /// Why
+    #[arg(long)]
+    note: Option<String>,
+}
+
+/// Options of `block add`.
+#[derive(Debug, Args)]
+pub struct Add {
+    /// Addresses or prefixes
+    #[arg(required = true, value_name = "ADDR")]
+    targets: Vec<String>,
+    #[command(flatten)]
+    about: About,
+}
+
+/// Options of `block remove`.
+#[derive(Debug, Args)]
+pub struct Remove {
+    /// Addresses or prefixes
+    #[arg(required = true, value_name = "ADDR")]
+    targets: Vec<String>,
+}
+
+/// Options of `block import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The list; `-` for standard input
+    file: PathBuf,
+    /// Its format
+    #[arg(long, default_value = "auto")]
+    format: String,
+    #[command(flatten)]
+    about: About,
+}
+
+/// Does it.
+///
+/// # Errors
+/// When no agent answers, or the caller may not change anything.
+pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
+    let socket = socket(config)?;
+    match verb {
+        Verb::Add(add) => block(&socket, targets(&add.targets)?, &add.about, output),
+        Verb::Import(import) => block(&socket, entries(import)?, &import.about, output),
+        Verb::Remove(remove) => {
+            let request = UnblockRequest { targets: targets(&remove.targets)? };
+            told(client::post(&socket, "/v1/blocks/remove", &request)?, "withdrawn", output)
+        }
+        Verb::List => {
+            let blocks: Vec<ManualBlock> = client::get(&socket, "/v1/blocks")?;
+            match output {
+                Output::Json => output::json(&blocks)?,
+                Output::Text => {
+                    output::table(&["ADDRESS", "SCORE", "UNTIL", "ADDED", "BY", "NOTE"], blocks.iter().map(row))?;
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn block(socket: &Path, targets: Vec<IpNet>, about: &About, output: Output) -> Result<ExitCode> {
+    let until = match &about.duration {
+        None => None,
+        Some(text) => {
+            let duration = parse_duration(text).map_err(|error| anyhow!("`--for {text}`: {error}"))?;
+            Some(Timestamp::now().checked_add(duration).context("`--for` reaches beyond the calendar")?)
+        }
+    };
+    let request = BlockRequest { targets, score: about.score, until, note: about.note.clone() };
+    told(client::post(socket, "/v1/blocks", &request)?, "blocked", output)
+}
+
+fn told(answer: Result<Changed, Refused>, what: &str, output: Output) -> Result<ExitCode> {
+    match (answer, output) {
+        (Ok(changed), Output::Json) => output::json(&changed)?,
+        (Ok(changed), Output::Text) => {
+            output::text(&format!("{} {what}, generation {}\n", changed.changed, changed.generation))?;
+        }
+        (Err(refused), Output::Json) => {
+            output::json(&refused)?;
+            return Ok(ExitCode::from(FINDING));
+        }
+        (Err(refused), Output::Text) => {
+            output::errors("refused, nothing was changed", &refused.errors);
+            return Ok(ExitCode::from(FINDING));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn targets(texts: &[String]) -> Result<Vec<IpNet>> {
+    texts.iter().map(|text| target(text)).collect()
+}
+
+fn target(text: &str) -> Result<IpNet> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    match text.parse::<IpNet>() {
+        Ok(net) if net != net.trunc() => {
+            bail!("`{text}` has bits behind its prefix; did you mean `{}`?", net.trunc())
+        }
+        Ok(net) => Ok(net),
+        Err(_) => bail!("`{text}` is neither an address nor a prefix, such as `203.0.113.9` or `2001:db8::/48`"),
+    }
+}
+
+fn entries(import: &Import) -> Result<Vec<IpNet>> {
+    let format = FORMATS.iter().find(|(name, _)| *name == import.format).map(|(_, format)| *format);
+    let known: Vec<_> = FORMATS.iter().map(|(name, _)| *name).collect();
+    let format: Format =
+        format.with_context(|| format!("no format `{}`; there are {}", import.format, known.join(", ")))?;
+    let name = import.file.display();
+    let bytes = if import.file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("failed to read standard input")?;
+        bytes
+    } else {
+        std::fs::read(&import.file).with_context(|| format!("failed to read `{name}`"))?
+    };
+    let parsed = formats::parse(format, &bytes).with_context(|| format!("failed to read `{name}`"))?;
+    if let Some(reject) = parsed.rejects.first() {
+        bail!(
+            "{} lines of `{name}` are no entries, nothing was blocked; the first is line {}: `{}`: {}",
+            parsed.rejects.len(), reject.line, reject.text, reject.reason
+        );
+    }
+    if parsed.entries.is_empty() {
+        bail!("`{name}` holds no entries");
+    }
+    Ok(parsed.entries.iter().map(|entry| entry.network).collect())
+}
+
+fn row(block: &ManualBlock) -> Vec<String> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    vec![
+        output::network(&block.target),
+        block.score.to_string(),
+        or_dash(block.until.map(|until| until.to_string())),
+        block.added.to_string(),
+        block.by.clone(),
+        or_dash(block.note.clone()),
+    ]
+}

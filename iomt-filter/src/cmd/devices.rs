@@ -1,0 +1,45 @@
+//! `iomt-filter devices`: the inventory with its counters.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::api::client;
+use crate::api::types::DeviceStatus;
+use crate::cli::Output;
+use crate::cmd::socket;
+use crate::output;
+
+/// Lists devices.
+///
+/// # Errors
+/// When no agent answers.
+pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
+    let devices: Vec<DeviceStatus> = client::get(&socket(config)?, "/v1/devices")?;
+    match output {
+        Output::Json => output::json(&devices)?,
+        Output::Text => {
+            let header = ["DEVICE", "PROFILE", "MODE", "ALLOWED", "DROPPED", "WOULD DROP", "REASONS"];
+            output::table(&header, devices.iter().map(row))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(device: &DeviceStatus) -> Vec<String> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let refused = device.reasons.iter().filter(|(verdict, _)| verdict.as_str() != "pass");
+    let reasons: Vec<_> = refused
+        .flat_map(|(_, reasons)| reasons.iter().map(|(reason, frames)| format!("{reason} {frames}")))
+        .collect();
+    vec![
+        device.name.clone().unwrap_or_else(|| "(no device)".to_owned()),
+        text(&device.profile),
+        text(&device.mode),
+        device.allowed.to_string(),
+        device.dropped.to_string(),
+        device.would_dropped.to_string(),
+        reasons.join(", "),
+    ]
+}

@@ -1,0 +1,38 @@
+//! `iomt-filter reload`: policy, inventory, feeds and geo are read again, all or nothing.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::api::client;
+use crate::api::types::Changed;
+use crate::cli::{FINDING, Output};
+use crate::cmd::socket;
+use crate::output;
+
+/// Asks the agent to read everything again.
+///
+/// # Errors
+/// When no agent answers, or the caller may not change anything.
+pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
+    let answer = client::post::<Changed>(&socket(config)?, "/v1/reload", &())?;
+    match (answer, output) {
+        (Ok(changed), Output::Json) => output::json(&changed)?,
+        (Ok(changed), Output::Text) => {
+            for warning in &changed.warnings {
+                output::note(warning);
+            }
+            output::text(&format!("generation {}, {} rows changed\n", changed.generation, changed.changed))?;
+        }
+        (Err(refused), Output::Json) => {
+            output::json(&refused)?;
+            return Ok(ExitCode::from(FINDING));
+        }
+        (Err(refused), Output::Text) => {
+            output::errors("refused, what runs stays as it is", &refused.errors);
+            return Ok(ExitCode::from(FINDING));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,109 @@
+//! `iomt-filter status`: what runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::api::client;
+use crate::api::types::Status;
+use crate::cli::Output;
+use crate::cmd::socket;
+use crate::output;
+
+/// Shows what runs.
+///
+/// # Errors
+/// When no agent answers.
+pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
+    let status: Status = client::get(&socket(config)?, "/v1/status")?;
+    match output {
+        Output::Json => output::json(&status)?,
+        Output::Text => output::text(&shown(&status))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown(status: &Status) -> String {
+    let mut lines = vec![
+        format!("iomt-filter {} on {}, since {}", status.version, status.host, status.started),
+        format!("generation  {}, since {}", status.generation, status.generation_since),
+        format!(
+            "otherwise   unknown device: {}, unparsed: {}, midstream: {}",
+            status.defaults.unknown_device, status.defaults.unparsed, status.defaults.midstream
+        ),
+    ];
+    if status.adopted {
+        lines.push("adopted     tables, flows and counters of the agent before".to_owned());
+    }
+    for interface in &status.interfaces {
+        lines.push(format!("interface   {} ({}, {})", interface.name, interface.port, interface.mode));
+    }
+    let segments: Vec<_> = status.segments.iter().map(ToString::to_string).collect();
+    lines.push(format!("segments    {}", or_none(&segments.join(", "))));
+    lines.push(format!("devices     {}", or_none(&counts(&status.devices))));
+    for table in &status.tables {
+        lines.push(format!("table       {}: {} of {}", table.name, table.used, table.capacity));
+    }
+    lines.extend(status.feeds.iter().map(feed));
+    if let Some(geo) = &status.geo {
+        lines.push(format!(
+            "geo         {}, {} days old, {} prefixes",
+            text(geo, "path"),
+            text(geo, "age_days"),
+            text(geo, "prefixes")
+        ));
+    }
+    for (verdict, reasons) in &status.frames {
+        lines.push(format!("frames      {verdict}: {}", counts(reasons)));
+    }
+    for (verdict, fates) in &status.events {
+        lines.push(format!(
+            "events      {verdict}: {} recorded, {} suppressed by the rate limit, {} lost",
+            fates.emitted, fates.suppressed, fates.lost
+        ));
+    }
+    if let Some(failed) = &status.failed_reload {
+        lines.push(format!("reload      failed at {}, what ran before goes on:", failed.at));
+        lines.extend(failed.errors.iter().map(|error| indented(error)));
+    }
+    lines.extend(status.warnings.iter().map(|warning| indented(warning)));
+    lines.join("\n") + "\n"
+}
+
+fn feed(feed: &Value) -> String {
+    let count = |key| feed.get(key).and_then(Value::as_array).map_or(0, Vec::len);
+    let reason = feed.get("reason").and_then(Value::as_str).map(|reason| format!(" ({reason})"));
+    format!(
+        "feed        {}: {}{}, {} entries, {} rejected, {} held back by the gate",
+        text(feed, "name"),
+        text(feed, "state"),
+        reason.unwrap_or_default(),
+        text(feed, "entries"),
+        count("rejected"),
+        count("removed")
+    )
+}
+
+fn text(value: &Value, key: &str) -> String {
+    match value.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => "?".to_owned(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn counts<N: std::fmt::Display>(counts: &BTreeMap<String, N>) -> String {
+    let parts: Vec<_> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    parts.join(", ")
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}

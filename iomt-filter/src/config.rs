@@ -1,0 +1,167 @@
+//! The configuration of the agent: config.toml, with defaults filled in and paths resolved.
+//!
+//! A file comes in, [`Config`] or every mistake in it goes out. Nothing here reads what the
+//! configuration names.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::diagnostic::{Diagnostic, Place, SourceFile, unless_errors};
+use crate::feeds::Format;
+use crate::policy::model::Management;
+
+mod duration;
+mod read;
+
+pub use duration::{DurationError, parse_duration};
+
+/// Where the configuration is looked for.
+pub const PATH: &str = "/etc/iomt-filter/config.toml";
+
+/// The configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[interfaces]`.
+    pub interfaces: Interfaces,
+    /// `[paths]`.
+    pub paths: Paths,
+    /// `[management].allow`.
+    pub management: Vec<Management>,
+    /// `[geo]`.
+    pub geo: GeoConfig,
+    /// `[[feed]]`, in the order of the file.
+    pub feeds: Vec<Feed>,
+    /// `[events]`.
+    pub events: Events,
+    /// `[metrics]`.
+    pub metrics: Metrics,
+    /// What deserves a look.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// How the program is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttachMode {
+    /// By the driver where it can, otherwise by the kernel's generic path.
+    #[default]
+    Auto,
+    /// By the driver only.
+    Native,
+    /// By the kernel's generic path.
+    Generic,
+}
+
+/// The interfaces to filter on.
+#[derive(Clone, Debug, Default)]
+pub struct Interfaces {
+    /// Those that face medical devices.
+    pub device: Vec<String>,
+    /// Those that face the hospital network and the internet.
+    pub uplink: Vec<String>,
+    /// How the program is attached.
+    pub mode: AttachMode,
+    /// Addresses that live behind device ports; where it is not set, the networks connected to them.
+    pub segments: Option<Vec<IpNet>>,
+}
+
+/// Where things are; all paths absolute, or as resolved against the folder of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// The configuration itself.
+    pub config: PathBuf,
+    /// policy.toml.
+    pub policy: PathBuf,
+    /// devices.toml or devices.csv.
+    pub devices: PathBuf,
+    /// The control socket.
+    pub socket: PathBuf,
+    /// The state folder.
+    pub state: PathBuf,
+    /// The folder of the pins.
+    pub pins: PathBuf,
+}
+
+/// `[geo]`.
+#[derive(Clone, Debug)]
+pub struct GeoConfig {
+    /// The country database.
+    pub database: Option<PathBuf>,
+    /// The age from which on it is warned about.
+    pub max_age: Duration,
+}
+
+/// Where a feed comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedSource {
+    /// A file.
+    Path(PathBuf),
+    /// A server.
+    Url(String),
+}
+
+/// One `[[feed]]`.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub source: FeedSource,
+    /// Its format.
+    pub format: Format,
+    /// The score of entries that carry none, 0 to 100.
+    pub score: u8,
+    /// How often it is read again.
+    pub refresh: Duration,
+    /// How long entries are kept that are not seen again.
+    pub expire: Duration,
+    /// Whether it is used.
+    pub enabled: bool,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// `[events]`.
+#[derive(Clone, Debug)]
+pub struct Events {
+    /// Events as JSON lines.
+    pub file: Option<PathBuf>,
+    /// Events as Suricata's EVE JSON.
+    pub eve: Option<PathBuf>,
+    /// A syslog server, as `udp://HOST:PORT`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
+    pub syslog: Option<String>,
+    /// How long the local store keeps events.
+    pub retention: Duration,
+}
+
+/// `[metrics]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where metrics are served.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Config {
+    /// Reads a configuration. Warnings are kept in it; where there is an error, everything comes back.
+    pub fn load(path: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let place = Place::file(&shown);
+            let diagnostic = Diagnostic::error(&place, format!("failed to read the configuration `{shown}`: {error}"));
+            vec![diagnostic.help("name another one with `--config FILE`")]
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let has_toml = folder.join("devices.toml").exists();
+        Self::parse(&SourceFile::new(&shown, text), path, has_toml)
+    }
+
+    /// Reads the text of a configuration that stands at `path`. `has_devices_toml` says whether there is
+    /// a devices.toml beside it.
+    pub fn parse(file: &SourceFile, path: &Path, has_devices_toml: bool) -> Result<Self, Vec<Diagnostic>> {
+        let (mut config, found) = read::config(file, path, has_devices_toml);
+        config.warnings = unless_errors(found)?;
+        Ok(config)
+    }
+}

@@ -1,0 +1,233 @@
+//! config.toml, section by section.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{AttachMode, Config, Events, Feed, FeedSource, GeoConfig, Interfaces, Metrics, Paths};
+use super::parse_duration;
+use crate::diagnostic::{Diagnostic, SourceFile};
+use crate::document::{Located, Reader, Section};
+use crate::feeds::formats::FORMATS;
+use crate::feeds::manual;
+use crate::policy::model::Management;
+use crate::policy::peer::{self, Peers};
+use crate::policy::service::{Named, Services};
+
+const MODES: &[(&str, AttachMode)] =
+    &[("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
+const SECTIONS: [&str; 7] = ["interfaces", "paths", "management", "geo", "feed", "events", "metrics"];
+/// Bytes of an interface name without its end (`IFNAMSIZ` of linux/if.h).
+const INTERFACE_NAME: usize = 15;
+const MAX_SCORE: u32 = 100;
+const DEFAULT_SCORE: u32 = 100;
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Reads a configuration, as far as it can be read, and what is wrong with it.
+pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> (Config, Vec<Diagnostic>) {
+    let mut reader = Reader::new(file);
+    let document = reader.parse();
+    let root = reader.section(document.get_ref(), 0..0, "", &SECTIONS);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let config = Config {
+        interfaces: interfaces(&root, file, &mut reader),
+        paths: paths(&root, path, has_devices_toml, &mut reader),
+        management: management(&root, &mut reader),
+        geo: geo(&root, folder, &mut reader),
+        feeds: feeds(&root, folder, &mut reader),
+        events: events(&root, folder, &mut reader),
+        metrics: metrics(&root, &mut reader),
+        warnings: Vec::new(),
+    };
+    (config, reader.found)
+}
+
+fn interfaces<'s>(root: &Section<'_, 's>, file: &SourceFile, reader: &mut Reader<'s>) -> Interfaces {
+    let known = ["device", "uplink", "mode", "segments"];
+    let Some(section) = root.section("interfaces", &known, reader) else {
+        if root.get("interfaces").is_none() {
+            let help = "write `[interfaces]` with `device = [\"eth1\"]` and `uplink = [\"eth0\"]`";
+            reader.error(&file.whole(), "the configuration has no `[interfaces]`", help);
+        }
+        return Interfaces::default();
+    };
+    let device = section.strings("device", reader);
+    let uplink = section.strings("uplink", reader);
+    for name in device.iter().chain(&uplink) {
+        if name.value.is_empty() || name.value.len() > INTERFACE_NAME || name.value.contains(['/', ' ']) {
+            let help = "names of interfaces are those that `ip link` shows";
+            reader.error(&name.place, format!("`{}` cannot be an interface", name.value), help);
+        }
+    }
+    if device.is_empty() && section.get("device").is_none_or(|value| value.get_ref().is_array()) {
+        let help = "name the ports that face medical devices: `device = [\"eth1\"]`";
+        reader.error(&section.place, "`interfaces` names no `device` port", help);
+    }
+    for name in uplink.iter().filter(|name| device.iter().any(|device| device.value == name.value)) {
+        let message = format!("`{}` cannot be both a device port and an uplink", name.value);
+        reader.error(&name.place, message, "keep it in one of the two");
+    }
+    let segments = section.get("segments").map(|value| {
+        let texts = reader.as_strings(value, "segments");
+        texts.iter().filter_map(|text| network(text, reader)).collect()
+    });
+    Interfaces {
+        device: values(device),
+        uplink: values(uplink),
+        mode: section.word("mode", MODES, reader).unwrap_or_default(),
+        segments,
+    }
+}
+
+fn paths<'s>(root: &Section<'_, 's>, config: &Path, has_devices_toml: bool, reader: &mut Reader<'s>) -> Paths {
+    let folder = config.parent().unwrap_or(Path::new(""));
+    let section = root.section("paths", &["policy", "devices", "socket", "state", "pins"], reader);
+    let mut path = |key: &str, default: PathBuf| {
+        let given = section.as_ref().and_then(|section| section.string(key, reader));
+        given.map_or(default, |text| folder.join(text.value))
+    };
+    let devices = if has_devices_toml { "devices.toml" } else { "devices.csv" };
+    Paths {
+        config: config.to_owned(),
+        policy: path("policy", folder.join("policy.toml")),
+        devices: path("devices", folder.join(devices)),
+        socket: path("socket", "/run/iomt-filter/control.sock".into()),
+        state: path("state", "/var/lib/iomt-filter".into()),
+        pins: path("pins", "/sys/fs/bpf/iomt-filter".into()),
+    }
+}
+
+fn management<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Vec<Management> {
+    let Some(section) = root.section("management", &["allow"], reader) else { return Vec::new() };
+    let mut pairs = Vec::new();
+    for pair in section.sections("allow", &["ip", "ports"], reader) {
+        let (ips, ports) = (pair.strings("ip", reader), pair.strings("ports", reader));
+        if pair.get("ip").is_none() || pair.get("ports").is_none() {
+            let help = "write `{ ip = \"10.0.0.5\", ports = [\"22/tcp\"] }`; everything is `ports = \"any\"`";
+            reader.error(&pair.place, "a management pair needs `ip` and `ports`", help);
+        }
+        let networks: Vec<IpNet> = ips.iter().filter_map(|text| network(text, reader)).collect();
+        let mut services = Services::default();
+        for port in &ports {
+            match Services::parse(&port.value, &Named::new()) {
+                Ok(service) => services = services.and(service),
+                Err(error) => reader.error(&port.place, error.to_string(), error.help(&Named::new())),
+            }
+        }
+        let name = format!(
+            "management[{}] from {} service {}",
+            pairs.len() + 1,
+            values(ips).join(","),
+            values(ports).join(",")
+        );
+        pairs.push(Management { peers: Peers::of(networks), services, name });
+    }
+    pairs
+}
+
+fn geo<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> GeoConfig {
+    let section = root.section("geo", &["database", "max_age"], reader);
+    let database = section.as_ref().and_then(|section| section.string("database", reader));
+    GeoConfig {
+        database: database.map(|text| folder.join(text.value)),
+        max_age: duration("max_age", section.as_ref(), 90 * DAY, reader),
+    }
+}
+
+fn feeds<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Vec<Feed> {
+    let known = ["name", "url", "path", "format", "score", "refresh", "expire", "enabled"];
+    let mut feeds: Vec<Feed> = Vec::new();
+    for section in root.sections("feed", &known, reader) {
+        let name = section.required("name", reader);
+        let source = feed_source(&section, folder, reader);
+        let format = section.word("format", FORMATS, reader).unwrap_or_default();
+        let score = section.number("score", MAX_SCORE, reader).unwrap_or(DEFAULT_SCORE) as u8;
+        let refresh = duration("refresh", Some(&section), HOUR, reader);
+        let expire = duration("expire", Some(&section), 7 * DAY, reader);
+        let enabled = section.boolean("enabled", reader).unwrap_or(true);
+        let (Some(name), Some(source)) = (name, source) else { continue };
+        if name.value.is_empty() || name.value == manual::FEED {
+            let message = format!("`{}` cannot be the name of a feed", name.value);
+            reader.error(&name.place, message, "`manual` holds blocks added by hand; choose another name");
+        }
+        if let Some(earlier) = feeds.iter().find(|feed| feed.name == name.value) {
+            let diagnostic = Diagnostic::error(&name.place, format!("feed name `{}` is taken", name.value));
+            let note = format!("the other one is at {}", earlier.place);
+            reader.found.push(diagnostic.note(note).help("give every feed a name of its own"));
+        }
+        let place = section.place;
+        feeds.push(Feed { name: name.value, source, format, score, refresh, expire, enabled, place });
+    }
+    feeds
+}
+
+fn feed_source<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Option<FeedSource> {
+    match (section.string("url", reader), section.string("path", reader)) {
+        (Some(url), None) => Some(FeedSource::Url(url.value)),
+        (None, Some(path)) => Some(FeedSource::Path(folder.join(path.value))),
+        (Some(_), Some(_)) => {
+            reader.error(&section.place, "a feed has either `url` or `path`, not both", "remove one of them");
+            None
+        }
+        (None, None) => {
+            if section.get("url").is_none() && section.get("path").is_none() {
+                reader.error(&section.place, "this feed has neither `url` nor `path`", "say where it comes from");
+            }
+            None
+        }
+    }
+}
+
+fn events<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Events {
+    let section = root.section("events", &["file", "eve", "syslog", "retention"], reader);
+    let mut text = |key: &str| Some(section.as_ref()?.string(key, reader)?.value);
+    let (file, eve, syslog) = (text("file"), text("eve"), text("syslog"));
+    Events {
+        file: file.map(|path| folder.join(path)),
+        eve: eve.map(|path| folder.join(path)),
+        syslog,
+        retention: duration("retention", section.as_ref(), 30 * DAY, reader),
+    }
+}
+
+fn metrics<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Metrics {
+    let section = root.section("metrics", &["listen"], reader);
+    let Some(text) = section.and_then(|section| section.string("listen", reader)) else {
+        return Metrics::default();
+    };
+    let listen = text.value.parse().ok();
+    if listen.is_none() {
+        let message = format!("`{}` is no address with a port", text.value);
+        reader.error(&text.place, message, "write it as in `127.0.0.1:9464` or `[::1]:9464`");
+    }
+    Metrics { listen }
+}
+
+fn duration<'s>(
+    key: &str,
+    section: Option<&Section<'_, 's>>,
+    default: Duration,
+    reader: &mut Reader<'s>,
+) -> Duration {
+    let Some(text) = section.and_then(|section| section.string(key, reader)) else { return default };
+    parse_duration(&text.value).unwrap_or_else(|error| {
+        reader.error(&text.place, error.to_string(), error.help());
+        default
+    })
+}
+
+fn network(text: &Located<String>, reader: &mut Reader<'_>) -> Option<IpNet> {
+    match peer::network(&text.value) {
+        Ok(network) => Some(network),
+        Err(error) => {
+            reader.error(&text.place, error.to_string(), error.help());
+            None
+        }
+    }
+}
+
+fn values(texts: Vec<Located<String>>) -> Vec<String> {
+    texts.into_iter().map(|text| text.value).collect()
+}

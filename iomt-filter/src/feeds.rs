@@ -1,0 +1,13 @@
+//! Threat lists: read ([`formats`]), held back where they would hurt ([`guard`]), put together ([`merge`]).
+//!
+//! Bytes and scores come in, rows of listings go out, and an account of everything that did not make
+//! it. Nothing here reads files or the network.
+
+pub mod formats;
+pub mod guard;
+pub mod manual;
+pub mod merge;
+
+pub use formats::{Format, Parsed, Reject};
+pub use guard::{Guard, Reason, Removed};
+pub use manual::ManualBlock;

@@ -1,0 +1,154 @@
+//! The formats of lists. Each is a pure function from bytes to entries, and to rejects with line and
+//! reason for everything else: nothing is left out silently.
+
+use std::fmt;
+
+use ipnet::IpNet;
+use serde::Serialize;
+use thiserror::Error;
+
+pub mod plain;
+
+/// A format that a feed can be declared to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "named as in the configuration")]
+pub enum Format {
+    #[default]
+    Auto,
+    Plain,
+    Netset,
+    Csv,
+    Spamhaus,
+    Feodo,
+    Threatfox,
+    Ipsum,
+    Reputation,
+    Stix,
+    Misp,
+    Crowdsec,
+}
+
+/// The formats by name.
+pub const FORMATS: &[(&str, Format)] = &[
+    ("auto", Format::Auto),
+    ("plain", Format::Plain),
+    ("netset", Format::Netset),
+    ("csv", Format::Csv),
+    ("spamhaus", Format::Spamhaus),
+    ("feodo", Format::Feodo),
+    ("threatfox", Format::Threatfox),
+    ("ipsum", Format::Ipsum),
+    ("reputation", Format::Reputation),
+    ("stix", Format::Stix),
+    ("misp", Format::Misp),
+    ("crowdsec", Format::Crowdsec),
+];
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = FORMATS.iter().find(|(_, format)| format == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+/// A format that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("format `{0}` is not supported yet; use `plain`, one address or prefix a line")]
+pub struct Unsupported(pub Format);
+
+/// What a list came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Parsed {
+    /// Usable entries, in the order of the list.
+    pub entries: Vec<Entry>,
+    /// Lines that are neither an entry nor a comment.
+    pub rejects: Vec<Reject>,
+    /// Entries that were put right, and how.
+    pub notes: Vec<Note>,
+}
+
+/// One entry of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The addresses, host bits zero.
+    pub network: IpNet,
+    /// The port that the list names, where it does; listings cover every port.
+    pub port: Option<u16>,
+    /// The score that the list gives, where it does.
+    pub score: Option<u8>,
+    /// Its line, from 1.
+    pub line: u32,
+}
+
+/// A line that is of no use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reject {
+    /// The line, from 1.
+    pub line: u32,
+    /// The line itself, cut where it is long.
+    pub text: String,
+    /// Why.
+    pub reason: RejectReason,
+}
+
+/// An entry that was read as something else than was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// The line, from 1.
+    pub line: u32,
+    /// The line itself, cut where it is long.
+    pub text: String,
+    /// What it was read as.
+    pub read_as: IpNet,
+}
+
+/// Why a line is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
+#[allow(missing_docs, reason = "the message of each says what it is")]
+pub enum RejectReason {
+    #[error("this is HTML, not a list")]
+    Html,
+    #[error("this is binary data, not a list")]
+    Binary,
+    #[error("this is JSON, not a plain list")]
+    Json,
+    #[error("covers every address")]
+    Everything,
+    #[error("a domain name; only addresses can be listed")]
+    Domain,
+    #[error("a URL; only addresses can be listed")]
+    Url,
+    #[error("more than an address on the line; the list may have another format")]
+    MoreColumns,
+    #[error("the prefix length is too large, or no number")]
+    PrefixLength,
+    #[error("the range ends before it begins, or mixes IPv4 and IPv6")]
+    Range,
+    #[error("the port is no number from 1 to 65535")]
+    Port,
+    #[error("neither an address nor a prefix")]
+    Unreadable,
+}
+
+impl Serialize for RejectReason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Reads a list in the format that it is declared to have.
+pub fn parse(format: Format, bytes: &[u8]) -> Result<Parsed, Unsupported> {
+    match format {
+        Format::Auto | Format::Plain | Format::Netset => Ok(plain::parse(bytes)),
+        Format::Csv
+        | Format::Spamhaus
+        | Format::Feodo
+        | Format::Threatfox
+        | Format::Ipsum
+        | Format::Reputation
+        | Format::Stix
+        | Format::Misp
+        | Format::Crowdsec => Err(Unsupported(format)),
+    }
+}

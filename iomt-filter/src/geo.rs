@@ -1,0 +1,12 @@
+//! Countries: their codes, the database ([`database`]), and rows made from it ([`expand`]).
+//!
+//! A database in MaxMind's format comes in, prefixes with countries go out, no more of them than the
+//! policy tells apart.
+
+pub mod codes;
+pub mod tree;
+pub mod database;
+pub mod expand;
+
+pub use database::{CountryDatabase, DatabaseError};
+pub use expand::{Distinctions, expand};

@@ -1,0 +1,229 @@
+//! Feeds and manual blocks: read, guarded, merged into listings, and accounted for.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::config::{Config, Feed, FeedSource};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::feeds::formats::{self, Note};
+use crate::feeds::merge::{Hole, Listed, listings};
+use crate::feeds::{Guard, ManualBlock, Parsed, Reason, Reject, Removed, manual};
+use crate::host::HostNetworks;
+use crate::numbers::Numbers;
+use crate::policy::peer::canonical;
+use crate::rows::Rows;
+
+/// The largest file that is read as a list.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// What became of a feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", content = "reason", rename_all = "kebab-case")]
+pub enum FeedState {
+    /// Its entries are listed.
+    Loaded,
+    /// `enabled = false`.
+    Disabled,
+    /// None of its entries is, and why.
+    NotLoaded(String),
+}
+
+/// An account of one feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FeedReport {
+    /// Its name.
+    pub name: String,
+    /// Its number in listings and events; 0 where it has none.
+    pub number: u16,
+    /// Entries that are listed.
+    pub entries: usize,
+    /// Lines that are no entries.
+    pub rejected: Vec<Reject>,
+    /// Entries that were put right.
+    pub notes: Vec<Note>,
+    /// Entries, and parts of entries, that the guard held back.
+    pub removed: Vec<Removed>,
+    /// What became of it.
+    pub state: FeedState,
+    /// When its file was last changed.
+    pub updated: Option<Timestamp>,
+    /// How long ago that was, in seconds.
+    pub age: Option<u64>,
+}
+
+impl FeedReport {
+    fn new(name: &str, state: FeedState) -> Self {
+        Self {
+            name: name.to_owned(),
+            number: 0,
+            entries: 0,
+            rejected: Vec::new(),
+            notes: Vec::new(),
+            removed: Vec::new(),
+            state,
+            updated: None,
+            age: None,
+        }
+    }
+}
+
+/// What lists are read with.
+pub(super) struct Lists<'c> {
+    pub(super) config: &'c Config,
+    pub(super) host: &'c HostNetworks,
+    pub(super) segments: &'c [IpNet],
+}
+
+/// Entries on their way into the rows.
+#[derive(Default)]
+struct Gathered {
+    listed: Vec<Listed>,
+    holes: Vec<Hole>,
+}
+
+impl Lists<'_> {
+    /// Fills the listings of `rows`, whose devices and protected pairs are known by now.
+    pub(super) fn read(
+        &self,
+        rows: &mut Rows,
+        numbers: &mut Numbers,
+        blocks: &[ManualBlock],
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Vec<FeedReport> {
+        let mut gathered = Gathered::default();
+        let ranges = self.guarded(rows);
+        let guard = Guard::for_feeds(ranges.iter().copied());
+        let mut reports = Vec::with_capacity(self.config.feeds.len() + 1);
+        for (order, feed) in (1..).zip(&self.config.feeds) {
+            let mut report = self.feed(feed, order, &guard, numbers, &mut gathered);
+            if let FeedState::NotLoaded(reason) = &report.state {
+                let message = format!("feed `{}` is not loaded: {reason}", feed.name);
+                warnings.push(Diagnostic::warning(&feed.place, message));
+            }
+            report.number = numbers.feeds.get(&feed.name).copied().unwrap_or(0);
+            reports.push(report);
+        }
+        let guard = Guard::for_operators(ranges);
+        reports.push(manual_blocks(blocks, &guard, numbers, &mut gathered, warnings));
+        let numbered = reports.iter().filter(|report| report.number != 0);
+        rows.names.feeds = numbered.map(|report| (report.number, report.name.clone())).collect();
+        rows.listings = listings(gathered.listed, gathered.holes);
+        reports
+    }
+
+    fn feed(
+        &self,
+        feed: &Feed,
+        order: u16,
+        guard: &Guard,
+        numbers: &mut Numbers,
+        gathered: &mut Gathered,
+    ) -> FeedReport {
+        if !feed.enabled {
+            return FeedReport::new(&feed.name, FeedState::Disabled);
+        }
+        let (parsed, updated) = match read_file(feed) {
+            Ok(read) => read,
+            Err(reason) => return FeedReport::new(&feed.name, FeedState::NotLoaded(reason)),
+        };
+        let mut report = FeedReport::new(&feed.name, FeedState::Loaded);
+        report.updated = updated;
+        report.age = updated.map(|updated| Timestamp::now().duration_since(updated).as_secs().max(0) as u64);
+        if let (true, Some(reject)) = (parsed.entries.is_empty(), parsed.rejects.first()) {
+            let reason = format!("no entry can be used; line {}: {}", reject.line, reject.reason);
+            report.state = FeedState::NotLoaded(reason);
+        }
+        report.rejected = parsed.rejects;
+        report.notes = parsed.notes;
+        let Some(number) = numbers.feed(&feed.name) else {
+            report.state = FeedState::NotLoaded("no number is left for it".to_owned());
+            return report;
+        };
+        for entry in parsed.entries {
+            let score = entry.score.unwrap_or(feed.score);
+            let listed = Listed { network: entry.network, score, feed: number, order, by_hand: false };
+            gathered.add(listed, guard, &mut report);
+        }
+        report
+    }
+
+    /// What is ours, with the gravest reason first where two are the same range.
+    fn guarded(&self, rows: &Rows) -> Vec<(IpNet, Reason)> {
+        let network = |address: &iomt_filter_common::Address| IpNet::from(std::net::IpAddr::from(*address));
+        let own = self.host.addresses().into_iter().map(|address| (IpNet::from(address), Reason::OwnAddress));
+        let devices = rows.device_addresses.keys().map(|address| (network(address), Reason::Device));
+        let management = self.config.management.iter().flat_map(|pair| &pair.peers.networks);
+        let protected = rows.protected.iter().filter_map(|(_, prefix)| {
+            let bits = if prefix.address.is_v4() { prefix.bits.saturating_sub(96) } else { prefix.bits };
+            IpNet::new(prefix.address.into(), bits).ok().map(|network| (network, Reason::Protected))
+        });
+        own.chain(devices)
+            .chain(management.map(|&network| (network, Reason::Management)))
+            .chain(protected)
+            .chain(self.segments.iter().map(|&network| (network, Reason::Segment)))
+            .chain(self.host.networks().into_iter().map(|network| (network, Reason::OwnNetwork)))
+            .collect()
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, listed: Listed, guard: &Guard, report: &mut FeedReport) {
+        let guarded = guard.judge(listed.network);
+        if guarded.is_listed {
+            report.entries += 1;
+            self.listed.push(listed);
+            let hole = |removed: &Removed| Hole { network: removed.part, for_all: listed.by_hand };
+            self.holes.extend(guarded.removed.iter().map(hole));
+        }
+        report.removed.extend(guarded.removed);
+    }
+}
+
+fn read_file(feed: &Feed) -> Result<(Parsed, Option<Timestamp>), String> {
+    let path: &Path = match &feed.source {
+        FeedSource::Path(path) => path,
+        FeedSource::Url(_) => return Err("fetching from a URL is not supported yet; give `path`".to_owned()),
+    };
+    let failed = |error: std::io::Error| format!("failed to read `{}`: {error}", path.display());
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(format!("`{}` is no file", path.display()));
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(format!("`{}` is larger than {} MiB", path.display(), MAX_BYTES >> 20));
+    }
+    let bytes = std::fs::read(path).map_err(failed)?;
+    let parsed = formats::parse(feed.format, &bytes).map_err(|error| error.to_string())?;
+    let updated = metadata.modified().ok().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
+    Ok((parsed, updated))
+}
+
+fn manual_blocks(
+    blocks: &[ManualBlock],
+    guard: &Guard,
+    numbers: &mut Numbers,
+    gathered: &mut Gathered,
+    warnings: &mut Vec<Diagnostic>,
+) -> FeedReport {
+    let mut report = FeedReport::new(manual::FEED, FeedState::Loaded);
+    let Some(number) = numbers.feed(manual::FEED) else {
+        report.state = FeedState::NotLoaded("no number is left for it".to_owned());
+        return report;
+    };
+    report.number = number;
+    let now = Timestamp::now();
+    for block in blocks.iter().filter(|block| block.holds(now)) {
+        let network = canonical(block.target.trunc());
+        let listed = Listed { network, score: block.score, feed: number, order: 0, by_hand: true };
+        gathered.add(listed, guard, &mut report);
+    }
+    for removed in &report.removed {
+        let message = format!("block of `{}` spares `{}`: {}", removed.entry, removed.part, removed.reason);
+        warnings.push(Diagnostic::warning(&Place::default(), message));
+    }
+    report
+}
