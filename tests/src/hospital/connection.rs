@@ -179,6 +179,11 @@ impl Session {
     pub fn pause(&self) {
         self.traffic.paused.store(true, Ordering::Relaxed);
     }
+
+    /// Sends again.
+    pub fn resume(&self) {
+        self.traffic.paused.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Session {

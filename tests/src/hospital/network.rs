@@ -94,7 +94,7 @@ fn address(interface: &str, addresses: Addresses, bits: u8) -> String {
 }
 
 fn route(v4: &str, v6: &str, via: Addresses) -> String {
-    format!("-4 route add {v4} via {}\n-6 route add {v6} via {}\n", via.v4, via.v6)
+    format!("route add {v4} via {}\nroute add {v6} via {}\n", via.v4, via.v6)
 }
 
 /// The router in the network of these addresses.

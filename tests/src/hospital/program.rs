@@ -90,7 +90,7 @@ impl Program {
     pub fn stop(mut self) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
         let what = format!("`{}` to end", self.name);
-        wait::until(&what, FAREWELL, || self.child.try_wait().context("failed to look after a program"))
+        wait::through(&what, FAREWELL, || self.child.try_wait().context("failed to look after a program"))
     }
 
     /// Sends it a signal.

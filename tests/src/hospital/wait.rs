@@ -17,12 +17,22 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// When `look` fails, nothing was found within `limit`, or the user interrupts.
 pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    through(what, limit, || match look()? {
+        None if is_interrupted() => bail!("interrupted"),
+        found => Ok(found),
+    })
+}
+
+/// As [`until`], through an interruption: for what cleaning up waits for.
+///
+/// # Errors
+/// When `look` fails, or nothing was found within `limit`.
+pub fn through<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = look()? {
             return Ok(found);
         }
-        go_on()?;
         ensure!(Instant::now() < deadline, "waited {} s in vain for {what}", limit.as_secs_f32());
         thread::sleep(INTERVAL);
     }
@@ -57,13 +67,6 @@ pub fn watch_signals() -> Result<()> {
 #[must_use]
 pub fn is_interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
-}
-
-fn go_on() -> Result<()> {
-    if is_interrupted() {
-        bail!("interrupted");
-    }
-    Ok(())
 }
 
 extern "C" fn note(_signal: i32) {
