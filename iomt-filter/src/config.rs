@@ -21,6 +21,9 @@ pub use duration::{DurationError, parse_duration};
 /// Where the configuration is looked for.
 pub const PATH: &str = "/etc/iomt-filter/config.toml";
 
+/// Where the control socket is, where nothing else is configured.
+pub const SOCKET: &str = "/run/iomt-filter/control.sock";
+
 /// The configuration.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -121,7 +121,7 @@ impl Core {
 
     fn replace_blocks(&mut self, blocks: Vec<ManualBlock>, count: usize) -> Result<Changed, Errors> {
         let mut numbers = self.numbers.clone();
-        let intent = self.intent.with_blocks(&mut numbers, &blocks).map_err(shown)?;
+        let intent = self.intent.with_blocks(&mut numbers, &blocks);
         let state = self.config.paths.state.clone();
         let before = self.blocks.clone();
         // Kept before they bite: what is in the kernel always survives a restart.

@@ -230,7 +230,7 @@ fn expire(agent: Arc<Agent>) {
 }
 
 fn invalid(found: &[Diagnostic]) -> ExitCode {
-    output::diagnostics(found);
+    found.iter().for_each(output::note);
     ExitCode::from(FINDING)
 }
 

@@ -28,7 +28,7 @@ pub fn run(config: &Path, options: &Options) -> Result<ExitCode> {
     let pins = &config.paths.pins;
     let interfaces = attach::attached_interfaces(pins);
     if interfaces.is_empty() && !pins.exists() {
-        output::text("nothing is attached\n")?;
+        output::text("nothing is attached")?;
         return Ok(ExitCode::SUCCESS);
     }
     // Without a state folder there was never an agent to be in the way of.
@@ -40,7 +40,7 @@ pub fn run(config: &Path, options: &Options) -> Result<ExitCode> {
         bail!("not confirmed, nothing was changed");
     }
     let detached = attach::detach(pins).with_context(|| format!("failed to remove the pins in `{}`", pins.display()))?;
-    output::text(&format!("filtering has ended on {}\n", named(&detached)))?;
+    output::text(format!("filtering has ended on {}", named(&detached)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -48,7 +48,7 @@ fn confirmed(interfaces: &[String]) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("this ends filtering on {}; say `--yes` where nobody can be asked", named(interfaces));
     }
-    output::note(&format!("this ends filtering on {}; type `yes` to go on:", named(interfaces)));
+    output::note(format!("this ends filtering on {}; type `yes` to go on:", named(interfaces)));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).context("failed to read the answer")?;
     Ok(answer.trim() == "yes")

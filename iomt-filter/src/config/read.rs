@@ -93,7 +93,7 @@ fn paths<'s>(root: &Section<'_, 's>, config: &Path, has_devices_toml: bool, read
         config: config.to_owned(),
         policy: path("policy", folder.join("policy.toml")),
         devices: path("devices", folder.join(devices)),
-        socket: path("socket", "/run/iomt-filter/control.sock".into()),
+        socket: path("socket", super::SOCKET.into()),
         state: path("state", "/var/lib/iomt-filter".into()),
         pins: path("pins", "/sys/fs/bpf/iomt-filter".into()),
     }
