@@ -48,6 +48,7 @@ pub struct FeedReport {
     /// Entries, and parts of entries, that the guard held back.
     pub removed: Vec<Removed>,
     /// What became of it.
+    #[serde(flatten)]
     pub state: FeedState,
     /// When its file was last changed.
     pub updated: Option<Timestamp>,
