@@ -1,0 +1,3 @@
+//! Countries.
+
+pub mod codes;
