@@ -11,3 +11,6 @@ pub mod policy;
 pub mod geo;
 pub mod rows;
 pub mod datapath;
+pub mod capture;
+pub mod events;
+pub mod output;
