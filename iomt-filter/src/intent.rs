@@ -245,7 +245,9 @@ fn countries(
     if age.is_some_and(|age| age > jiff::SignedDuration::try_from(config.geo.max_age).unwrap_or_default()) {
         let days = age.map_or(0, |age| age.as_hours() / 24);
         let message = format!("the country database `{shown}` is {days} days old");
-        warnings.push(Diagnostic::warning(&place, message).help("fetch a newer one, or raise `max_age` in `[geo]`"));
+        warnings.push(
+            Diagnostic::warning(&place, message).help("fetch a newer one, or raise `max_age` in `[geo]`"),
+        );
     }
     let age_days = age.map(|age| age.as_hours() / 24);
     let kind = database.kind().to_owned();

@@ -155,7 +155,9 @@ fn target(text: &str) -> Result<IpNet> {
             bail!("`{text}` has bits behind its prefix; did you mean `{}`?", net.trunc())
         }
         Ok(net) => Ok(net),
-        Err(_) => bail!("`{text}` is neither an address nor a prefix, such as `203.0.113.9` or `2001:db8::/48`"),
+        Err(_) => {
+            bail!("`{text}` is neither an address nor a prefix, such as `203.0.113.9` or `2001:db8::/48`")
+        }
     }
 }
 
@@ -176,7 +178,10 @@ fn entries(import: &Import) -> Result<Vec<IpNet>> {
     if let Some(reject) = parsed.rejects.first() {
         bail!(
             "{} lines of `{name}` are no entries, nothing was blocked; the first is line {}: `{}`: {}",
-            parsed.rejects.len(), reject.line, reject.text, reject.reason
+            parsed.rejects.len(),
+            reject.line,
+            reject.text,
+            reject.reason
         );
     }
     if parsed.entries.is_empty() {

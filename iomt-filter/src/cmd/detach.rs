@@ -33,13 +33,16 @@ pub fn run(config: &Path, options: &Options) -> Result<ExitCode> {
     }
     // Without a state folder there was never an agent to be in the way of.
     let _token = match config.paths.state.exists() {
-        true => Some(WriterToken::take(&config.paths.state).context("an agent would go on without its tables")?),
+        true => {
+            Some(WriterToken::take(&config.paths.state).context("an agent would go on without its tables")?)
+        }
         false => None,
     };
     if !options.yes && !confirmed(&interfaces)? {
         bail!("not confirmed, nothing was changed");
     }
-    let detached = attach::detach(pins).with_context(|| format!("failed to remove the pins in `{}`", pins.display()))?;
+    let detached =
+        attach::detach(pins).with_context(|| format!("failed to remove the pins in `{}`", pins.display()))?;
     output::text(format!("filtering has ended on {}", named(&detached)))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -50,7 +50,8 @@ pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode>
 }
 
 fn row(flow: &FlowStatus) -> [String; 9] {
-    let state = if flow.current { flow.progress.clone() } else { format!("{}, to be judged again", flow.progress) };
+    let state =
+        if flow.current { flow.progress.clone() } else { format!("{}, to be judged again", flow.progress) };
     [
         flow.device.clone().unwrap_or_else(|| "-".to_owned()),
         endpoint(&flow.source, flow.source_port),
