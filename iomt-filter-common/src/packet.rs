@@ -46,7 +46,8 @@ pub struct Packet {
     /// ICMP or ICMPv6 code.
     pub icmp_code: u8,
     fragment: u8,
-    reserved: [u8; 2],
+    transport: u8,
+    reserved: u8,
 }
 
 /// What the frame carries.
@@ -100,6 +101,12 @@ impl Packet {
         }
     }
 
+    /// Whether the ports, or type and code of ICMP, were read: zero is a value of theirs too.
+    #[inline(always)]
+    pub const fn has_transport(&self) -> bool {
+        self.transport != 0
+    }
+
     #[inline(always)]
     pub(crate) const fn set_kind(&mut self, kind: Kind) {
         self.kind = kind as u8;
@@ -108,6 +115,11 @@ impl Packet {
     #[inline(always)]
     pub(crate) const fn set_fragment(&mut self, fragment: Fragment) {
         self.fragment = fragment as u8;
+    }
+
+    #[inline(always)]
+    pub(crate) const fn set_transport(&mut self) {
+        self.transport = 1;
     }
 
     /// The VLAN that the frame belongs to: the innermost identifier; 0 without a tag (a tag with

@@ -21,6 +21,9 @@ pub use duration::{DurationError, parse_duration};
 /// Where the configuration is looked for.
 pub const PATH: &str = "/etc/iomt-filter/config.toml";
 
+/// Where the control socket is, where nothing else is configured.
+pub const SOCKET: &str = "/run/iomt-filter/control.sock";
+
 /// The configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -149,7 +152,8 @@ impl Config {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
             let place = Place::file(&shown);
-            let diagnostic = Diagnostic::error(&place, format!("failed to read the configuration `{shown}`: {error}"));
+            let diagnostic =
+                Diagnostic::error(&place, format!("failed to read the configuration `{shown}`: {error}"));
             vec![diagnostic.help("name another one with `--config FILE`")]
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));

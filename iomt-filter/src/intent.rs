@@ -5,8 +5,10 @@
 //! country database that a profile needs and cannot have, stops; a feed that cannot be read never does.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use iomt_filter_common::geo::Country;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -22,6 +24,8 @@ use crate::rows::Rows;
 
 mod lists;
 
+use self::lists::FeedLists;
+
 pub use lists::{FeedReport, FeedState};
 
 /// What is read in place of what the configuration names.
@@ -34,7 +38,7 @@ pub struct Overrides {
 }
 
 /// Everything that is to hold, and an account of how it came about.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Intent {
     /// The content of the tables.
     pub rows: Rows,
@@ -45,11 +49,50 @@ pub struct Intent {
     /// The country database, where one is configured and could be read.
     pub geo: Option<GeoReport>,
     /// The open database, for the country of any address.
-    pub countries: Option<CountryDatabase>,
+    pub countries: Option<Arc<CountryDatabase>>,
+    /// Addresses behind the device ports.
+    pub segments: Vec<IpNet>,
     /// Allow rules.
     pub rules: usize,
     /// Devices.
     pub devices: usize,
+    /// The feeds by themselves, and how many of the warnings are not about blocks by hand.
+    lists: Arc<FeedLists>,
+    other_warnings: usize,
+}
+
+impl Intent {
+    /// The same with other blocks by hand; no file is read again.
+    #[must_use]
+    pub fn with_blocks(&self, numbers: &mut Numbers, blocks: &[ManualBlock]) -> Self {
+        let mut rows = self.rows.clone();
+        let mut warnings: Vec<_> = self.warnings.iter().take(self.other_warnings).cloned().collect();
+        let feeds = self.lists.list(&mut rows, numbers, blocks, &mut warnings);
+        Self {
+            rows,
+            warnings,
+            feeds,
+            geo: self.geo.clone(),
+            countries: self.countries.clone(),
+            segments: self.segments.clone(),
+            rules: self.rules,
+            devices: self.devices,
+            lists: self.lists.clone(),
+            other_warnings: self.other_warnings,
+        }
+    }
+
+    /// Why these may not be blocked by hand: one line for each that would cut what must not be cut.
+    #[must_use]
+    pub fn refuse_blocks(&self, targets: &[IpNet]) -> Vec<String> {
+        let removed = targets.iter().flat_map(|&target| self.lists.refuse(target));
+        removed
+            .map(|removed| match removed.part == removed.entry {
+                true => format!("`{}`: {}", removed.entry, removed.reason),
+                false => format!("`{}` covers `{}`: {}", removed.entry, removed.part, removed.reason),
+            })
+            .collect()
+    }
 }
 
 /// What is known of the country database.
@@ -90,21 +133,34 @@ pub fn read(
     warnings.extend(found);
 
     let lists = lists::Lists { config, host, segments: &extras.segments };
-    let feeds = lists.read(&mut rows, numbers, blocks, &mut warnings);
+    let lists = lists.read(&rows, numbers, &mut warnings);
+    let other_warnings = warnings.len();
+    let feeds = lists.list(&mut rows, numbers, blocks, &mut warnings);
     let (geo, database) = match countries {
         Some(countries) => {
             rows.countries = countries.rows;
-            (Some(countries.report), Some(countries.database))
+            (Some(countries.report), Some(Arc::new(countries.database)))
         }
         None => (None, None),
     };
     let rules = policy.profiles.iter().map(|profile| profile.rules.len()).sum();
     let devices = rows.devices.len();
-    Ok(Intent { rows, warnings, feeds, geo, countries: database, rules, devices })
+    Ok(Intent {
+        rows,
+        warnings,
+        feeds,
+        geo,
+        countries: database,
+        segments: extras.segments,
+        rules,
+        devices,
+        lists: Arc::new(lists),
+        other_warnings,
+    })
 }
 
 /// The networks behind the device ports: as configured, or those connected to them.
-pub fn segments(config: &Config, host: &HostNetworks) -> Vec<ipnet::IpNet> {
+pub fn segments(config: &Config, host: &HostNetworks) -> Vec<IpNet> {
     let connected = || host.connected_to(&config.interfaces.device);
     config.interfaces.segments.clone().unwrap_or_else(connected)
 }
@@ -189,7 +245,9 @@ fn countries(
     if age.is_some_and(|age| age > jiff::SignedDuration::try_from(config.geo.max_age).unwrap_or_default()) {
         let days = age.map_or(0, |age| age.as_hours() / 24);
         let message = format!("the country database `{shown}` is {days} days old");
-        warnings.push(Diagnostic::warning(&place, message).help("fetch a newer one, or raise `max_age` in `[geo]`"));
+        warnings.push(
+            Diagnostic::warning(&place, message).help("fetch a newer one, or raise `max_age` in `[geo]`"),
+        );
     }
     let age_days = age.map(|age| age.as_hours() / 24);
     let kind = database.kind().to_owned();

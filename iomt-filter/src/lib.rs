@@ -19,4 +19,5 @@ pub mod geo;
 pub mod intent;
 pub mod rows;
 pub mod datapath;
+pub mod capture;
 pub mod events;

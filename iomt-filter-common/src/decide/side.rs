@@ -13,14 +13,16 @@ pub(super) struct Side {
     pub(super) device: u32,
     pub(super) profile: u16,
     mode: u8,
-    is_sender: bool,
+    /// 1 or 0. A `bool` would leave room for the tag of an enum around it, and the kernel's type
+    /// information (BTF) cannot say where that tag then is.
+    is_sender: u8,
 }
 
 impl Side {
     #[inline(always)]
     pub(super) fn of<T: Tables>(device: u32, is_sender: bool, tables: &T) -> Self {
         let row = tables.device(device).unwrap_or_default();
-        Self { device, profile: row.profile, mode: row.mode, is_sender }
+        Self { device, profile: row.profile, mode: row.mode, is_sender: is_sender as u8 }
     }
 
     /// Whether there is a device at this end.
@@ -31,13 +33,13 @@ impl Side {
 
     #[inline(always)]
     pub(super) const fn is_sender(&self) -> bool {
-        self.is_sender
+        self.is_sender == 1
     }
 
     /// The address at the other end.
     #[inline(always)]
     pub(super) const fn far(&self, packet: &Packet) -> Address {
-        if self.is_sender { packet.destination } else { packet.source }
+        if self.is_sender() { packet.destination } else { packet.source }
     }
 
     #[inline(always)]
@@ -47,7 +49,7 @@ impl Side {
 
     #[inline(always)]
     pub(super) const fn answer(&self, verdict: Verdict, reason: Reason, generation: u32) -> Decision {
-        let direction = if self.is_sender { Direction::FromDevice } else { Direction::ToDevice };
+        let direction = if self.is_sender() { Direction::FromDevice } else { Direction::ToDevice };
         Decision::new(verdict, reason, generation).of(self.device, self.profile, direction)
     }
 

@@ -38,6 +38,7 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
             packet.icmp_code = header[1];
             packet.source_port = u16_at(&header, 4);
             packet.destination_port = packet.source_port;
+            packet.set_transport();
             return Ok(());
         }
         _ => {
@@ -45,6 +46,7 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
             packet.destination_port = u16_at(&header, 2);
         }
     }
+    packet.set_transport();
     if packet.protocol == protocol::UDP {
         let length = u32::from(u16_at(&header, 4));
         if length < UDP_HEADER || (!first_fragment && start + length > end) {

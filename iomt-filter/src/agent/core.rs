@@ -6,13 +6,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Errors;
-use super::recorder::Book;
+use super::recorder::{Book, Page};
 use super::store;
 use crate::api::types::{BlockRequest, Changed, FailedReload, UnblockRequest};
 use crate::config::Config;
 use crate::datapath::{Attachment, Datapath, WriterToken};
 use crate::diagnostic::Diagnostic;
-use crate::events::Context;
 use crate::feeds::manual::ManualBlock;
 use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Overrides};
@@ -75,7 +74,9 @@ impl Core {
             .targets
             .iter()
             .filter(|target| !blocks.iter().any(|block| block.target == **target))
-            .map(|target| format!("`{target}` is not blocked by hand; `iomt-filter block list` shows what is"))
+            .map(|target| {
+                format!("`{target}` is not blocked by hand; `iomt-filter block list` shows what is")
+            })
             .collect();
         if !unknown.is_empty() {
             return Err(unknown);
@@ -108,12 +109,16 @@ impl Core {
     fn try_reload(&mut self) -> Result<Changed, Errors> {
         let config = Config::load(&self.config.paths.config).map_err(shown)?;
         if let Some(changed) = needs_restart(&self.config, &config) {
-            return Err(vec![format!("{changed} changed in the configuration; that needs a restart of the agent")]);
+            return Err(vec![format!(
+                "{changed} changed in the configuration; that needs a restart of the agent"
+            )]);
         }
-        let host = HostNetworks::read().map_err(|error| vec![format!("failed to read the host's addresses: {error}")])?;
+        let host = HostNetworks::read()
+            .map_err(|error| vec![format!("failed to read the host's addresses: {error}")])?;
         let mut numbers = self.numbers.clone();
         let blocks = self.blocks();
-        let intent = intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks).map_err(shown)?;
+        let intent =
+            intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks).map_err(shown)?;
         let changed = self.activate(intent, numbers, blocks)?;
         (self.config, self.host) = (config, host);
         Ok(changed)
@@ -121,7 +126,7 @@ impl Core {
 
     fn replace_blocks(&mut self, blocks: Vec<ManualBlock>, count: usize) -> Result<Changed, Errors> {
         let mut numbers = self.numbers.clone();
-        let intent = self.intent.with_blocks(&mut numbers, &blocks).map_err(shown)?;
+        let intent = self.intent.with_blocks(&mut numbers, &blocks);
         let state = self.config.paths.state.clone();
         let before = self.blocks.clone();
         // Kept before they bite: what is in the kernel always survives a restart.
@@ -148,12 +153,11 @@ impl Core {
             store::save(&self.config.paths.state, NUMBERS, &numbers).map_err(|error| vec![chain(&error)])?;
         }
         let changed = self.datapath.plan(&intent.rows).summary().iter().map(|(_, count)| count).sum();
-        let next = self.datapath.generation().map_or(1, |generation| generation.number.wrapping_add(1).max(1));
-        self.book.write(next, Context::new(&self.host_name, &intent, &self.attachments));
-        let generation = self
-            .datapath
-            .apply(intent.rows.clone(), &self.token)
-            .map_err(|error| vec![chain(&error)])?;
+        let next =
+            self.datapath.generation().map_or(1, |generation| generation.number.wrapping_add(1).max(1));
+        self.book.write(next, Page::new(&self.host_name, &intent, &self.attachments));
+        let generation =
+            self.datapath.apply(intent.rows.clone(), &self.token).map_err(|error| vec![chain(&error)])?;
         let warnings = intent.warnings.iter().map(ToString::to_string).collect();
         (self.intent, self.numbers, self.blocks) = (intent, numbers, blocks);
         self.generation_since = Timestamp::now();

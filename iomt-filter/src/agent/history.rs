@@ -79,7 +79,7 @@ impl Follower {
 }
 
 fn matches(query: &EventQuery, record: &Record) -> bool {
-    query.since.is_none_or(|since| record.time >= since)
+    query.since.is_none_or(|since| record.time.is_some_and(|time| time >= since))
         && query.device.as_ref().is_none_or(|device| record.device.as_ref() == Some(device))
         && query.reason.as_ref().is_none_or(|reason| *reason == record.reason)
 }

@@ -8,36 +8,72 @@ use std::time::Duration;
 use aya::maps::{MapData, RingBuf};
 use iomt_filter_common::event::Event;
 use iomt_filter_common::pod::Pod as _;
+use nix::time::{ClockId, clock_gettime};
 
 use super::history::History;
-use crate::events::{Context, decode};
+use crate::datapath::Attachment;
+use crate::events::{EnrichContext, Record, decode};
+use crate::geo::CountryDatabase;
+use crate::intent::Intent;
+use crate::rows::Names;
 
 /// The program submits records without waking anybody; this is how long one waits at most.
 const PAUSE: Duration = Duration::from_millis(2);
 /// Generations whose names are kept for records that are still on their way.
 const GENERATIONS: usize = 16;
 
-/// The names that belong to each recent generation.
-#[derive(Debug, Default)]
+/// What the numbers of one generation mean.
+pub(crate) struct Page {
+    names: Names,
+    host: String,
+    interfaces: BTreeMap<u32, String>,
+    countries: Option<Arc<CountryDatabase>>,
+}
+
+impl Page {
+    pub(crate) fn new(host: &str, intent: &Intent, attachments: &[Attachment]) -> Self {
+        let interfaces =
+            attachments.iter().map(|attachment| (attachment.index, attachment.interface.clone())).collect();
+        Self {
+            names: intent.rows.names.clone(),
+            host: host.to_owned(),
+            interfaces,
+            countries: intent.countries.clone(),
+        }
+    }
+
+    fn decode(&self, event: &Event, time_base: i128) -> Record {
+        let context = EnrichContext {
+            host: &self.host,
+            interface: &|index| self.interfaces.get(&index).cloned(),
+            country: &|address| self.countries.as_ref()?.country(address),
+            time_base,
+        };
+        decode(event, &self.names, &context)
+    }
+}
+
+/// The pages of recent generations: records of an older one may still be on their way.
+#[derive(Default)]
 pub struct Book {
-    names: Mutex<BTreeMap<u32, Arc<Context>>>,
+    pages: Mutex<BTreeMap<u32, Arc<Page>>>,
 }
 
 impl Book {
     /// Notes what numbers mean in `generation`.
-    pub(crate) fn write(&self, generation: u32, context: Context) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.insert(generation, Arc::new(context));
-        while names.len() > GENERATIONS {
-            names.pop_first();
+    pub(crate) fn write(&self, generation: u32, page: Page) {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.insert(generation, Arc::new(page));
+        while pages.len() > GENERATIONS {
+            pages.pop_first();
         }
     }
 
     /// What numbers mean in `generation`; the nearest one where that is not known.
-    pub(crate) fn read(&self, generation: u32) -> Option<Arc<Context>> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let exact = names.get(&generation);
-        exact.or_else(|| names.values().next_back()).cloned()
+    fn read(&self, generation: u32) -> Option<Arc<Page>> {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let exact = pages.get(&generation);
+        exact.or_else(|| pages.values().next_back()).cloned()
     }
 }
 
@@ -45,10 +81,11 @@ impl Book {
 pub(crate) fn start(mut events: RingBuf<MapData>, book: Arc<Book>, history: Arc<History>) {
     let drain = move || {
         loop {
+            let time_base = time_base();
             while let Some(record) = events.next() {
                 let Some(event) = Event::from_bytes(&record) else { continue };
-                if let Some(context) = book.read(event.decision.generation) {
-                    history.push(decode(&event, &context));
+                if let Some(page) = book.read(event.decision.generation) {
+                    history.push(page.decode(&event, time_base));
                 }
             }
             thread::sleep(PAUSE);
@@ -57,4 +94,13 @@ pub(crate) fn start(mut events: RingBuf<MapData>, book: Arc<Book>, history: Arc<
     if let Err(error) = thread::Builder::new().name("recorder".into()).spawn(drain) {
         tracing::error!(%error, "no thread to read events with: none will be shown");
     }
+}
+
+/// Nanoseconds from 1970 to the boot of the host, as its clock has it now.
+fn time_base() -> i128 {
+    let read = |clock| {
+        clock_gettime(clock)
+            .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
+    };
+    read(ClockId::CLOCK_REALTIME) - read(ClockId::CLOCK_BOOTTIME)
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::Agent;
 use super::core::{BLOCKS, Core, NUMBERS};
 use super::history::History;
-use super::recorder::{self, Book};
+use super::recorder::{self, Book, Page};
 use super::store;
 use crate::api::server;
 use crate::cli::FINDING;
@@ -25,7 +25,6 @@ use crate::config::{AttachMode as WantedByConfig, Config};
 use crate::datapath::attach::{self, WantedMode};
 use crate::datapath::{Attachment, Datapath, LoadOptions, WriterToken};
 use crate::diagnostic::Diagnostic;
-use crate::events;
 use crate::feeds::manual::ManualBlock;
 use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Overrides};
@@ -157,7 +156,7 @@ fn fill_and_attach(
         }
     }
     let generation = core.datapath.generation().map_or(0, |generation| generation.number);
-    core.book.write(generation, events::Context::new(&core.host_name, &core.intent, &core.attachments));
+    core.book.write(generation, Page::new(&core.host_name, &core.intent, &core.attachments));
     Ok(core)
 }
 
@@ -185,7 +184,10 @@ fn check_interfaces(config: &Config) -> Result<()> {
         return Ok(());
     }
     let config = config.paths.config.display();
-    anyhow::bail!("`{}` of `[interfaces]` in `{config}` is not on this host; `ip link` lists those there are", missing.join("`, `"))
+    anyhow::bail!(
+        "`{}` of `[interfaces]` in `{config}` is not on this host; `ip link` lists those there are",
+        missing.join("`, `")
+    )
 }
 
 async fn serve(listener: tokio::net::UnixListener, agent: Arc<Agent>) -> std::io::Result<()> {
@@ -230,7 +232,7 @@ fn expire(agent: Arc<Agent>) {
 }
 
 fn invalid(found: &[Diagnostic]) -> ExitCode {
-    output::diagnostics(found);
+    found.iter().for_each(output::note);
     ExitCode::from(FINDING)
 }
 

@@ -16,6 +16,7 @@ use crate::api::types::{Defaults, DeviceStatus, Fates, FlowStatus, Interface, St
 use crate::datapath::AttachMode;
 use crate::datapath::counts::Count;
 use crate::events::protocol_name;
+use crate::inventory::show_mac;
 use crate::rows::Rows;
 
 pub(super) fn status(core: &Core) -> Result<Status, Errors> {
@@ -49,11 +50,15 @@ pub(super) fn status(core: &Core) -> Result<Status, Errors> {
             unparsed: otherwise(settings.unparsed),
             midstream: otherwise(settings.midstream),
         },
-        interfaces: core.attachments.iter().map(|attachment| Interface {
-            name: attachment.interface.clone(),
-            port: attachment.port.name().to_owned(),
-            mode: mode_name(attachment.mode).to_owned(),
-        }).collect(),
+        interfaces: core
+            .attachments
+            .iter()
+            .map(|attachment| Interface {
+                name: attachment.interface.clone(),
+                port: attachment.port.name().to_owned(),
+                mode: mode_name(attachment.mode).to_owned(),
+            })
+            .collect(),
         segments: core.intent.segments.clone(),
         devices: modes,
         tables: tables(core, rows),
@@ -68,17 +73,21 @@ pub(super) fn status(core: &Core) -> Result<Status, Errors> {
 
 pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
     let rows = &core.intent.rows;
-    let mut all: BTreeMap<u32, DeviceStatus> = rows.devices.iter().map(|(&number, row)| {
-        let status = DeviceStatus {
-            name: rows.names.devices.get(&number).cloned(),
-            profile: rows.names.profiles.get(&row.profile).cloned(),
-            mode: Some(Mode::from_number(row.mode).name().to_owned()),
-            mac: (row.mac != Mac::UNSET).then(|| crate::events::mac(row.mac)),
-            vlan: (row.vlan != 0).then_some(row.vlan),
-            ..DeviceStatus::default()
-        };
-        (number, status)
-    }).collect();
+    let mut all: BTreeMap<u32, DeviceStatus> = rows
+        .devices
+        .iter()
+        .map(|(&number, row)| {
+            let status = DeviceStatus {
+                name: rows.names.devices.get(&number).cloned(),
+                profile: rows.names.profiles.get(&row.profile).cloned(),
+                mode: Some(Mode::from_number(row.mode).name().to_owned()),
+                mac: (row.mac != Mac::UNSET).then(|| show_mac(row.mac)),
+                vlan: (row.vlan != 0).then_some(row.vlan),
+                ..DeviceStatus::default()
+            };
+            (number, status)
+        })
+        .collect();
     for (address, device) in &rows.device_addresses {
         if let Some(status) = all.get_mut(device) {
             status.addresses.push(IpAddr::from(*address).to_string());
@@ -109,7 +118,8 @@ pub(super) fn flows(core: &Core) -> Result<Vec<FlowStatus>, Errors> {
     let mut list: Vec<_> = flows
         .iter()
         .filter(|(key, flow)| {
-            now.saturating_sub(flow.last_seen) <= iomt_filter_common::flow::timeout(key.protocol, flow.progress)
+            now.saturating_sub(flow.last_seen)
+                <= iomt_filter_common::flow::timeout(key.protocol, flow.progress)
         })
         .map(|(key, flow)| flow_status(&core.intent.rows, key, flow, generation, now))
         .collect();
@@ -170,16 +180,20 @@ fn otherwise(number: u8) -> String {
 }
 
 fn tables(core: &Core, rows: &Rows) -> Vec<Table> {
-    core.datapath.room().into_iter().map(|(name, capacity)| {
-        let used = match name {
-            abi::map::DEVICES => rows.devices.len(),
-            abi::map::DEVICE_ADDRS => rows.device_addresses.len(),
-            abi::map::RULES => rows.rules.len(),
-            abi::map::PEERS => rows.peers.len(),
-            abi::map::LISTINGS => rows.listings.len(),
-            abi::map::COUNTRIES => rows.countries.len(),
-            _ => 0,
-        };
-        Table { name: name.to_lowercase(), used, capacity }
-    }).collect()
+    core.datapath
+        .room()
+        .into_iter()
+        .map(|(name, capacity)| {
+            let used = match name {
+                abi::map::DEVICES => rows.devices.len(),
+                abi::map::DEVICE_ADDRS => rows.device_addresses.len(),
+                abi::map::RULES => rows.rules.len(),
+                abi::map::PEERS => rows.peers.len(),
+                abi::map::LISTINGS => rows.listings.len(),
+                abi::map::COUNTRIES => rows.countries.len(),
+                _ => 0,
+            };
+            Table { name: name.to_lowercase(), used, capacity }
+        })
+        .collect()
 }

@@ -88,13 +88,13 @@ async fn request(socket: &Path, method: Method, path: &str, body: Bytes) -> Resu
     sender.send_request(request).await.context("the agent did not answer")
 }
 
-async fn read<T: DeserializeOwned>(
-    response: Response<Incoming>,
-) -> Result<std::result::Result<T, Refused>> {
+async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<std::result::Result<T, Refused>> {
     let status = response.status();
     let body = response.into_body().collect().await.context("the agent's answer broke off")?.to_bytes();
     match status {
-        StatusCode::OK => Ok(Ok(serde_json::from_slice(&body).context("the agent's answer is of another version")?)),
+        StatusCode::OK => {
+            Ok(Ok(serde_json::from_slice(&body).context("the agent's answer is of another version")?))
+        }
         StatusCode::FORBIDDEN => bail!("only root and the agent's own user may change anything; use `sudo`"),
         _ => match serde_json::from_slice::<Refused>(&body) {
             Ok(refused) => Ok(Err(refused)),
@@ -107,7 +107,9 @@ fn explain(socket: &Path, error: io::Error) -> anyhow::Error {
     let path = socket.display();
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            anyhow!("no agent listens on `{path}`; start it with `iomt-filter run`, or name its configuration with `--config`")
+            anyhow!(
+                "no agent listens on `{path}`; start it with `iomt-filter run`, or name its configuration with `--config`"
+            )
         }
         io::ErrorKind::PermissionDenied => {
             anyhow!("not allowed to open `{path}`; be root or in the group `iomt-filter`")

@@ -154,7 +154,9 @@ async fn blocking<T: Serialize + Send + 'static>(
     match tokio::task::spawn_blocking(move || work(&agent)).await {
         Ok(Ok(answer)) => Json(answer).into_response(),
         Ok(Err(errors)) => refuse(StatusCode::CONFLICT, errors),
-        Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, vec!["the agent failed to answer; see its log".into()]),
+        Err(_) => {
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, vec!["the agent failed to answer; see its log".into()])
+        }
     }
 }
 

@@ -17,7 +17,8 @@ use crate::cmd::socket;
 use crate::config::parse_duration;
 use crate::feeds::ManualBlock;
 use crate::feeds::formats::{self, FORMATS, Format};
-use crate::output;
+use crate::output::Align::{Left, Right};
+use crate::output::{self, Table};
 
 /// What to do with manual blocks.
 #[derive(Debug, Subcommand)]
@@ -92,9 +93,18 @@ pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
         Verb::List => {
             let blocks: Vec<ManualBlock> = client::get(&socket, "/v1/blocks")?;
             match output {
-                Output::Json => output::json(&blocks)?,
+                Output::Json => output::document(&blocks)?,
                 Output::Text => {
-                    output::table(&["ADDRESS", "SCORE", "UNTIL", "ADDED", "BY", "NOTE"], blocks.iter().map(row))?;
+                    let mut table = Table::new([
+                        ("address", Left),
+                        ("score", Right),
+                        ("until", Left),
+                        ("added", Left),
+                        ("by", Left),
+                        ("note", Left),
+                    ]);
+                    blocks.iter().for_each(|block| table.row(row(block)));
+                    output::text(table)?;
                 }
             }
             Ok(ExitCode::SUCCESS)
@@ -116,16 +126,16 @@ fn block(socket: &Path, targets: Vec<IpNet>, about: &About, output: Output) -> R
 
 fn told(answer: Result<Changed, Refused>, what: &str, output: Output) -> Result<ExitCode> {
     match (answer, output) {
-        (Ok(changed), Output::Json) => output::json(&changed)?,
+        (Ok(changed), Output::Json) => output::document(&changed)?,
         (Ok(changed), Output::Text) => {
-            output::text(&format!("{} {what}, generation {}\n", changed.changed, changed.generation))?;
+            output::text(format!("{} {what}, generation {}", changed.changed, changed.generation))?;
         }
         (Err(refused), Output::Json) => {
-            output::json(&refused)?;
+            output::document(&refused)?;
             return Ok(ExitCode::from(FINDING));
         }
         (Err(refused), Output::Text) => {
-            output::errors("refused, nothing was changed", &refused.errors);
+            output::note(format!("refused, nothing was changed: {}", refused.errors.join("; ")));
             return Ok(ExitCode::from(FINDING));
         }
     }
@@ -145,7 +155,9 @@ fn target(text: &str) -> Result<IpNet> {
             bail!("`{text}` has bits behind its prefix; did you mean `{}`?", net.trunc())
         }
         Ok(net) => Ok(net),
-        Err(_) => bail!("`{text}` is neither an address nor a prefix, such as `203.0.113.9` or `2001:db8::/48`"),
+        Err(_) => {
+            bail!("`{text}` is neither an address nor a prefix, such as `203.0.113.9` or `2001:db8::/48`")
+        }
     }
 }
 
@@ -166,7 +178,10 @@ fn entries(import: &Import) -> Result<Vec<IpNet>> {
     if let Some(reject) = parsed.rejects.first() {
         bail!(
             "{} lines of `{name}` are no entries, nothing was blocked; the first is line {}: `{}`: {}",
-            parsed.rejects.len(), reject.line, reject.text, reject.reason
+            parsed.rejects.len(),
+            reject.line,
+            reject.text,
+            reject.reason
         );
     }
     if parsed.entries.is_empty() {
@@ -175,10 +190,10 @@ fn entries(import: &Import) -> Result<Vec<IpNet>> {
     Ok(parsed.entries.iter().map(|entry| entry.network).collect())
 }
 
-fn row(block: &ManualBlock) -> Vec<String> {
+fn row(block: &ManualBlock) -> [String; 6] {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    vec![
-        output::network(&block.target),
+    [
+        block.target.to_string(),
         block.score.to_string(),
         or_dash(block.until.map(|until| until.to_string())),
         block.added.to_string(),

@@ -28,19 +28,22 @@ pub fn run(config: &Path, options: &Options) -> Result<ExitCode> {
     let pins = &config.paths.pins;
     let interfaces = attach::attached_interfaces(pins);
     if interfaces.is_empty() && !pins.exists() {
-        output::text("nothing is attached\n")?;
+        output::text("nothing is attached")?;
         return Ok(ExitCode::SUCCESS);
     }
     // Without a state folder there was never an agent to be in the way of.
     let _token = match config.paths.state.exists() {
-        true => Some(WriterToken::take(&config.paths.state).context("an agent would go on without its tables")?),
+        true => {
+            Some(WriterToken::take(&config.paths.state).context("an agent would go on without its tables")?)
+        }
         false => None,
     };
     if !options.yes && !confirmed(&interfaces)? {
         bail!("not confirmed, nothing was changed");
     }
-    let detached = attach::detach(pins).with_context(|| format!("failed to remove the pins in `{}`", pins.display()))?;
-    output::text(&format!("filtering has ended on {}\n", named(&detached)))?;
+    let detached =
+        attach::detach(pins).with_context(|| format!("failed to remove the pins in `{}`", pins.display()))?;
+    output::text(format!("filtering has ended on {}", named(&detached)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -48,7 +51,7 @@ fn confirmed(interfaces: &[String]) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("this ends filtering on {}; say `--yes` where nobody can be asked", named(interfaces));
     }
-    output::note(&format!("this ends filtering on {}; type `yes` to go on:", named(interfaces)));
+    output::note(format!("this ends filtering on {}; type `yes` to go on:", named(interfaces)));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).context("failed to read the answer")?;
     Ok(answer.trim() == "yes")

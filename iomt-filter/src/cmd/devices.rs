@@ -9,7 +9,8 @@ use crate::api::client;
 use crate::api::types::DeviceStatus;
 use crate::cli::Output;
 use crate::cmd::socket;
-use crate::output;
+use crate::output::Align::{Left, Right};
+use crate::output::{self, Table};
 
 /// Lists devices.
 ///
@@ -18,22 +19,31 @@ use crate::output;
 pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
     let devices: Vec<DeviceStatus> = client::get(&socket(config)?, "/v1/devices")?;
     match output {
-        Output::Json => output::json(&devices)?,
+        Output::Json => output::document(&devices)?,
         Output::Text => {
-            let header = ["DEVICE", "PROFILE", "MODE", "ALLOWED", "DROPPED", "WOULD DROP", "REASONS"];
-            output::table(&header, devices.iter().map(row))?;
+            let mut table = Table::new([
+                ("device", Left),
+                ("profile", Left),
+                ("mode", Left),
+                ("allowed", Right),
+                ("dropped", Right),
+                ("would drop", Right),
+                ("reasons", Left),
+            ]);
+            devices.iter().for_each(|device| table.row(row(device)));
+            output::text(table)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(device: &DeviceStatus) -> Vec<String> {
+fn row(device: &DeviceStatus) -> [String; 7] {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
     let refused = device.reasons.iter().filter(|(verdict, _)| verdict.as_str() != "pass");
     let reasons: Vec<_> = refused
         .flat_map(|(_, reasons)| reasons.iter().map(|(reason, frames)| format!("{reason} {frames}")))
         .collect();
-    vec![
+    [
         device.name.clone().unwrap_or_else(|| "(no device)".to_owned()),
         text(&device.profile),
         text(&device.mode),

@@ -43,14 +43,12 @@ pub struct Options {
 pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode> {
     let path = format!("/v1/events?{}", query_string(&query(options)?));
     client::lines(&socket(config)?, &path, |line| {
-        let printed = match output {
-            Output::Json => output::line(line),
-            Output::Text => match serde_json::from_slice::<Record>(line) {
-                Ok(record) => output::line(record.to_string().as_bytes()),
-                Err(_) => output::line(line),
-            },
-        };
-        printed.map(|()| true)
+        let text = String::from_utf8_lossy(line);
+        match (output, serde_json::from_slice::<Record>(line)) {
+            (Output::Text, Ok(record)) => output::text(record)?,
+            (Output::Text, Err(_)) | (Output::Json, _) => output::text(text)?,
+        }
+        Ok(true)
     })?;
     Ok(ExitCode::SUCCESS)
 }

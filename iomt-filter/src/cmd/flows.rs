@@ -10,7 +10,8 @@ use crate::api::client;
 use crate::api::types::FlowStatus;
 use crate::cli::Output;
 use crate::cmd::socket;
-use crate::output;
+use crate::output::Align::{Left, Right};
+use crate::output::{self, Table};
 
 /// Options of `flows`.
 #[derive(Debug, Args)]
@@ -28,21 +29,33 @@ pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode>
     let mut flows: Vec<FlowStatus> = client::get(&socket(config)?, "/v1/flows")?;
     flows.retain(|flow| options.device.is_none() || flow.device == options.device);
     match output {
-        Output::Json => output::json(&flows)?,
+        Output::Json => output::document(&flows)?,
         Output::Text => {
-            let header = ["DEVICE", "OPENED BY", "TO", "PROTOCOL", "STATE", "PACKETS", "BYTES", "IDLE", "RULE"];
-            output::table(&header, flows.iter().map(row))?;
+            let mut table = Table::new([
+                ("device", Left),
+                ("opened by", Left),
+                ("to", Left),
+                ("protocol", Left),
+                ("state", Left),
+                ("packets", Right),
+                ("bytes", Right),
+                ("idle", Right),
+                ("rule", Left),
+            ]);
+            flows.iter().for_each(|flow| table.row(row(flow)));
+            output::text(table)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(flow: &FlowStatus) -> Vec<String> {
-    let state = if flow.current { flow.progress.clone() } else { format!("{}, to be judged again", flow.progress) };
-    vec![
+fn row(flow: &FlowStatus) -> [String; 9] {
+    let state =
+        if flow.current { flow.progress.clone() } else { format!("{}, to be judged again", flow.progress) };
+    [
         flow.device.clone().unwrap_or_else(|| "-".to_owned()),
-        output::endpoint(&flow.source, flow.source_port),
-        output::endpoint(&flow.destination, flow.destination_port),
+        endpoint(&flow.source, flow.source_port),
+        endpoint(&flow.destination, flow.destination_port),
         flow.protocol.clone(),
         state,
         flow.packets.to_string(),
@@ -50,4 +63,13 @@ fn row(flow: &FlowStatus) -> Vec<String> {
         format!("{} s", flow.idle_seconds),
         flow.rule.clone().unwrap_or_else(|| "-".to_owned()),
     ]
+}
+
+/// An address, with its port where there is one; IPv6 then stands in brackets (RFC 5952 §6).
+fn endpoint(address: &str, port: Option<u16>) -> String {
+    match port {
+        Some(port) if address.contains(':') => format!("[{address}]:{port}"),
+        Some(port) => format!("{address}:{port}"),
+        None => address.to_owned(),
+    }
 }

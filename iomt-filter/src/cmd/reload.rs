@@ -18,19 +18,20 @@ use crate::output;
 pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
     let answer = client::post::<Changed>(&socket(config)?, "/v1/reload", &())?;
     match (answer, output) {
-        (Ok(changed), Output::Json) => output::json(&changed)?,
+        (Ok(changed), Output::Json) => output::document(&changed)?,
         (Ok(changed), Output::Text) => {
             for warning in &changed.warnings {
                 output::note(warning);
             }
-            output::text(&format!("generation {}, {} rows changed\n", changed.generation, changed.changed))?;
+            output::text(format!("generation {}, {} rows changed", changed.generation, changed.changed))?;
         }
         (Err(refused), Output::Json) => {
-            output::json(&refused)?;
+            output::document(&refused)?;
             return Ok(ExitCode::from(FINDING));
         }
         (Err(refused), Output::Text) => {
-            output::errors("refused, what runs stays as it is", &refused.errors);
+            refused.errors.iter().for_each(output::note);
+            output::note("refused: what runs stays as it is");
             return Ok(ExitCode::from(FINDING));
         }
     }

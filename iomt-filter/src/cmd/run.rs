@@ -1,5 +1,6 @@
 //! `iomt-filter run`: the agent, in the foreground.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,6 +24,12 @@ pub struct Options {
 /// When the filter cannot be made to run.
 pub fn run(config: &Path, options: &Options) -> Result<ExitCode> {
     let filter = EnvFilter::try_new(&options.log)?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .init();
     startup::run(config)
 }

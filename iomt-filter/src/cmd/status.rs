@@ -20,8 +20,8 @@ use crate::output;
 pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
     let status: Status = client::get(&socket(config)?, "/v1/status")?;
     match output {
-        Output::Json => output::json(&status)?,
-        Output::Text => output::text(&shown(&status))?,
+        Output::Json => output::document(&status)?,
+        Output::Text => output::text(shown(&status))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,7 +70,7 @@ fn shown(status: &Status) -> String {
         lines.extend(failed.errors.iter().map(|error| indented(error)));
     }
     lines.extend(status.warnings.iter().map(|warning| indented(warning)));
-    lines.join("\n") + "\n"
+    lines.join("\n")
 }
 
 fn feed(feed: &Value) -> String {

@@ -48,6 +48,7 @@ pub struct FeedReport {
     /// Entries, and parts of entries, that the guard held back.
     pub removed: Vec<Removed>,
     /// What became of it.
+    #[serde(flatten)]
     pub state: FeedState,
     /// When its file was last changed.
     pub updated: Option<Timestamp>,
@@ -78,26 +79,33 @@ pub(super) struct Lists<'c> {
     pub(super) segments: &'c [IpNet],
 }
 
+/// What all feeds came to: whatever blocks are added by hand, this stays.
+#[derive(Debug, Default)]
+pub(super) struct FeedLists {
+    gathered: Gathered,
+    operators: Guard,
+    reports: Vec<FeedReport>,
+}
+
 /// Entries on their way into the rows.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Gathered {
     listed: Vec<Listed>,
     holes: Vec<Hole>,
 }
 
 impl Lists<'_> {
-    /// Fills the listings of `rows`, whose devices and protected pairs are known by now.
+    /// Reads all feeds; the devices and protected pairs of `rows` are guarded.
     pub(super) fn read(
         &self,
-        rows: &mut Rows,
+        rows: &Rows,
         numbers: &mut Numbers,
-        blocks: &[ManualBlock],
         warnings: &mut Vec<Diagnostic>,
-    ) -> Vec<FeedReport> {
+    ) -> FeedLists {
         let mut gathered = Gathered::default();
         let ranges = self.guarded(rows);
         let guard = Guard::for_feeds(ranges.iter().copied());
-        let mut reports = Vec::with_capacity(self.config.feeds.len() + 1);
+        let mut reports = Vec::with_capacity(self.config.feeds.len());
         for (order, feed) in (1..).zip(&self.config.feeds) {
             let mut report = self.feed(feed, order, &guard, numbers, &mut gathered);
             if let FeedState::NotLoaded(reason) = &report.state {
@@ -107,12 +115,7 @@ impl Lists<'_> {
             report.number = numbers.feeds.get(&feed.name).copied().unwrap_or(0);
             reports.push(report);
         }
-        let guard = Guard::for_operators(ranges);
-        reports.push(manual_blocks(blocks, &guard, numbers, &mut gathered, warnings));
-        let numbered = reports.iter().filter(|report| report.number != 0);
-        rows.names.feeds = numbered.map(|report| (report.number, report.name.clone())).collect();
-        rows.listings = listings(gathered.listed, gathered.holes);
-        reports
+        FeedLists { gathered, operators: Guard::for_operators(ranges), reports }
     }
 
     fn feed(
@@ -167,6 +170,30 @@ impl Lists<'_> {
             .chain(self.segments.iter().map(|&network| (network, Reason::Segment)))
             .chain(self.host.networks().into_iter().map(|network| (network, Reason::OwnNetwork)))
             .collect()
+    }
+}
+
+impl FeedLists {
+    /// Fills the listings of `rows` from the feeds and from blocks by hand.
+    pub(super) fn list(
+        &self,
+        rows: &mut Rows,
+        numbers: &mut Numbers,
+        blocks: &[ManualBlock],
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Vec<FeedReport> {
+        let mut gathered = self.gathered.clone();
+        let mut reports = self.reports.clone();
+        reports.push(manual_blocks(blocks, &self.operators, numbers, &mut gathered, warnings));
+        let numbered = reports.iter().filter(|report| report.number != 0);
+        rows.names.feeds = numbered.map(|report| (report.number, report.name.clone())).collect();
+        rows.listings = listings(gathered.listed, gathered.holes);
+        reports
+    }
+
+    /// Why a block by hand would not hold, or not all of it.
+    pub(super) fn refuse(&self, target: IpNet) -> Vec<Removed> {
+        self.operators.judge(canonical(target.trunc())).removed
     }
 }
 

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_lines_end_with_their_last_word() {
-        let mut table = Table::new([("device", Align::Left), ("dropped", Align::Right), ("mode", Align::Left)]);
+        let mut table =
+            Table::new([("device", Align::Left), ("dropped", Align::Right), ("mode", Align::Left)]);
         table.row(["ct-3".into(), "12".into(), "enforce".into()]);
         table.row(["bedside-monitor\u{1b}".into(), "1048576".into(), String::new()]);
         let shown = table.to_string();

@@ -6,12 +6,12 @@ use iomt_filter_common::geo::{Country, GeoPolicy};
 use iomt_filter_common::policy::{Mode, Otherwise, RuleDirection, Settings};
 use ipnet::IpNet;
 
+use super::builtin;
 use super::error::Problem;
 use super::overlap;
 use super::peer::{self, Peers};
 use super::service::{Named, Services};
 use super::source::{self, GeoSource, NamedList, PairSource, ProfileSource, RuleSource, Source};
-use super::builtin;
 use crate::diagnostic::{Diagnostic, Place, SourceFile, unless_errors};
 use crate::document::Located;
 use crate::geo::codes;
@@ -161,7 +161,8 @@ fn resolve(source: Source, place: Place, found: &mut Vec<Diagnostic>) -> Policy 
     };
     let mode = defaults.mode.unwrap_or(Mode::Monitor);
     let score = defaults.block_score.unwrap_or(BLOCK_SCORE);
-    let profiles = source.profiles.into_iter().map(|profile| resolver.profile(profile, mode, score)).collect();
+    let profiles =
+        source.profiles.into_iter().map(|profile| resolver.profile(profile, mode, score)).collect();
     let protected = source.pairs.iter().filter_map(|pair| resolver.pair(pair)).collect();
     Policy { settings, profiles, protected, place }
 }

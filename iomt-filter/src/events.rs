@@ -1,0 +1,161 @@
+//! Events: what the kernel program reports of a frame, as people and programs read it.
+//!
+//! A kernel [`Event`] comes in, with the names behind its numbers; a [`Record`] goes out. [`decode`](mod@decode)
+//! says what the frame held, [`enrich`] what it means here. Nothing here reads a clock, a map or a file.
+
+use std::borrow::Cow;
+
+use iomt_filter_common::event::Event;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::rows::Names;
+
+pub mod decode;
+pub mod enrich;
+mod protocols;
+mod text;
+
+pub use enrich::EnrichContext;
+pub use protocols::protocol_name;
+
+/// A word of a fixed vocabulary.
+pub type Word = Cow<'static, str>;
+
+/// One event, field by field as it is written in JSON. What does not apply is null.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// When; null for a frame of a capture that keeps no time.
+    #[serde(with = "microseconds")]
+    pub time: Option<Timestamp>,
+    /// The host that judged.
+    pub host: String,
+    /// Number of the frame in a capture, from 1.
+    pub frame: Option<u64>,
+    /// The interface that it came in on.
+    pub interface: Option<String>,
+    /// `device` or `uplink`.
+    pub port: Word,
+    /// `pass`, `drop`, `would-drop` or `reset`.
+    pub verdict: Word,
+    /// Why.
+    pub reason: Word,
+    /// The device that it was judged for.
+    pub device: Option<String>,
+    /// That device's profile.
+    pub profile: Option<String>,
+    /// `from-device` or `to-device`.
+    pub direction: Option<Word>,
+    /// Hardware addresses; null where the frame is too short for them.
+    pub mac: Option<MacPair>,
+    /// VLAN identifiers, outermost first; null where the frame is too short to tell.
+    pub vlan: Option<Vec<u16>>,
+    /// 4 or 6.
+    pub ip_version: Option<u8>,
+    /// IP source.
+    pub source: Option<std::net::IpAddr>,
+    /// IP destination.
+    pub destination: Option<std::net::IpAddr>,
+    /// IP protocol by name, or its number.
+    pub protocol: Option<Word>,
+    /// TCP, UDP or SCTP source port.
+    pub source_port: Option<u16>,
+    /// TCP, UDP or SCTP destination port.
+    pub destination_port: Option<u16>,
+    /// Letters of the flags that are set, in the order `FSRPAUEC`.
+    pub tcp_flags: Option<String>,
+    /// Which part of an IP packet this is; null where it is all of it.
+    pub fragment: Option<FragmentRecord>,
+    /// Length of the frame in bytes, on the wire.
+    pub length: u32,
+    /// Country of the far end.
+    pub country: Option<String>,
+    /// The feed that lists the far end.
+    pub feed: Option<String>,
+    /// The entry of the feed.
+    pub entry: Option<String>,
+    /// The score of the entry.
+    pub score: Option<u8>,
+    /// The rule that allowed it.
+    pub rule: Option<String>,
+    /// The generation of policy, feeds and geo that judged it.
+    pub generation: u32,
+    /// Frames that this record stands for.
+    pub count: u64,
+    /// EtherType behind the tags; null where the field is a length (IEEE 802.3).
+    pub ethertype: Option<String>,
+    /// What an ARP packet says.
+    pub arp: Option<ArpRecord>,
+    /// ICMP or ICMPv6 type.
+    pub icmp_type: Option<u8>,
+    /// ICMP or ICMPv6 code.
+    pub icmp_code: Option<u8>,
+    /// TTL or hop limit.
+    pub hop_limit: Option<u8>,
+    /// Bytes of the frame that a capture holds, where it does not hold all of it.
+    pub captured: Option<u32>,
+}
+
+/// The hardware addresses of a frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacPair {
+    /// Its source.
+    pub source: String,
+    /// Its destination.
+    pub destination: String,
+}
+
+/// Which part of an IP packet a frame carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FragmentRecord {
+    /// `first`, or `later` for all that follow.
+    pub kind: Word,
+    /// IP identification.
+    pub id: u32,
+    /// Offset in bytes.
+    pub offset: u16,
+}
+
+/// What an ARP packet says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArpRecord {
+    /// The sender's hardware address.
+    pub sender_mac: String,
+    /// The sender's address.
+    pub sender: std::net::IpAddr,
+    /// The address that is asked for, or answered to.
+    pub target: std::net::IpAddr,
+}
+
+/// Puts a kernel event into words.
+#[must_use]
+pub fn decode(event: &Event, names: &Names, context: &EnrichContext<'_>) -> Record {
+    let mut record = decode::record(event);
+    enrich::add(&mut record, event, names, context);
+    record
+}
+
+/// RFC 3339 in UTC, always with six digits behind the second.
+mod microseconds {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => serializer.collect_str(&format_args!("{time:.6}")),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        Option::deserialize(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests;
