@@ -123,13 +123,23 @@ pub fn prefix(kind: &str) -> String {
     format!("{kind}-{}", process::id())
 }
 
+/// Whether namespaces of this process are left.
+#[must_use]
+pub fn are_left(kind: &str) -> bool {
+    names().iter().any(|name| owner(kind, name) == Some(process::id()))
+}
+
 /// Deletes the namespaces `KIND-PID-…` whose process was killed before it could. Returns their names.
 pub fn sweep(kind: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(FOLDER).into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names = names();
     names.retain(|name| owner(kind, name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
     names.retain(|name| ip_netns(&["del", name]).is_ok());
     names
+}
+
+fn names() -> Vec<String> {
+    let entries = std::fs::read_dir(FOLDER).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 fn owner(kind: &str, name: &str) -> Option<u32> {

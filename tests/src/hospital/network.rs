@@ -21,6 +21,8 @@ pub(super) fn connect(hospital: &Hospital) -> Result<()> {
         for (setting, value) in [
             ("ipv6/conf/default/accept_dad", "0"),
             ("ipv6/conf/default/accept_ra", "0"),
+            // Which multicast groups there are is said now, and not in the middle of a test.
+            ("ipv6/conf/default/mldv2_unsolicited_report_interval", "10"),
             ("ipv4/ip_forward", is_router(host)),
             ("ipv6/conf/all/forwarding", is_router(host)),
         ] {

@@ -14,8 +14,10 @@ use crate::story::{Scene, milliseconds};
 const LIMIT: Duration = Duration::from_secs(5);
 /// The kernel sends again after ever longer pauses.
 const RECOVERY: Duration = Duration::from_secs(15);
-/// Messages that count as a running session, and as enough to tell that it does not run.
-const MESSAGES: u64 = 100;
+/// Messages that count as a running session.
+const RUNNING: u64 = 100;
+/// Messages that count as a session cut; the kernel takes a hundred before it wants an answer.
+const UNANSWERED: u64 = 25;
 
 /// Two sessions: the one that is cut, and one that is not to notice.
 #[derive(Debug)]
@@ -67,7 +69,7 @@ fn block(scene: &Scene<'_>, sessions: &Sessions, address: &str) -> Result<String
             && (event["source"] == address || event["destination"] == address)
     })?;
     let answered = sessions.vendor.answered();
-    let enough = sessions.vendor.sent() + MESSAGES;
+    let enough = sessions.vendor.sent() + UNANSWERED;
     wait::until("the session to send on", LIMIT, || Ok((sessions.vendor.sent() >= enough).then_some(())))?;
     ensure!(sessions.vendor.answered() == answered, "it is still answered");
     let dropped = Duration::try_from(events::time_of(&first)?.duration_since(began))
@@ -76,7 +78,7 @@ fn block(scene: &Scene<'_>, sessions: &Sessions, address: &str) -> Result<String
     Ok(format!(
         "{} from the command's start to the first dropped packet\n     \
          (time of day; the packet's by the kernel program's clock); last answer after {},\n     \
-         command back after {}; the next {MESSAGES} messages stay unanswered",
+         command back after {}; the next {UNANSWERED} messages stay unanswered",
         milliseconds(dropped),
         milliseconds(last),
         milliseconds(returned),
@@ -98,7 +100,7 @@ fn unblock(scene: &Scene<'_>, sessions: &Sessions, address: &str) -> Result<Stri
 }
 
 fn runs(session: &Session) -> Result<()> {
-    let enough = session.answered() + MESSAGES;
+    let enough = session.answered() + RUNNING;
     wait::until("a session's answers", LIMIT, || Ok((session.answered() >= enough).then_some(())))
 }
 

@@ -33,11 +33,18 @@ pub(crate) struct Scene<'d> {
 
 /// Tells it all, and takes everything away again.
 pub(crate) fn tell(say: &Say, binary: &Path, keep: bool) -> Result<()> {
+    let told = perform(say, binary, keep);
+    if netns::are_left(crate::KIND) {
+        say.error("namespaces are left; the next demo removes them");
+    } else {
+        say.line("\nEverything is removed again.");
+    }
+    told
+}
+
+fn perform(say: &Say, binary: &Path, keep: bool) -> Result<()> {
     let hospital = Hospital::build(&netns::prefix(crate::KIND)).context("failed to build the hospital")?;
-    say.line(&format!(
-        "A hospital in the network namespaces {}-*\n\n{MAP}",
-        hospital.name()
-    ));
+    say.line(&format!("A hospital in the network namespaces `{}-*`\n\n{MAP}", hospital.name()));
     let study = Study::make(&hospital.folder().join("study"))?;
     let pacs = Pacs::start(&hospital)?;
     let services = Services::start(&hospital)?;
@@ -56,9 +63,7 @@ pub(crate) fn tell(say: &Say, binary: &Path, keep: bool) -> Result<()> {
         drop(teller);
         let removed = scene.filter.remove();
         told.and(removed)
-    })?;
-    say.line("\nEverything is removed again.");
-    Ok(())
+    })
 }
 
 fn without_filter(say: &Say, hospital: &Hospital) -> Result<()> {
