@@ -1,1 +1,3 @@
-//! pure
+//! Parsing and judging on byte slices: no root, no kernel, no clock.
+
+mod differential;
