@@ -103,7 +103,7 @@ fn judge_device<T: Tables>(packet: &Packet, ends: Ends, spoofed: bool, now: u64,
         return decision; // 6 to 8
     }
     if spoofed {
-        return principal.soften(Reason::Spoofed, tables); // 4, softened
+        return sides.strictest().soften(Reason::Spoofed, tables); // 4, softened
     }
     let midstream = remembered.is_none() && is_midstream(packet);
     if midstream && Otherwise::from_number(tables.settings().midstream) != Otherwise::Pass {

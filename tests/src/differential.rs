@@ -39,7 +39,14 @@ pub struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}: the judges differ; the last step of the smallest script shows it", self.seed)?;
-        writeln!(f, "left:  {:?}\nright: {:?}\n{:#?}", self.left, self.right, self.script)
+        writeln!(f, "left:  {:?}\nright: {:?}\n{}", self.left, self.right, self.script.world.describe())?;
+        for step in &self.script.steps {
+            match step {
+                Step::Load(world) => writeln!(f, "then a new generation:\n{}", world.describe())?,
+                Step::Frame { .. } => writeln!(f, "then a frame: {step:?}")?,
+            }
+        }
+        Ok(())
     }
 }
 

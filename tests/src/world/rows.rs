@@ -2,6 +2,7 @@
 //! selectors, whatever that costs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 
 use iomt_filter::rows::{Prefix, RuleCell, Rows, ServicePrefix};
 use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
@@ -9,7 +10,7 @@ use iomt_filter_common::geo::{Country, GeoPolicy};
 use iomt_filter_common::policy::{self, Otherwise, RuleDirection, Settings};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Mac, device};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{CountryCode, Opens, Peer, Profile, Rule, Service, World};
 
@@ -56,7 +57,7 @@ impl World {
                 rows.device_addresses.insert((*address).into(), number);
             }
             for pair in self.protected.iter().filter(|pair| pair.covers(&device.name)) {
-                rows.protected.insert((number, pair.peer.into()));
+                rows.protected.extend(without_mapped(pair.peer).into_iter().map(|prefix| (number, prefix)));
             }
             rows.names.devices.insert(number, device.name.clone());
         }
@@ -76,6 +77,7 @@ impl World {
             rows.profiles.insert(number, row);
             rows.names.profiles.insert(number, profile.name.clone());
         }
+        rows.countries.insert(IpNet::V4(Ipv4Net::default()).into(), Country::UNKNOWN);
         for (net, code) in &self.countries {
             let country = if named.contains(code) { country(*code) } else { Country::OTHER };
             rows.countries.insert((*net).into(), country);
@@ -87,6 +89,7 @@ impl World {
             let numbered = (1u16..).zip(&self.feeds);
             numbered.flat_map(|(number, feed)| feed.entries.iter().map(move |net| (*net, number, feed.score)))
         };
+        rows.listings.insert(IpNet::V4(Ipv4Net::default()).into(), Listing::NONE);
         for (net, ..) in entries() {
             let covering = entries().filter(|(other, ..)| other.contains(&net));
             let worst = covering.max_by_key(|&(other, feed, score)| (score, other.prefix_len(), u16::MAX - feed));
@@ -271,6 +274,22 @@ fn covering(protocol: u8, port: u32, named: &BTreeSet<Service>) -> BTreeSet<Serv
     };
     named.iter().copied().filter(covers).collect()
 }
+
+/// What a prefix covers in the form that tables hold, less the IPv4 addresses that lie in `::/80` there.
+fn without_mapped(net: IpNet) -> Vec<Prefix> {
+    let mapped = IpNet::V6(MAPPED);
+    match net {
+        IpNet::V6(v6) if net.contains(&mapped) && net != mapped => {
+            let halves = v6.subnets(v6.prefix_len() + 1).into_iter().flatten();
+            halves.flat_map(|half| without_mapped(half.into())).collect()
+        }
+        IpNet::V6(_) if net == mapped => Vec::new(),
+        _ => vec![net.into()],
+    }
+}
+
+/// Where IPv4 addresses are mapped to (RFC 4291 §2.5.5.2).
+const MAPPED: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);
 
 /// `first..=last` as ranges whose size is a power of two and divides their start.
 fn power_of_two_ranges(mut first: u32, last: u32) -> Vec<(u16, u8)> {

@@ -111,6 +111,22 @@ impl World {
         Ok(writer.to_bytes()?)
     }
 
+    /// All of it for a person to read.
+    pub fn describe(&self) -> String {
+        let mut text = self.policy_toml() + "\n" + &self.devices_csv() + "\n";
+        for pair in &self.management {
+            let _ = writeln!(text, "management {} {:?}", pair.address, pair.services);
+        }
+        let _ = writeln!(text, "segments {:?}", self.segments);
+        for feed in &self.feeds {
+            let _ = writeln!(text, "feed {} score {}: {:?}", feed.name, feed.score, feed.entries);
+        }
+        for (net, code) in &self.countries {
+            let _ = writeln!(text, "country {net} {}", letters(*code));
+        }
+        text
+    }
+
     /// Writes every file into `directory`, the configuration as `config.toml`.
     ///
     /// # Errors
