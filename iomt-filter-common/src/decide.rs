@@ -96,10 +96,7 @@ fn judge_device<T: Tables>(packet: &Packet, ends: Ends, spoofed: bool, now: u64,
         flow::pass(packet, &conversation, judged, now, tables);
         return principal.allow(Reason::Established, flow.rule, tables); // 9
     }
-    if let Some(decision) = far_end::judge(sides.sender, tables) {
-        return decision; // 6 to 8
-    }
-    if let Some(decision) = far_end::judge(sides.receiver, tables) {
+    if let Some(decision) = far_end::judge(&sides, tables) {
         return decision; // 6 to 8
     }
     if spoofed {

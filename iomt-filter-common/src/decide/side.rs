@@ -93,12 +93,15 @@ impl Sides {
         self.sender.filter(is).or(self.receiver.filter(is))
     }
 
+    /// Whether the receiver's mode is stricter than the sender's.
+    #[inline(always)]
+    pub(super) fn receiver_is_stricter(&self) -> bool {
+        self.receiver.is_some_and(|receiver| receiver.mode as u8 > self.principal.mode as u8)
+    }
+
     /// The device with the strictest mode; the sender where both are alike.
     #[inline(always)]
     pub(super) fn strictest(&self) -> Side {
-        match self.receiver {
-            Some(receiver) if receiver.mode as u8 > self.principal.mode as u8 => receiver,
-            _ => self.principal,
-        }
+        if self.receiver_is_stricter() { self.receiver_or_principal() } else { self.principal }
     }
 }
