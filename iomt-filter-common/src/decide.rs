@@ -40,8 +40,9 @@ pub struct Ingress {
 /// 11. nothing matched: `not-allowed`
 ///
 /// A flow of this generation is looked up before 6: it has been through 6 to 8 in this very
-/// generation. `learn` and `monitor` soften `spoofed`, `no-flow` and `not-allowed`, at the end and
-/// nowhere else; a softened `spoofed` still meets 5 to 8.
+/// generation. Sources that several devices may use (`0.0.0.0`, `::`, link-local) are judged every time:
+/// their flow may be somebody else's. `learn` and `monitor` soften `spoofed`, `no-flow` and
+/// `not-allowed`, at the end and nowhere else; a softened `spoofed` still meets 5 to 8.
 #[inline(always)]
 pub fn decide<T: Tables>(
     parsed: Result<(), Unparsed>,
@@ -91,6 +92,7 @@ fn judge_device<T: Tables>(packet: &Packet, ends: Ends, spoofed: bool, now: u64,
     if let Some(flow) = remembered
         && flow.generation == tables.generation()
         && !spoofed
+        && !device::may_be_unbound(packet.source)
     {
         let judged = Judged { generation: flow.generation, rule: flow.rule, device: flow.device };
         flow::pass(packet, &conversation, judged, now, tables);

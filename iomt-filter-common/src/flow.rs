@@ -187,7 +187,7 @@ pub fn pass<T: Tables>(
     tables: &T,
 ) {
     let Some(entry) = &conversation.entry else {
-        let mut flow = Flow { device: judged.device, ..Flow::default() };
+        let mut flow = Flow::default();
         advance(&mut flow, packet, conversation.is_reply, judged, now);
         return tables.remember(&conversation.key, &flow);
     };
@@ -214,6 +214,7 @@ fn advance(flow: &mut Flow, packet: &Packet, is_reply: bool, judged: Judged, now
     flow.bytes += packet.length as u64;
     flow.generation = judged.generation;
     flow.rule = judged.rule;
+    flow.device = judged.device;
     if is_reply && flow.progress == Progress::Opening as u8 {
         flow.progress = Progress::Established as u8;
     }
