@@ -1,1 +1,6 @@
-//! arch
+//! The rules of this repository, as tests.
+
+mod boundaries;
+mod hygiene;
+mod reasons;
+mod sources;

@@ -1,1 +1,1 @@
-//! cli
+//! The command line: exit codes, standard output and standard error.

@@ -1,3 +1,12 @@
 //! Parsing and judging on byte slices: no root, no kernel, no clock.
 
+mod cases;
+mod contract;
+mod countries;
 mod differential;
+mod flows;
+mod metamorphic;
+mod order;
+mod reading;
+mod spoofing;
+mod worlds;

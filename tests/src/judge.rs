@@ -6,9 +6,7 @@ use iomt_filter::rows::Rows;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::packet::{Fragment, Kind, Packet};
 use iomt_filter_common::reputation::Listing;
-use iomt_filter_common::{
-    Address, Decision, Direction, Ingress, Reason, Unparsed, Verdict, decide, parse,
-};
+use iomt_filter_common::{Address, Decision, Direction, Ingress, Reason, Unparsed, Verdict, decide, parse};
 
 use crate::tables::{Flows, RowsTables};
 use crate::world::World;
@@ -141,7 +139,8 @@ pub fn observe(rows: &Rows, packet: &Packet, parsed: Result<(), Unparsed>, decis
 fn entry(address: Address, bits: u8) -> String {
     let address = IpAddr::from(address);
     let length = if address.is_ipv4() { bits.saturating_sub(96) } else { bits };
-    ipnet::IpNet::new(address, length).map_or_else(|_| format!("{address}/{bits}?"), |net| net.trunc().to_string())
+    ipnet::IpNet::new(address, length)
+        .map_or_else(|_| format!("{address}/{bits}?"), |net| net.trunc().to_string())
 }
 
 fn country(number: u16) -> String {
@@ -178,7 +177,8 @@ fn fields(packet: &Packet, is_whole: bool) -> Fields {
         ports: (packet.source_port, packet.destination_port),
         tcp_flags: packet.tcp_flags,
         icmp: (packet.icmp_type, packet.icmp_code),
-        fragment: (packet.fragment() != Fragment::Whole).then_some((packet.fragment_id, packet.fragment_offset)),
+        fragment: (packet.fragment() != Fragment::Whole)
+            .then_some((packet.fragment_id, packet.fragment_offset)),
         ..ethernet
     }
 }

@@ -80,7 +80,9 @@ impl Netns {
     /// # Errors
     /// When `ip` cannot.
     pub fn cable(&self, a: (&Namespace, &str), b: (&Namespace, &str)) -> Result<()> {
-        ip(&["link", "add", a.1, "netns", &a.0.name, "type", "veth", "peer", "name", b.1, "netns", &b.0.name])?;
+        ip(&[
+            "link", "add", a.1, "netns", &a.0.name, "type", "veth", "peer", "name", b.1, "netns", &b.0.name,
+        ])?;
         a.0.ip(&["link", "set", a.1, "up"])?;
         b.0.ip(&["link", "set", b.1, "up"])
     }
@@ -200,7 +202,8 @@ impl Namespace {
     /// # Errors
     /// When the namespace cannot be opened or entered.
     pub fn enter(&self) -> Result<Entered> {
-        let before = File::open("/proc/thread-self/ns/net").context("failed to open `/proc/thread-self/ns/net`")?;
+        let before =
+            File::open("/proc/thread-self/ns/net").context("failed to open `/proc/thread-self/ns/net`")?;
         let path = format!("/run/netns/{}", self.name);
         let there = File::open(&path).with_context(|| format!("failed to open `{path}`"))?;
         setns(there, CloneFlags::CLONE_NEWNET).with_context(|| format!("failed to enter `{}`", self.name))?;
@@ -253,7 +256,12 @@ fn ip(arguments: &[&str]) -> Result<()> {
 
 fn success(output: Output, command: &[&str]) -> Result<String> {
     if !output.status.success() {
-        bail!("`{}`: {}: {}", command.join(" "), output.status, String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "`{}`: {}: {}",
+            command.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -286,7 +286,8 @@ impl Oracle {
         }
         let (server, client) = if is_v6 { (547, 546) } else { (67, 68) };
         let (source, destination) = ip.ports();
-        let serves = ip.protocol == 17 && source == server && (destination == server || destination == client);
+        let serves =
+            ip.protocol == 17 && source == server && (destination == server || destination == client);
         (serves && from_device).then(|| nobody(Verdict::Drop, Reason::RogueDhcp))
     }
 }

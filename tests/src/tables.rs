@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-use iomt_filter::rows::{Prefix, RuleCell, Rows, ServicePrefix};
+use iomt_filter::rows::{Prefix, Rows, RuleCell, ServicePrefix};
 use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
@@ -141,7 +141,7 @@ impl FlowEntry for RowsEntry<'_> {
 
 /// The value of the longest prefix that covers `address`.
 fn longest<V>(prefixes: &BTreeMap<Prefix, V>, address: Address) -> Option<&V> {
-    prefixes_of(address).find_map(|prefix| prefixes.get(&prefix))
+    if prefixes.is_empty() { None } else { prefixes_of(address).find_map(|prefix| prefixes.get(&prefix)) }
 }
 
 /// Every prefix that covers `address`, the longest first.

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use iomt_filter_common::device::Port;
 
 use super::worlds::{ADDRESSES, MACS, PORTS, VLANS, address};
-use crate::packet::{ACK, Arp, Extension, FIN, Frame, Internet, PSH, RST, SYN, TPID_8021AD, TPID_8021Q, TPID_QINQ, Tag, Transport};
+use crate::packet::{
+    ACK, Arp, Extension, FIN, Frame, Internet, PSH, RST, SYN, TPID_8021AD, TPID_8021Q, TPID_QINQ, Tag,
+    Transport,
+};
 use crate::random::Random;
 use crate::world::{World, net};
 
@@ -24,7 +27,19 @@ impl Frames {
         };
         let mut frame = frame;
         if let Transport::Tcp(tcp) = &mut frame.transport {
-            tcp.flags = random.pick(&[SYN, SYN, SYN | ACK, ACK, ACK, ACK | PSH, ACK | FIN, RST, RST | ACK, 0, SYN | FIN]);
+            tcp.flags = random.pick(&[
+                SYN,
+                SYN,
+                SYN | ACK,
+                ACK,
+                ACK,
+                ACK | PSH,
+                ACK | FIN,
+                RST,
+                RST | ACK,
+                0,
+                SYN | FIN,
+            ]);
         }
         dress(random, world, port, &mut frame);
         self.past.push((port, frame.clone()));
@@ -56,7 +71,8 @@ impl Frames {
 /// From or to a device, more often than not.
 fn fresh(random: &mut Random, world: &World) -> (Port, Frame) {
     if random.chance(3) {
-        let ethertype = random.pick(&[0x888e, 0x88cc, 0x88f7, 0x8809, 0x0026, 0x05ff, 0x0600, 0x8100, 0x9000]);
+        let ethertype =
+            random.pick(&[0x888e, 0x88cc, 0x88f7, 0x8809, 0x0026, 0x05ff, 0x0600, 0x8100, 0x9000]);
         let payload = random.pick::<&[u8]>(&[&[1, 1], &[2], &[3], &[], &[0x42, 0x42, 3, 0], &[0x42, 0x42]]);
         let mut frame = Frame::ethernet(ethertype, payload);
         frame.destination_mac = random.pick(&[[1, 0x80, 0xc2, 0, 0, 0], [2; 6]]);
@@ -110,7 +126,7 @@ fn transport(random: &mut Random, frame: Frame) -> Frame {
         14 => frame.sctp(source, destination),
         15 | 16 => frame.ping(source),
         17 => {
-            let kind = random.pick(&[0, 3, 8, 11, 128, 129, 133, 134, 135, 136, 137, 138, 132]);
+            let kind = random.pick(&[0, 3, 8, 11, 128, 129, 133, 134, 134, 135, 136, 137, 138, 132]);
             let hops = random.pick(&[255, 255, 64]);
             frame.icmp(kind, 0, source).hop_limit(hops)
         }
@@ -126,7 +142,8 @@ fn dress(random: &mut Random, world: &World, port: Port, frame: &mut Frame) {
         Internet::Arp(arp) => Some(IpAddr::V4(arp.sender)),
         Internet::Raw(..) => None,
     };
-    let owner = world.devices.iter().find(|device| source.is_some_and(|source| device.addresses.contains(&source)));
+    let owner =
+        world.devices.iter().find(|device| source.is_some_and(|source| device.addresses.contains(&source)));
     let somebody = world.devices.get(random.below(world.devices.len() * 2));
     let wearer = if port == Port::Device && random.chance(90) { owner.or(somebody) } else { somebody };
     frame.source_mac = wearer.and_then(|device| device.mac).unwrap_or_else(|| random.pick(MACS));
@@ -134,7 +151,9 @@ fn dress(random: &mut Random, world: &World, port: Port, frame: &mut Frame) {
     let vlan = wearer.and_then(|device| device.vlan);
     let vlan = if random.chance(92) { vlan } else { random.pick(&[None, Some(10), Some(20), Some(0x6000)]) };
     if let Some(vlan) = vlan {
-        frame.tags.push(Tag { tpid: random.pick(&[TPID_8021Q, TPID_8021Q, TPID_8021AD, TPID_QINQ]), tci: vlan });
+        frame
+            .tags
+            .push(Tag { tpid: random.pick(&[TPID_8021Q, TPID_8021Q, TPID_8021AD, TPID_QINQ]), tci: vlan });
         if random.chance(15) {
             let tag = Tag { tpid: TPID_8021AD, tci: random.pick(VLANS) | 0xe000 };
             frame.tags.insert(0, tag);

@@ -14,24 +14,68 @@ use crate::world::{
 
 /// Addresses that frames and worlds are made of.
 pub(super) const ADDRESSES: &[&str] = &[
-    "10.10.0.1", "10.10.0.2", "10.10.0.3", "10.10.0.4", "10.10.0.99", "10.20.0.1", "10.20.0.2", "203.0.113.1",
-    "203.0.113.2", "203.0.113.200", "198.51.100.1", "198.51.100.200", "192.0.2.1", "172.15.255.255",
-    "172.16.0.0", "172.31.255.255", "172.32.0.0", "192.167.255.255", "192.168.0.1", "192.169.0.0", "9.255.255.255",
-    "11.0.0.0", "100.64.0.1", "127.0.0.1", "128.0.0.0", "169.253.255.255", "169.254.1.1", "169.255.0.0",
-    "223.255.255.255", "224.0.0.5", "239.255.255.255", "240.0.0.1", "255.255.255.255", "0.0.0.0", "0.0.0.1", "1.0.0.0",
-    "2001:db8:10::1", "2001:db8:10::2", "2001:db8:10::99", "2001:db8:20::1", "2001:db8:20::2", "2001:db8:bad::1",
-    "fe80::1", "fe80::2", "febf::1", "fec0::1", "fbff::1", "fc00::1", "fdff::1", "fe00::1", "feff::1", "ff02::1",
-    "::", "::1", "::2", "::1:0:0:1", "64:ff9b::cb00:7101",
+    "10.10.0.1",
+    "10.10.0.2",
+    "10.10.0.3",
+    "10.10.0.4",
+    "10.10.0.99",
+    "10.20.0.1",
+    "10.20.0.2",
+    "203.0.113.1",
+    "203.0.113.2",
+    "203.0.113.200",
+    "198.51.100.1",
+    "198.51.100.200",
+    "192.0.2.1",
+    "172.15.255.255",
+    "172.16.0.0",
+    "172.31.255.255",
+    "172.32.0.0",
+    "192.167.255.255",
+    "192.168.0.1",
+    "192.169.0.0",
+    "9.255.255.255",
+    "11.0.0.0",
+    "100.64.0.1",
+    "127.0.0.1",
+    "128.0.0.0",
+    "169.253.255.255",
+    "169.254.1.1",
+    "169.255.0.0",
+    "223.255.255.255",
+    "224.0.0.5",
+    "239.255.255.255",
+    "240.0.0.1",
+    "255.255.255.255",
+    "0.0.0.0",
+    "0.0.0.1",
+    "1.0.0.0",
+    "2001:db8:10::1",
+    "2001:db8:10::2",
+    "2001:db8:10::99",
+    "2001:db8:20::1",
+    "2001:db8:20::2",
+    "2001:db8:bad::1",
+    "fe80::1",
+    "fe80::2",
+    "febf::1",
+    "fec0::1",
+    "fbff::1",
+    "fc00::1",
+    "fdff::1",
+    "fe00::1",
+    "feff::1",
+    "ff02::1",
+    "::",
+    "::1",
+    "::2",
+    "::1:0:0:1",
+    "64:ff9b::cb00:7101",
 ];
 
 /// Hardware addresses; the last is nobody's.
-pub(super) const MACS: &[[u8; 6]] = &[
-    [2, 0, 0, 0, 0, 1],
-    [2, 0, 0, 0, 0, 2],
-    [2, 0, 0, 0, 0, 3],
-    [2, 0, 0, 0, 0, 4],
-    [2, 0, 0, 0, 0, 0xee],
-];
+pub(super) const MACS: &[[u8; 6]] =
+    &[[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 3], [2, 0, 0, 0, 0, 4], [2, 0, 0, 0, 0, 0xee]];
 
 /// VLANs.
 pub(super) const VLANS: &[u16] = &[10, 20];
@@ -40,7 +84,8 @@ pub(super) const VLANS: &[u16] = &[10, 20];
 pub(super) const PORTS: &[u16] = &[22, 53, 67, 68, 104, 443, 546, 547, 1000, 0xffff];
 
 const CODES: &[CountryCode] = &[*b"US", *b"DE", *b"KP", *b"ZZ", *b"AA"];
-const MODES: &[Mode] = &[Mode::Enforce, Mode::Enforce, Mode::Enforce, Mode::Monitor, Mode::Learn, Mode::Quarantine];
+const MODES: &[Mode] =
+    &[Mode::Enforce, Mode::Enforce, Mode::Enforce, Mode::Monitor, Mode::Learn, Mode::Quarantine];
 const PROFILES: usize = 3;
 
 /// A small hospital.
@@ -96,7 +141,13 @@ pub(super) fn change(random: &mut Random, world: &mut World) {
 
 fn devices(random: &mut Random) -> Vec<Device> {
     let mut free: Vec<IpAddr> = parse(&[
-        "10.10.0.1", "10.10.0.2", "10.10.0.3", "10.10.0.4", "2001:db8:10::1", "2001:db8:10::2", "fe80::1",
+        "10.10.0.1",
+        "10.10.0.2",
+        "10.10.0.3",
+        "10.10.0.4",
+        "2001:db8:10::1",
+        "2001:db8:10::2",
+        "fe80::1",
         "198.51.100.1",
     ]);
     let mut bindings = BTreeSet::new();
@@ -107,7 +158,8 @@ fn devices(random: &mut Random) -> Vec<Device> {
         if mac.is_some() && !bindings.insert((mac, vlan)) {
             continue;
         }
-        let addresses = (0..1 + random.below(2)).map(|_| free.swap_remove(random.below(free.len()))).collect();
+        let addresses =
+            (0..1 + random.below(2)).map(|_| free.swap_remove(random.below(free.len()))).collect();
         let profile = format!("profile-{}", random.below(PROFILES));
         devices.push(Device { name: format!("device-{index}"), mac, vlan, addresses, profile });
     }
@@ -123,9 +175,9 @@ fn profile(random: &mut Random, index: usize) -> Profile {
     Profile {
         name: format!("profile-{index}"),
         mode: random.pick(MODES),
-        block_score: random.pick(&[0, 30, 50, 90, 100]),
+        block_score: random.pick(&[0, 30, 50, 90, 100, 100]),
         geo,
-        rules: (0..random.below(6)).map(|_| rule(random)).collect(),
+        rules: (0..random.below(9)).map(|_| rule(random)).collect(),
     }
 }
 
@@ -143,9 +195,9 @@ fn rule(random: &mut Random) -> Rule {
 
 fn service(random: &mut Random) -> Service {
     match random.below(10) {
-        0..=2 => Service::Any,
-        3 => Service::Protocol(random.pick(&[1, 58, 6, 17, 132, 47, 253])),
-        4 | 5 => {
+        0..=3 => Service::Any,
+        4 => Service::Protocol(random.pick(&[1, 58, 6, 17, 132, 47, 253])),
+        5 => {
             let (a, b) = (random.pick(PORTS), random.pick(PORTS));
             Service::Ports { protocol: random.pick(&[6, 17, 132]), first: a.min(b), last: a.max(b) }
         }
@@ -180,7 +232,8 @@ fn countries(random: &mut Random) -> Vec<(IpNet, CountryCode)> {
 /// Any prefix around an address of the pool, down to everything.
 fn some_net(random: &mut Random) -> IpNet {
     let address = address(random);
-    let lengths: &[u8] = if address.is_ipv4() { &[0, 8, 15, 24, 25, 31, 32] } else { &[0, 10, 32, 48, 64, 127, 128] };
+    let lengths: &[u8] =
+        if address.is_ipv4() { &[0, 8, 15, 24, 25, 31, 32] } else { &[0, 10, 32, 48, 64, 127, 128] };
     let length = random.pick(lengths);
     IpNet::new(address, length).unwrap_or_else(|_| IpNet::from(address)).trunc()
 }

@@ -17,11 +17,7 @@ pub(super) struct Key {
 impl Key {
     fn forwards(ip: &Ip) -> Self {
         let (source, destination) = ip.ports();
-        Self {
-            opener: (ip.source, source),
-            responder: (ip.destination, destination),
-            protocol: ip.protocol,
-        }
+        Self { opener: (ip.source, source), responder: (ip.destination, destination), protocol: ip.protocol }
     }
 
     fn backwards(ip: &Ip) -> Self {
@@ -82,7 +78,8 @@ impl Memory {
             None if answers => (true, alive(Key::backwards(ip))?),
             None => return None,
         };
-        let found = Found { generation: flow.generation, rule: flow.rule.clone(), ..Found::new(ip, is_reply) };
+        let found =
+            Found { generation: flow.generation, rule: flow.rule.clone(), ..Found::new(ip, is_reply) };
         Some(found)
     }
 

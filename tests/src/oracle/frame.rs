@@ -82,7 +82,8 @@ impl Ip {
 
     /// Of ICMP only an echo reply answers; TCP that opens answers nothing.
     pub(super) fn may_answer(&self) -> bool {
-        let is_reply = self.icmp_kind().is_none_or(|kind| kind == if self.source.is_ipv4() { 0 } else { 129 });
+        let is_reply =
+            self.icmp_kind().is_none_or(|kind| kind == if self.source.is_ipv4() { 0 } else { 129 });
         is_reply && !self.opens_tcp()
     }
 }
@@ -131,7 +132,9 @@ fn ethernet(bytes: &[u8], fields: &mut Fields) -> What {
         0x0806 => arp(rest, fields),
         0x888e | 0x88cc | 0x88f7 => What::Link,
         0x8809 if matches!(rest.first(), Some(1 | 2)) => What::Link,
-        0..0x0600 if header[..6] == [1, 0x80, 0xc2, 0, 0, 0] && rest.starts_with(&[0x42, 0x42, 3]) => What::Link,
+        0..0x0600 if header[..6] == [1, 0x80, 0xc2, 0, 0, 0] && rest.starts_with(&[0x42, 0x42, 3]) => {
+            What::Link
+        }
         _ => What::Unreadable(Reason::NotIp),
     }
 }
@@ -212,7 +215,8 @@ fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
         if next == 44 {
             let (offset, more) = (u16_of(&payload[2..]) / 8 * 8, payload[3] & 1 == 1);
             if more || offset != 0 {
-                fields.fragment = Some((u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]]), offset));
+                fields.fragment =
+                    Some((u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]]), offset));
                 is_first_fragment = true;
             }
             if offset != 0 {
@@ -247,11 +251,8 @@ fn transport(bytes: &[u8], mut ip: Ip) -> What {
     if bytes.len() < minimum {
         return cut_short;
     }
-    let ports = |tcp_flags| Transport::Ports {
-        source: u16_of(bytes),
-        destination: u16_of(&bytes[2..]),
-        tcp_flags,
-    };
+    let ports =
+        |tcp_flags| Transport::Ports { source: u16_of(bytes), destination: u16_of(&bytes[2..]), tcp_flags };
     ip.transport = match ip.protocol {
         6 => {
             let header = usize::from(bytes[12] / 16) * 4;

@@ -93,7 +93,9 @@ fn covers(service: Service, protocol: u8, port: u16) -> bool {
     match service {
         Service::Any => true,
         Service::Protocol(number) => number == protocol,
-        Service::Ports { protocol: number, first, last } => number == protocol && first <= port && port <= last,
+        Service::Ports { protocol: number, first, last } => {
+            number == protocol && first <= port && port <= last
+        }
     }
 }
 

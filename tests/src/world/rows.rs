@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
-use iomt_filter::rows::{Prefix, RuleCell, Rows, ServicePrefix};
+use iomt_filter::rows::{Prefix, Rows, RuleCell, ServicePrefix};
 use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::geo::{Country, GeoPolicy};
 use iomt_filter_common::policy::{self, Otherwise, RuleDirection, Settings};
@@ -32,7 +32,8 @@ impl World {
     }
 
     fn settings(&self) -> Settings {
-        let strict = |choice: Otherwise| if choice == Otherwise::Pass { Otherwise::Pass } else { Otherwise::Drop };
+        let strict =
+            |choice: Otherwise| if choice == Otherwise::Pass { Otherwise::Pass } else { Otherwise::Drop };
         Settings {
             unknown_device: self.unknown_device as u8,
             unparsed: strict(self.unparsed) as u8,
@@ -64,8 +65,12 @@ impl World {
     }
 
     fn profiles_into(&self, rows: &mut Rows) {
-        let named: BTreeSet<CountryCode> =
-            self.profiles.iter().filter_map(|profile| profile.geo.as_ref()).flat_map(|geo| geo.list.clone()).collect();
+        let named: BTreeSet<CountryCode> = self
+            .profiles
+            .iter()
+            .filter_map(|profile| profile.geo.as_ref())
+            .flat_map(|geo| geo.list.clone())
+            .collect();
         for (number, profile) in (1u16..).zip(&self.profiles) {
             let geo = geo_of(profile);
             let row = policy::Profile {
@@ -92,13 +97,15 @@ impl World {
         rows.listings.insert(IpNet::V4(Ipv4Net::default()).into(), Listing::NONE);
         for (net, ..) in entries() {
             let covering = entries().filter(|(other, ..)| other.contains(&net));
-            let worst = covering.max_by_key(|&(other, feed, score)| (score, other.prefix_len(), u16::MAX - feed));
+            let worst =
+                covering.max_by_key(|&(other, feed, score)| (score, other.prefix_len(), u16::MAX - feed));
             if let Some((other, feed, score)) = worst {
                 let prefix_bits = Prefix::from(other).bits;
                 rows.listings.insert(net.into(), Listing { feed, score, prefix_bits });
             }
         }
-        rows.names.feeds = (1u16..).zip(&self.feeds).map(|(number, feed)| (number, feed.name.clone())).collect();
+        rows.names.feeds =
+            (1u16..).zip(&self.feeds).map(|(number, feed)| (number, feed.name.clone())).collect();
     }
 
     fn rules_into(&self, rows: &mut Rows) {
@@ -195,7 +202,8 @@ impl Peers {
             Peer::Profile(name) => vec![PEER_PROFILE + world.profile_number(name)],
             Peer::Net(_) | Peer::Endpoint(_) => {
                 let nets = world.nets_of(peer);
-                let named = self.members.iter().filter(|(members, _)| nets.iter().any(|net| members.contains(net)));
+                let named =
+                    self.members.iter().filter(|(members, _)| nets.iter().any(|net| members.contains(net)));
                 named.map(|(_, class)| *class).collect()
             }
         }
@@ -212,7 +220,8 @@ impl Services {
     fn of(world: &World) -> Self {
         let named: BTreeSet<Service> = world.all_rules().into_iter().flat_map(|rule| rule.services).collect();
         let mut found = Self { prefixes: BTreeMap::new(), members: BTreeMap::new() };
-        for protocol in 0..=255u8 {
+        let protocols: BTreeSet<u8> = named.iter().filter_map(protocol_of).collect();
+        for protocol in protocols {
             found.protocol(protocol, &named);
         }
         found
@@ -256,7 +265,18 @@ impl Services {
         if service == Service::Any {
             return vec![SERVICE_ANY];
         }
-        self.members.iter().filter(|(members, _)| members.contains(&service)).map(|(_, class)| *class).collect()
+        self.members
+            .iter()
+            .filter(|(members, _)| members.contains(&service))
+            .map(|(_, class)| *class)
+            .collect()
+    }
+}
+
+const fn protocol_of(service: &Service) -> Option<u8> {
+    match *service {
+        Service::Any => None,
+        Service::Protocol(protocol) | Service::Ports { protocol, .. } => Some(protocol),
     }
 }
 
@@ -308,8 +328,9 @@ fn power_of_two_ranges(mut first: u32, last: u32) -> Vec<(u16, u8)> {
 fn geo_of(profile: &Profile) -> GeoPolicy {
     let mut policy = GeoPolicy::default();
     let Some(geo) = &profile.geo else { return policy };
+    let list: Vec<Country> = geo.list.iter().map(|code| country(*code)).collect();
     for number in 1..=Country::OTHER.0 {
-        let listed = geo.list.iter().any(|code| country(*code).0 == number);
+        let listed = list.contains(&Country(number));
         if listed != geo.allow {
             policy.deny(Country(number));
         }

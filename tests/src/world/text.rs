@@ -28,7 +28,8 @@ impl World {
             let _ = writeln!(text, "block_score = {}", profile.block_score);
             if let Some(geo) = &profile.geo {
                 let key = if geo.allow { "allow" } else { "deny" };
-                let list: Vec<String> = geo.list.iter().map(|code| format!("\"{}\"", letters(*code))).collect();
+                let list: Vec<String> =
+                    geo.list.iter().map(|code| format!("\"{}\"", letters(*code))).collect();
                 let unknown = if geo.unknown_allowed { "allow" } else { "deny" };
                 let _ = writeln!(text, "geo = {{ {key} = [{}], unknown = \"{unknown}\" }}", list.join(", "));
             }
