@@ -139,16 +139,27 @@ impl FlowEntry for RowsEntry<'_> {
     }
 }
 
-/// The value of the longest prefix that covers `address`.
+/// The value of the longest prefix that covers `address`: small maps are read through, large ones asked
+/// for every length.
 fn longest<V>(prefixes: &BTreeMap<Prefix, V>, address: Address) -> Option<&V> {
-    if prefixes.is_empty() { None } else { prefixes_of(address).find_map(|prefix| prefixes.get(&prefix)) }
+    if prefixes.len() > 128 {
+        return prefixes_of(address).find_map(|prefix| prefixes.get(&prefix));
+    }
+    let number = u128::from_be_bytes(address.octets());
+    let covers =
+        |prefix: &Prefix| (u128::from_be_bytes(prefix.address.octets()) ^ number) & mask_of(prefix.bits) == 0;
+    let covering = prefixes.iter().filter(|(prefix, _)| covers(prefix));
+    covering.max_by_key(|(prefix, _)| prefix.bits).map(|(_, value)| value)
 }
 
 /// Every prefix that covers `address`, the longest first.
 fn prefixes_of(address: Address) -> impl Iterator<Item = Prefix> {
     let number = u128::from_be_bytes(address.octets());
-    (0..=128u8).rev().map(move |bits| {
-        let mask = if bits == 0 { 0 } else { u128::MAX << (128 - bits) };
-        Prefix { address: Address::from_v6((number & mask).to_be_bytes()), bits }
-    })
+    (0..=128u8)
+        .rev()
+        .map(move |bits| Prefix { address: Address::from_v6((number & mask_of(bits)).to_be_bytes()), bits })
+}
+
+const fn mask_of(bits: u8) -> u128 {
+    if bits == 0 { 0 } else { u128::MAX << (128 - bits) }
 }

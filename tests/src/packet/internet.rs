@@ -226,10 +226,9 @@ impl Ipv4 {
         let header_length = 20 + self.options.len();
         let words = self.header_words.unwrap_or((header_length / 4) as u8);
         let total_length = self.total_length.unwrap_or((header_length + payload.len()) as u16);
-        let fragment = u16::from(self.dont_fragment) << 14
-            | u16::from(self.more_fragments) << 13
-            | self.fragment_offset / 8;
-        let mut header = vec![self.version << 4 | words & 0x0f, 0];
+        let flags = (u16::from(self.dont_fragment) << 1) | u16::from(self.more_fragments);
+        let fragment = (flags << 13) | (self.fragment_offset / 8);
+        let mut header = vec![(self.version << 4) | (words & 0x0f), 0];
         header.extend(total_length.to_be_bytes());
         header.extend(self.identification.to_be_bytes());
         header.extend(fragment.to_be_bytes());

@@ -316,7 +316,7 @@ fn power_of_two_ranges(mut first: u32, last: u32) -> Vec<(u16, u8)> {
     let mut ranges = Vec::new();
     while first <= last {
         let mut size = 1;
-        while size < 0x1_0000 && first % (size * 2) == 0 && first + size * 2 - 1 <= last {
+        while size < 0x1_0000 && first.is_multiple_of(size * 2) && first + size * 2 - 1 <= last {
             size *= 2;
         }
         ranges.push((first as u16, 16 - size.trailing_zeros() as u8));
