@@ -38,3 +38,23 @@ fn the_files_of_a_hospital_can_be_written() {
     );
     assert!(world.policy_toml().contains("{ to = \"dns\", service = [\"53/udp\", \"53/tcp\"] }"));
 }
+
+#[test]
+fn the_country_database_answers_with_the_narrowest_entry() {
+    let mut worlds = vec![hospital()];
+    worlds.extend((0..50).map(|seed| iomt_filter_tests::generate::world(&mut Random::new(seed))));
+    for world in worlds {
+        let reader = maxminddb::Reader::from_source(world.country_mmdb().unwrap()).unwrap();
+        for (net, _) in &world.countries {
+            let address = net.addr();
+            let covering = world.countries.iter().filter(|(net, _)| net.contains(&address));
+            let (_, code) = covering.max_by_key(|(net, _)| net.prefix_len()).unwrap();
+            let found: Option<String> = reader
+                .lookup(address)
+                .unwrap()
+                .decode_path(&maxminddb::path!["country", "iso_code"])
+                .unwrap();
+            assert_eq!(found.unwrap().as_bytes(), code, "{address}");
+        }
+    }
+}

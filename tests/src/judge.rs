@@ -80,25 +80,29 @@ pub trait Judge {
 }
 
 /// `parse` and `decide` as the kernel program runs them, on tables of the host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Host {
+    compile: fn(&World) -> Rows,
     rows: Rows,
     flows: Flows,
     generation: u32,
 }
 
 impl Host {
-    /// A host with one generation loaded.
+    /// A host with one generation loaded, compiled by the harness.
     pub fn of(world: &World) -> Self {
-        let mut host = Self::default();
-        host.load(world);
-        host
+        Self::compiled_by(World::rows, world)
+    }
+
+    /// A host that another compiler fills.
+    pub fn compiled_by(compile: fn(&World) -> Rows, world: &World) -> Self {
+        Self { compile, rows: compile(world), flows: Flows::default(), generation: 1 }
     }
 }
 
 impl Judge for Host {
     fn load(&mut self, world: &World) {
-        self.rows = world.rows();
+        self.rows = (self.compile)(world);
         self.generation += 1;
     }
 

@@ -104,7 +104,8 @@ impl World {
     pub fn country_mmdb(&self) -> anyhow::Result<Vec<u8>> {
         let mut writer = Writer::new("Test-Country");
         let mut countries = self.countries.clone();
-        countries.sort_by_key(|(net, _)| net.prefix_len()); // a later entry replaces an earlier one
+        // A later entry replaces an earlier one, and IPv4 is a part of IPv6 there.
+        countries.sort_by_key(|(net, _)| (net.addr().is_ipv4(), net.prefix_len()));
         for (net, code) in countries {
             let country = Value::map([("iso_code", Value::from(letters(code)))]);
             writer.insert_value(net, Value::map([("country", country)]))?;
