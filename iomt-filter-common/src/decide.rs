@@ -40,8 +40,9 @@ pub struct Ingress {
 /// 11. nothing matched: `not-allowed`
 ///
 /// A flow of this generation is looked up before 6: it has been through 6 to 8 in this very
-/// generation. `learn` and `monitor` soften `spoofed`, `no-flow` and `not-allowed`, at the end and
-/// nowhere else; a softened `spoofed` still meets 5 to 8.
+/// generation. Sources that several devices may use (`0.0.0.0`, `::`, link-local) are judged every time:
+/// their flow may be somebody else's. `learn` and `monitor` soften `spoofed`, `no-flow` and
+/// `not-allowed`, at the end and nowhere else; a softened `spoofed` still meets 5 to 8.
 #[inline(always)]
 pub fn decide<T: Tables>(
     parsed: Result<(), Unparsed>,
@@ -91,6 +92,7 @@ fn judge_device<T: Tables>(packet: &Packet, ends: Ends, spoofed: bool, now: u64,
     let conversation = flow::find(packet, now, tables);
     if let Some(entry) = &conversation.entry
         && !spoofed
+        && !device::may_be_unbound(packet.source)
     {
         let judged = Judged::by(&entry.load());
         if judged.generation == generation {
@@ -98,14 +100,11 @@ fn judge_device<T: Tables>(packet: &Packet, ends: Ends, spoofed: bool, now: u64,
             return principal.allow(Reason::Established, judged.rule, generation); // 9
         }
     }
-    if let Some(decision) = far_end::judge(packet, sides.sender, tables) {
-        return decision; // 6 to 8
-    }
-    if let Some(decision) = far_end::judge(packet, sides.receiver, tables) {
+    if let Some(decision) = far_end::judge(packet, &sides, tables) {
         return decision; // 6 to 8
     }
     if spoofed {
-        return principal.soften(Reason::Spoofed, generation); // 4, softened
+        return sides.strictest().soften(Reason::Spoofed, generation); // 4, softened
     }
     let midstream = conversation.entry.is_none() && is_midstream(packet);
     if midstream && tables.settings().midstream != Otherwise::Pass as u8 {

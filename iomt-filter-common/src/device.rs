@@ -2,6 +2,7 @@
 
 use crate::addr::{Address, Mac};
 use crate::packet::Packet;
+use crate::policy::Mode;
 use crate::tables::Tables;
 
 /// A device as the tables hold it: 12 bytes. All zero is no device.
@@ -21,10 +22,10 @@ pub struct Device {
 }
 
 impl Device {
-    /// Whether a frame with this hardware address in this VLAN can be the device's.
+    /// Whether the device may be seen in this VLAN.
     #[inline(always)]
-    pub fn is_bound_to(&self, mac: Mac, vlan: u16) -> bool {
-        (self.mac == Mac::UNSET || self.mac == mac) && (self.vlan == 0 || self.vlan == vlan)
+    const fn is_in(&self, vlan: u16) -> bool {
+        self.vlan == 0 || self.vlan == vlan
     }
 }
 
@@ -69,7 +70,7 @@ pub struct Ends {
 pub enum Identity {
     /// At least one end is a device.
     Known(Ends),
-    /// The sender claims what is bound to something else; the device is the one it was recognised by.
+    /// The sender claims what is bound to something else; the device is the one to blame.
     Spoofed(Ends),
     /// Behind a device port or inside a segment, and not in the inventory.
     Unknown,
@@ -94,14 +95,22 @@ pub fn identify<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Identity 
     }
 }
 
-/// Whether the sender of an ARP packet claims an address that is bound to something else.
+/// Whether the sender of an ARP packet claims an address that is bound to something else: the device
+/// to blame.
 #[inline(always)]
 pub fn arp_is_spoofed<T: Tables>(packet: &Packet, tables: &T) -> Option<u32> {
-    let device = tables.device_by_address(packet.source)?;
-    let bound = tables.device(device).unwrap_or_default();
-    let honest = bound.is_bound_to(packet.sender_mac, packet.vlan_id())
-        && bound.is_bound_to(packet.source_mac, packet.vlan_id());
-    if honest { None } else { Some(device) }
+    let number = tables.device_by_address(packet.source)?;
+    let device = tables.device(number).unwrap_or_default();
+    let vlan = packet.vlan_id();
+    let honest = is_seen_as(number, &device, packet.sender_mac, vlan, tables)
+        && is_seen_as(number, &device, packet.source_mac, vlan, tables);
+    if honest { None } else { Some(blamed(number, &device, packet.source_mac, vlan, tables)) }
+}
+
+/// Sources that no binding covers, so that only the hardware address says whose they are.
+#[inline(always)]
+pub fn may_be_unbound(source: Address) -> bool {
+    source.is_unspecified() || (source.is_link_local() && !source.is_v4())
 }
 
 #[inline(always)]
@@ -113,20 +122,43 @@ fn identify_sender<T: Tables>(
     tables: &T,
 ) -> Identity {
     let vlan = packet.vlan_id();
-    let sender = match by_address {
-        0 => tables.device_by_mac(mac, vlan).unwrap_or(0),
-        device => device,
-    };
-    let device = tables.device(sender).unwrap_or_default();
-    if device.mode == 0 {
-        return Identity::Unknown;
+    if by_address == 0 {
+        let sender = tables.device_by_mac(mac, vlan).unwrap_or(0);
+        let ends = Ends { sender, receiver };
+        let in_place = tables.device(sender).unwrap_or_default().is_in(vlan);
+        return match sender {
+            0 => Identity::Unknown,
+            _ if in_place && may_be_unbound(packet.source) => Identity::Known(ends),
+            _ => Identity::Spoofed(ends),
+        };
     }
-    let ends = Ends { sender, receiver };
-    let addressed = by_address != 0 || may_be_unbound(packet.source);
-    if addressed && device.is_bound_to(mac, vlan) { Identity::Known(ends) } else { Identity::Spoofed(ends) }
+    let device = tables.device(by_address).unwrap_or_default();
+    if is_seen_as(by_address, &device, mac, vlan, tables) {
+        return Identity::Known(Ends { sender: by_address, receiver });
+    }
+    Identity::Spoofed(Ends { sender: blamed(by_address, &device, mac, vlan, tables), receiver })
 }
 
+/// Whether the device may be seen with this hardware address in this VLAN. One that has none of its own
+/// may be seen with any that is no other device's.
 #[inline(always)]
-fn may_be_unbound(source: Address) -> bool {
-    source.is_unspecified() || (source.is_link_local() && !source.is_v4())
+fn is_seen_as<T: Tables>(number: u32, device: &Device, mac: Mac, vlan: u16, tables: &T) -> bool {
+    let has_mac = match device.mac {
+        Mac::UNSET => tables.device_by_mac(mac, vlan).unwrap_or(number) == number,
+        own => own == mac,
+    };
+    has_mac && device.is_in(vlan)
+}
+
+/// Who answers for a frame that `device` did not send: itself, or the owner of the hardware address
+/// where that one's mode is stricter, so that nobody gets lenience by borrowing an address.
+#[inline(always)]
+fn blamed<T: Tables>(number: u32, device: &Device, mac: Mac, vlan: u16, tables: &T) -> u32 {
+    let other = tables.device_by_mac(mac, vlan).unwrap_or(0);
+    if other == 0 {
+        return number;
+    }
+    let sender = tables.device(other).unwrap_or_default();
+    let is_stricter = Mode::from_number(sender.mode) as u8 > Mode::from_number(device.mode) as u8;
+    if is_stricter { other } else { number }
 }

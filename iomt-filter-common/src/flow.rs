@@ -200,7 +200,7 @@ pub fn pass<T: Tables>(
         entry.store(&flow);
         return;
     }
-    let mut flow = Flow { device: judged.device, ..Flow::default() };
+    let mut flow = Flow::default();
     advance(&mut flow, packet, conversation.is_reply, judged, now);
     tables.remember(&FlowKey::of_conversation(packet, conversation.is_reply), &flow);
 }
@@ -231,6 +231,7 @@ fn advance(flow: &mut Flow, packet: &Packet, is_reply: bool, judged: &Judged, no
     flow.bytes += packet.length as u64;
     flow.generation = judged.generation;
     flow.rule = judged.rule;
+    flow.device = judged.device;
     if is_reply && flow.progress == Progress::Opening as u8 {
         flow.progress = Progress::Established as u8;
     }

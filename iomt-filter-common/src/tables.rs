@@ -36,8 +36,8 @@ pub trait Tables {
     /// Whether no feed and no country may come between `device` and `peer`.
     fn is_protected(&self, device: u32, peer: Address) -> bool;
 
-    /// The most severe listing of `address`.
-    fn listing(&self, address: Address) -> Option<Listing>;
+    /// The most severe listing of `address`, or none.
+    fn listing(&self, address: Address) -> Listing;
     /// The country of `address`.
     fn country(&self, address: Address) -> Country;
 

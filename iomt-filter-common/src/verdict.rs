@@ -115,7 +115,7 @@ pub enum Direction {
     ToDevice = 2,
 }
 
-/// The answer for one frame: 32 bytes, fixed layout, part of every event.
+/// The answer for one frame: 24 bytes, fixed layout, part of every event.
 #[must_use]
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

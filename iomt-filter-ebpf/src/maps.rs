@@ -284,8 +284,8 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn listing(&self, address: Address) -> Option<Listing> {
-        LISTINGS.get(&self.trie_key(address)).copied()
+    fn listing(&self, address: Address) -> Listing {
+        LISTINGS.get(&self.trie_key(address)).copied().unwrap_or_default()
     }
 
     #[inline(always)]

@@ -11,12 +11,13 @@
 //! and the internet. Every host has an IPv6 address too. Without the filter everybody reaches everybody.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::netns::{self, Namespace};
+use crate::netns::{self, Namespace, Netns};
 
 pub mod host;
 mod network;
@@ -32,40 +33,41 @@ pub use host::{Host, Version};
 /// The hospital; gone when this value is.
 #[derive(Debug)]
 pub struct Hospital {
-    name: String,
     hosts: BTreeMap<Host, Namespace>,
+    netns: Netns,
     folder: TempDir,
 }
 
 impl Hospital {
-    /// Builds it, with namespaces called `NAME-…`.
+    /// Builds it, with namespaces whose names begin with `prefix`.
     ///
     /// # Errors
     /// When the user is not root, or `ip` or the kernel refuses.
-    pub fn build(name: &str) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir();
+    pub fn build(prefix: &str) -> Result<Self> {
+        let mut netns = Netns::new(prefix);
+        let folder = tempfile::Builder::new().prefix(&format!("{}-", netns.prefix())).tempdir();
         let folder = folder.context("failed to make a temporary folder")?;
         let mut hosts = BTreeMap::new();
         for host in Host::ALL {
-            hosts.insert(host, Namespace::new(&format!("{name}-{}", host.name()))?);
+            hosts.insert(host, netns.add(host.name())?);
         }
-        let hospital = Self { name: name.to_owned(), hosts, folder };
+        let hospital = Self { hosts, netns, folder };
         network::connect(&hospital)?;
         Ok(hospital)
     }
 
-    /// Builds one that no other test of this process has.
-    ///
-    /// # Errors
-    /// As [`Hospital::build`].
-    pub fn for_test(test: &str) -> Result<Self> {
-        Self::build(&format!("{}-{test}", netns::prefix("iomt-test")))
+    /// Removes what is left of those under `prefix` whose process was killed.
+    pub fn sweep(prefix: &str) {
+        for name in netns::sweep(prefix) {
+            // It may have had no filter.
+            let _ = fs::remove_dir_all(filter::pins(&name));
+        }
     }
 
     /// What its namespaces begin with.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.netns.prefix()
     }
 
     /// A folder for its files.

@@ -1,4 +1,23 @@
-//! Test harness.
+//! The harness: how a test writes a frame and a hospital, and what it compares the filter with.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`packet`] | a frame in the making, every field of which can lie |
+//! | [`world`] | a model hospital as data, and as the files and rows that say the same |
+//! | [`oracle`] | the reference model, written from the rules and sharing no code with the filter |
+//! | [`judge`] | whatever judges frames: the host build here, the kernel program elsewhere |
+//! | [`tables`] | the tables of the host build: rows, searched plainly |
+//! | [`random`], [`generate`], [`differential`] | random hospitals and frames, and the comparison |
+//! | [`netns`] | network namespaces that go away again |
+//! | [`hospital`] | a small hospital in such namespaces, with real programs and the filter |
 
+pub mod packet;
+pub mod world;
+pub mod oracle;
+pub mod judge;
+pub mod tables;
+pub mod random;
+pub mod generate;
+pub mod differential;
 pub mod netns;
 pub mod hospital;

@@ -1,37 +1,72 @@
 //! Steps 6 to 8: what lists and countries say of the far end, in both directions alike.
 
-use super::side::Side;
+use super::side::{Side, Sides};
+use crate::geo::Country;
 use crate::packet::Packet;
+use crate::reputation::Listing;
 use crate::tables::Tables;
 use crate::verdict::{Decision, Reason, Verdict};
 
+/// Asks the lists for both ends before it asks for countries. Where both ends fail, the stricter mode
+/// answers.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(super) fn judge<T: Tables>(packet: &Packet, side: Side, tables: &T) -> Option<Decision> {
-    if !side.is_device() {
-        return None;
-    }
-    let far = side.far(packet);
-    if tables.settings().has_protected != 0 && tables.is_protected(side.device, far) {
-        return None; // 6
-    }
-    let Some(profile) = tables.profile(side.profile) else {
-        return Some(side.answer(Verdict::Drop, Reason::NotAllowed, tables.generation()));
-    };
-    if let Some(listing) = tables.listing(far)
-        && listing.blocks(profile.block_score)
-    {
+pub(super) fn judge<T: Tables>(packet: &Packet, sides: &Sides, tables: &T) -> Option<Decision> {
+    let of_sender = listing(packet, sides.sender, tables);
+    let of_receiver = listing(packet, sides.receiver, tables);
+    if of_sender != Listing::NONE || of_receiver != Listing::NONE {
+        let receiver = is_receiver(sides, of_sender != Listing::NONE, of_receiver != Listing::NONE);
+        let side = if receiver { sides.receiver } else { sides.sender };
         let mut decision = side.answer(Verdict::Drop, Reason::Blocklist, tables.generation());
-        decision.listing = listing;
+        decision.listing = if receiver { of_receiver } else { of_sender };
         return Some(decision); // 7
     }
+    let of_sender = country(packet, sides.sender, tables);
+    let of_receiver = country(packet, sides.receiver, tables);
+    if of_sender.is_none() && of_receiver.is_none() {
+        return None;
+    }
+    let receiver = is_receiver(sides, of_sender.is_some(), of_receiver.is_some());
+    let side = if receiver { sides.receiver } else { sides.sender };
+    let mut decision = side.answer(Verdict::Drop, Reason::Geo, tables.generation());
+    decision.country = if receiver { of_receiver } else { of_sender }.map_or(0, |country| country.0);
+    Some(decision) // 8
+}
+
+/// Which end answers, where at least one fails.
+#[inline(always)]
+const fn is_receiver(sides: &Sides, sender_fails: bool, receiver_fails: bool) -> bool {
+    receiver_fails && (!sender_fails || sides.receiver_is_stricter())
+}
+
+/// The listing for which a side's far end is dropped; none where a protected pair covers it.
+#[inline(always)]
+fn listing<T: Tables>(packet: &Packet, side: Side, tables: &T) -> Listing {
+    let far = side.far(packet);
+    if !is_exposed(side, packet, tables) {
+        return Listing::NONE; // 6
+    }
+    let Some(profile) = tables.profile(side.profile) else { return Listing::NONE };
+    let listing = tables.listing(far);
+    if listing.blocks(profile.block_score) { listing } else { Listing::NONE }
+}
+
+/// The country for which a side's far end is dropped.
+#[inline(always)]
+fn country<T: Tables>(packet: &Packet, side: Side, tables: &T) -> Option<Country> {
+    let far = side.far(packet);
+    if !is_exposed(side, packet, tables) {
+        return None; // 6
+    }
+    let profile = tables.profile(side.profile)?;
     if profile.has_geo == 0 || !far.has_country() {
         return None;
     }
     let country = tables.country(far);
-    if profile.geo.denies(country) {
-        let mut decision = side.answer(Verdict::Drop, Reason::Geo, tables.generation());
-        decision.country = country.0;
-        return Some(decision); // 8
-    }
-    None
+    profile.geo.denies(country).then_some(country)
+}
+
+#[inline(always)]
+fn is_exposed<T: Tables>(side: Side, packet: &Packet, tables: &T) -> bool {
+    let covered = tables.settings().has_protected != 0 && tables.is_protected(side.device, side.far(packet));
+    side.is_device() && !covered
 }

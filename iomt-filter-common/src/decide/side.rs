@@ -102,9 +102,15 @@ impl Sides {
         }
     }
 
+    /// Whether the receiver's mode is stricter than the sender's.
+    #[inline(always)]
+    pub(super) const fn receiver_is_stricter(&self) -> bool {
+        self.receiver.mode > self.sender.mode
+    }
+
     /// The device with the strictest mode; the sender where both are alike.
     #[inline(always)]
     pub(super) const fn strictest(&self) -> Side {
-        if self.receiver.mode > self.sender.mode { self.receiver } else { self.sender }
+        if self.receiver_is_stricter() { self.receiver } else { self.sender }
     }
 }

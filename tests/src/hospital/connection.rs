@@ -34,12 +34,12 @@ pub enum Outcome {
 /// # Errors
 /// When the attempt itself fails, as where there is no route.
 pub fn attempt(from: &Namespace, to: SocketAddr, limit: Duration) -> Result<Outcome> {
-    from.run(|| match TcpStream::connect_timeout(&to, limit) {
+    from.inside(|| match TcpStream::connect_timeout(&to, limit) {
         Ok(_) => Ok(Outcome::Connected),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Outcome::Refused),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(Outcome::NoAnswer),
         Err(error) => Err(error).with_context(|| format!("failed to try {to}")),
-    })
+    })?
 }
 
 /// A TCP service that sends back what it gets.
@@ -62,8 +62,8 @@ impl Service {
     /// # Errors
     /// When the address cannot be had.
     pub fn start(inside: &Namespace, at: SocketAddr) -> Result<Self> {
-        let bind = || TcpListener::bind(at).with_context(|| format!("failed to listen on {at}"));
-        let listener = inside.run(bind)?;
+        let bound = inside.inside(|| TcpListener::bind(at))?;
+        let listener = bound.with_context(|| format!("failed to listen on {at}"))?;
         let shared = Arc::new(Shared::default());
         let (serving, sharing) = (listener.try_clone()?, Arc::clone(&shared));
         let thread = thread::spawn(move || serve(&serving, &sharing));
@@ -133,8 +133,8 @@ impl Session {
     /// # Errors
     /// When there is no connection within `limit`.
     pub fn start(from: &Namespace, to: SocketAddr, limit: Duration) -> Result<Self> {
-        let connect = || TcpStream::connect_timeout(&to, limit);
-        let stream = from.run(|| connect().with_context(|| format!("failed to connect to {to}")))?;
+        let connected = from.inside(|| TcpStream::connect_timeout(&to, limit))?;
+        let stream = connected.with_context(|| format!("failed to connect to {to}"))?;
         stream.set_nodelay(true)?;
         let traffic = Arc::new(Traffic {
             sent: AtomicU64::new(0),

@@ -11,6 +11,7 @@ use super::Hospital;
 use super::host::{DICOM, Host, Version};
 use super::program::{self, Program};
 use super::wait;
+use crate::netns::Namespace;
 
 /// How long DCMTK's programs may take; a study arrives in milliseconds.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -40,13 +41,14 @@ struct Image {
 }
 
 impl Study {
-    /// Makes the images of a water phantom, in `folder`.
+    /// Makes the images of a water phantom, in a folder `study`.
     ///
     /// # Errors
     /// When DCMTK's `dump2dcm` is not there or refuses.
-    pub fn make(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).context("failed to make a folder for the study")?;
-        let images = (1..=IMAGES).map(|number| image(folder, number)).collect::<Result<_>>()?;
+    pub fn make(hospital: &Hospital) -> Result<Self> {
+        let folder = hospital.folder().join("study");
+        fs::create_dir_all(&folder).context("failed to make a folder for the study")?;
+        let images = (1..=IMAGES).map(|number| image(&hospital[Host::Ct], &folder, number)).collect::<Result<_>>()?;
         Ok(Self { images })
     }
 
@@ -64,16 +66,15 @@ impl Study {
     }
 }
 
-fn image(folder: &Path, number: u8) -> Result<Image> {
+fn image(scanner: &Namespace, folder: &Path, number: u8) -> Result<Image> {
     let [raw, dump, file] =
         ["raw", "dump", "dcm"].map(|extension| folder.join(format!("{number}.{extension}")));
     let pixels = phantom(number);
     fs::write(&raw, &pixels).context("failed to write pixels")?;
     fs::write(&dump, description(number, &raw)).context("failed to write a description")?;
-    // Unique identifiers stay as given; a missing file meta header is made.
     let mut convert = Command::new("dump2dcm");
     convert.arg(&dump).arg(&file);
-    program::run(&mut convert, LIMIT)?.success("dump2dcm")?;
+    program::run(scanner, &mut convert, LIMIT)?.success("dump2dcm")?;
     Ok(Image { file, pixels })
 }
 
@@ -136,11 +137,11 @@ impl Pacs {
     pub fn start(hospital: &Hospital) -> Result<Self> {
         let archive = hospital.folder().join("archive");
         fs::create_dir_all(&archive).context("failed to make a folder for the archive")?;
-        let mut command = hospital[Host::Pacs].command("storescp");
+        let mut command = Command::new("storescp");
         // Names are not looked up: there is no name server in here.
-        command.args(["--fork", "--verbose", "--disable-host-lookup", "--aetitle", PACS, "--output-directory"]);
+        command.args(["--verbose", "--disable-host-lookup", "--aetitle", PACS, "--output-directory"]);
         command.arg(&archive).arg(DICOM.to_string());
-        let mut program = Program::start("storescp", &mut command, &hospital.folder().join("storescp.log"))?;
+        let mut program = Program::start(&hospital[Host::Pacs], &mut command, &hospital.folder().join("storescp.log"))?;
         program.wait_for_port(DICOM, LIMIT)?;
         Ok(Self { program, archive })
     }
@@ -181,9 +182,9 @@ impl Pacs {
 /// # Errors
 /// When it does not answer.
 pub fn echo(hospital: &Hospital, from: Host) -> Result<()> {
-    let mut command = hospital[from].command("echoscu");
+    let mut command = Command::new("echoscu");
     address(command.args(["--timeout", "3", "--acse-timeout", "3"]));
-    program::run(&mut command, LIMIT)?.success("echoscu").map(drop)
+    program::run(&hospital[from], &mut command, LIMIT)?.success("echoscu").map(drop)
 }
 
 /// Sends the study to the PACS (C-STORE), from a host, and waits until all of it is there.
@@ -191,10 +192,10 @@ pub fn echo(hospital: &Hospital, from: Host) -> Result<()> {
 /// # Errors
 /// When it does not arrive.
 pub fn send(hospital: &Hospital, from: Host, study: &Study, pacs: &mut Pacs) -> Result<()> {
-    let mut command = hospital[from].command("storescu");
+    let mut command = Command::new("storescu");
     address(command.args(["--timeout", "3", "--acse-timeout", "3"]));
     command.args(study.images.iter().map(|image| &image.file));
-    program::run(&mut command, LIMIT)?.success("storescu")?;
+    program::run(&hospital[from], &mut command, LIMIT)?.success("storescu")?;
     wait::until("the study in the archive", LIMIT, || Ok(pacs.holds(study).ok()))
 }
 

@@ -46,7 +46,7 @@ impl Events {
     pub fn follow(filter: &Filter<'_>) -> Result<Self> {
         let mut command = filter.command(&["events", "--follow", "--output", "json"]);
         let log = filter.folder().join("events.log");
-        let (program, output) = Program::with_output("iomt-filter events", &mut command, &log)?;
+        let (program, output) = Program::with_output(filter.host(), &mut command, &log)?;
         let seen: Arc<Mutex<Vec<Value>>> = Arc::default();
         let keeper = Arc::clone(&seen);
         let thread = thread::spawn(move || {

@@ -15,13 +15,12 @@ use super::Hospital;
 use super::host::Host;
 use super::program::{self, Answer, Program};
 use super::wait;
+use crate::netns::Namespace;
 
 /// How long the agent may take to load, attach and answer.
 const START: Duration = Duration::from_secs(20);
 /// How long a command may take.
 const COMMAND: Duration = Duration::from_secs(10);
-/// Where pins can be.
-const BPF_FILES: &str = "/sys/fs/bpf";
 
 /// The policy of the hospital.
 pub const POLICY: &str = include_str!("files/policy.toml");
@@ -57,9 +56,8 @@ impl<'h> Filter<'h> {
         );
         let folder = hospital.folder().join("iomt-filter");
         fs::create_dir_all(&folder).context("failed to make a folder for the filter")?;
-        let pins = Path::new(BPF_FILES).join(hospital.name());
-        let filter =
-            Self { hospital, binary: binary.to_owned(), folder, pins, agent: None };
+        let pins = pins(hospital.name());
+        let filter = Self { hospital, binary: binary.to_owned(), folder, pins, agent: None };
         filter.write("config.toml", filter.configuration())?;
         filter.write("policy.toml", POLICY)?;
         filter.write("devices.toml", DEVICES)?;
@@ -107,9 +105,8 @@ impl<'h> Filter<'h> {
     /// # Errors
     /// When it ends or does not answer, with what it said.
     pub fn start(&mut self) -> Result<()> {
-        let mut command = self.hospital[Host::Segmentation].command(&self.binary);
-        command.arg("--config").arg(self.config()).arg("run").env("NO_COLOR", "1");
-        self.agent = Some(Program::start("iomt-filter run", &mut command, &self.folder.join("agent.log"))?);
+        let log = self.folder.join("agent.log");
+        self.agent = Some(Program::start(self.host(), &mut self.command(&["run"]), &log)?);
         let answered = wait::until("the agent to answer `iomt-filter status`", START, || {
             self.check()?;
             Ok(self.ask(&["status"])?.status.success().then_some(()))
@@ -140,10 +137,16 @@ impl<'h> Filter<'h> {
         self.agent.as_ref().map(Program::tail).unwrap_or_default()
     }
 
+    /// The host that the filter runs on.
+    #[must_use]
+    pub fn host(&self) -> &Namespace {
+        &self.hospital[Host::Segmentation]
+    }
+
     /// The command line, with the filter's own configuration.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.hospital[Host::Segmentation].command(&self.binary);
+        let mut command = Command::new(&self.binary);
         command.arg("--config").arg(self.config()).args(arguments).env("NO_COLOR", "1");
         command
     }
@@ -153,7 +156,7 @@ impl<'h> Filter<'h> {
     /// # Errors
     /// When it does not end in time.
     pub fn ask(&self, arguments: &[&str]) -> Result<Answer> {
-        program::run(&mut self.command(arguments), COMMAND)
+        program::run(self.host(), &mut self.command(arguments), COMMAND)
     }
 
     /// Runs a command that must succeed; returns what it printed.
@@ -222,6 +225,12 @@ impl Drop for Filter<'_> {
         // An error of this kind is for those who call `remove`.
         let _ = self.clean();
     }
+}
+
+/// Where the filter of the hospital with this name keeps its pins.
+#[must_use]
+pub fn pins(name: &str) -> PathBuf {
+    Path::new("/sys/fs/bpf").join(name)
 }
 
 /// A country database in which some documentation networks have a country.

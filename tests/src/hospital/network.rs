@@ -1,11 +1,14 @@
 //! Lays the cables: links, addresses, routes.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::Hospital;
+use crate::netns::Namespace;
 use super::host::{Addresses, Host, INTEGRATION};
 
 /// The end of every cable at a host that is no router.
@@ -26,9 +29,10 @@ pub(super) fn connect(hospital: &Hospital) -> Result<()> {
             ("ipv4/ip_forward", is_router(host)),
             ("ipv6/conf/all/forwarding", is_router(host)),
         ] {
-            namespace.set(setting, value)?;
+            let path = Path::new("/proc/sys/net").join(setting);
+            let written = namespace.inside(|| fs::write(&path, value))?;
+            written.with_context(|| format!("failed to write `{}`", path.display()))?;
         }
-        namespace.ip("link set lo up\n")?;
     }
     segmentation(hospital)?;
     core(hospital)?;
@@ -54,7 +58,7 @@ fn segmentation(hospital: &Hospital) -> Result<()> {
     let link = Host::Core.addresses();
     lines += &address("uplink", router(link), 30);
     lines += &route("default", "default", link);
-    hospital[Host::Segmentation].ip(&lines)
+    run(&hospital[Host::Segmentation], &lines)
 }
 
 fn core(hospital: &Hospital) -> Result<()> {
@@ -65,7 +69,7 @@ fn core(hospital: &Hospital) -> Result<()> {
         lines += &cable(site.name(), INTERFACE, hospital[site].name());
         lines += &address(site.name(), router(site.addresses()), 24);
     }
-    hospital[Host::Core].ip(&lines)
+    run(&hospital[Host::Core], &lines)
 }
 
 fn end(hospital: &Hospital, host: Host) -> Result<()> {
@@ -78,7 +82,12 @@ fn end(hospital: &Hospital, host: Host) -> Result<()> {
         lines += &address(INTERFACE, INTEGRATION, 24);
     }
     lines += &route("default", "default", router(host.addresses()));
-    hospital[host].ip(&lines)
+    run(&hospital[host], &lines)
+}
+
+/// Runs `ip` on each line.
+fn run(inside: &Namespace, lines: &str) -> Result<()> {
+    lines.lines().try_for_each(|line| inside.ip(&line.split_whitespace().collect::<Vec<_>>()))
 }
 
 /// A pair of interfaces, the far one in another namespace.

@@ -1,7 +1,11 @@
 //! Other programs: those that keep running, and those that answer and end.
+//!
+//! A program inherits the network of the thread that starts it and keeps this one's mounts, `/sys/fs/bpf`
+//! among them, which `ip netns exec` would hide. It has a process group of its own: Ctrl-C is for us.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -11,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::wait;
+use crate::netns::Namespace;
 
 /// How long a program may take to end when asked.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -26,32 +31,39 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it. Standard error goes to the file `log`, standard output too unless the command says
-    /// otherwise by `with_output`.
+    /// Starts it in a namespace. What it prints goes to the file `log`.
     ///
     /// # Errors
     /// When there is no such program.
-    pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
+    pub fn start(inside: &Namespace, command: &mut Command, log: &Path) -> Result<Self> {
         let file = open_log(log)?;
         let output = file.try_clone().context("failed to share a log file")?;
-        Self::spawn(name, command.stdout(output).stderr(file), log)
+        Self::spawn(inside, command.stdout(output).stderr(file), log)
     }
 
     /// Starts it with its standard output to be read by the caller.
     ///
     /// # Errors
     /// When there is no such program.
-    pub fn with_output(name: &str, command: &mut Command, log: &Path) -> Result<(Self, ChildStdout)> {
+    pub fn with_output(
+        inside: &Namespace,
+        command: &mut Command,
+        log: &Path,
+    ) -> Result<(Self, ChildStdout)> {
         let file = open_log(log)?;
-        let mut program = Self::spawn(name, command.stdout(Stdio::piped()).stderr(file), log)?;
+        let mut program = Self::spawn(inside, command.stdout(Stdio::piped()).stderr(file), log)?;
         let output = program.child.stdout.take().context("no standard output")?;
         Ok((program, output))
     }
 
-    fn spawn(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
-        let child =
-            command.stdin(Stdio::null()).spawn().with_context(|| format!("failed to start `{name}`"))?;
-        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+    fn spawn(inside: &Namespace, command: &mut Command, log: &Path) -> Result<Self> {
+        let program = Path::new(command.get_program());
+        let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+        let entered = inside.enter()?;
+        let spawned = command.stdin(Stdio::null()).process_group(0).spawn();
+        drop(entered);
+        let child = spawned.with_context(|| format!("failed to start `{name}`"))?;
+        Ok(Self { name, child, log: log.to_owned() })
     }
 
     /// Its process id.
@@ -141,17 +153,17 @@ impl Answer {
     }
 }
 
-/// Runs a program to its end, or kills it after `limit`.
+/// Runs a program in a namespace to its end, or kills it after `limit`.
 ///
 /// # Errors
 /// When there is no such program, or it takes longer.
-pub fn run(command: &mut Command, limit: Duration) -> Result<Answer> {
-    let name = command.get_program().to_string_lossy().into_owned();
+pub fn run(inside: &Namespace, command: &mut Command, limit: Duration) -> Result<Answer> {
     let mut output = tempfile::tempfile().context("failed to make a temporary file")?;
     let mut errors = tempfile::tempfile().context("failed to make a temporary file")?;
     command.stdout(output.try_clone()?).stderr(errors.try_clone()?);
-    let mut program = Program::spawn(&name, command, Path::new(""))?;
-    let status = wait::until(&format!("`{name}` to end"), limit, || {
+    let mut program = Program::spawn(inside, command, Path::new(""))?;
+    let what = format!("`{}` to end", program.name);
+    let status = wait::until(&what, limit, || {
         program.child.try_wait().context("failed to look after a program")
     })?;
     Ok(Answer { status, output: text(&mut output)?, errors: text(&mut errors)? })

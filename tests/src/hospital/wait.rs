@@ -1,11 +1,12 @@
 //! Waiting for a condition, with a deadline, until someone presses Ctrl-C.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -55,11 +56,20 @@ pub fn until_interrupted(mut look: impl FnMut() -> Result<()>) -> Result<()> {
 /// # Errors
 /// When the kernel refuses.
 pub fn watch_signals() -> Result<()> {
-    let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        // SAFETY: the handler only stores to an atomic, which is allowed at any point of the program.
-        unsafe { sigaction(signal, &action) }.with_context(|| format!("failed to watch {signal}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("failed to make a runtime for signals")?;
+    let entered = runtime.enter();
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let streams = kinds.map(signal).into_iter().collect::<io::Result<Vec<_>>>();
+    drop(entered);
+    for mut stream in streams.context("failed to watch signals")? {
+        runtime.spawn(async move {
+            while stream.recv().await.is_some() {
+                INTERRUPTED.store(true, Ordering::Relaxed);
+            }
+        });
     }
+    thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
     Ok(())
 }
 
@@ -67,10 +77,6 @@ pub fn watch_signals() -> Result<()> {
 #[must_use]
 pub fn is_interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
-}
-
-extern "C" fn note(_signal: i32) {
-    INTERRUPTED.store(true, Ordering::Relaxed);
 }
 
 #[cfg(test)]

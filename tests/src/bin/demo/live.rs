@@ -52,5 +52,5 @@ impl Live {
 /// Starts the program that tells events.
 pub(crate) fn follow(filter: &Filter<'_>) -> Result<(Program, ChildStdout)> {
     let mut command = filter.command(&["events", "--follow"]);
-    Program::with_output("iomt-filter events", &mut command, &filter.folder().join("events-text.log"))
+    Program::with_output(filter.host(), &mut command, &filter.folder().join("events-text.log"))
 }

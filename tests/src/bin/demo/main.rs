@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use iomt_filter_tests::hospital::{dicom, wait};
-use iomt_filter_tests::netns;
+use iomt_filter_tests::hospital::{Hospital, dicom, wait};
 use nix::unistd::Uid;
 
 mod say;
@@ -22,8 +21,8 @@ mod keep;
 
 use say::Say;
 
-/// What the namespaces of every demo begin with, before the process id.
-const KIND: &str = "iomt-demo";
+/// What the namespaces of every demo begin with.
+const PREFIX: &str = "iomt-demo";
 const USAGE: &str = "usage: demo [--keep]\n\n  --keep  leave it running until Ctrl-C, to try the command line against it";
 
 const UNEXPECTED: u8 = 1;
@@ -64,7 +63,7 @@ fn run(say: &Say) -> Result<()> {
     let binary = binary.context("`IOMT_FILTER_BIN` names no agent: run `cargo xtask demo`")?;
     check_programs()?;
     wait::watch_signals()?;
-    netns::sweep(KIND);
+    Hospital::sweep(PREFIX);
     story::tell(say, &binary, keep)
 }
 

@@ -10,7 +10,6 @@ use iomt_filter_tests::hospital::dicom::{self, Pacs, Study};
 use iomt_filter_tests::hospital::events::Events;
 use iomt_filter_tests::hospital::filter::Filter;
 use iomt_filter_tests::hospital::{Host, Hospital, Version};
-use iomt_filter_tests::netns;
 
 use crate::attempts::{ATTEMPTS, Services};
 use crate::cut::{self, Sessions};
@@ -34,18 +33,14 @@ pub(crate) struct Scene<'d> {
 /// Tells it all, and takes everything away again.
 pub(crate) fn tell(say: &Say, binary: &Path, keep: bool) -> Result<()> {
     let told = perform(say, binary, keep);
-    if netns::are_left(crate::KIND) {
-        say.error("namespaces are left; the next demo removes them");
-    } else {
-        say.line("\nEverything is removed again.");
-    }
+    say.line("\nEverything is removed again.");
     told
 }
 
 fn perform(say: &Say, binary: &Path, keep: bool) -> Result<()> {
-    let hospital = Hospital::build(&netns::prefix(crate::KIND)).context("failed to build the hospital")?;
+    let hospital = Hospital::build(crate::PREFIX).context("failed to build the hospital")?;
     say.line(&format!("A hospital in the network namespaces `{}-*`\n\n{MAP}", hospital.name()));
-    let study = Study::make(&hospital.folder().join("study"))?;
+    let study = Study::make(&hospital)?;
     let pacs = Pacs::start(&hospital)?;
     let services = Services::start(&hospital)?;
     without_filter(say, &hospital)?;

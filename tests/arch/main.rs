@@ -1,0 +1,7 @@
+//! The rules of this repository, as tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod boundaries;
+mod hygiene;
+mod reasons;
+mod sources;

@@ -1,0 +1,2 @@
+//! The program in the kernel, by `BPF_PROG_TEST_RUN`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]

@@ -1,0 +1,82 @@
+//! Random scripts: a hospital, frames that come in as time passes, and new generations in between.
+//!
+//! Everything is drawn from pools so small that addresses meet rules, lists, countries and each other,
+//! and most frames answer or continue an earlier one. A script is plain data, so that one that shows a
+//! difference can be made smaller.
+
+use std::fmt;
+
+use iomt_filter_common::device::Port;
+
+use crate::random::Random;
+use crate::world::World;
+
+mod frames;
+mod worlds;
+
+pub use worlds::world;
+
+/// What a judge is to go through.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The first generation.
+    pub world: World,
+    /// What happens then.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that happens.
+#[derive(Clone)]
+pub enum Step {
+    /// A frame comes in.
+    Frame {
+        /// Where.
+        port: Port,
+        /// Nanoseconds after the step before.
+        after: u64,
+        /// The frame.
+        bytes: Vec<u8>,
+    },
+    /// A new generation.
+    Load(World),
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame { port, after, bytes } => {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                write!(f, "{} +{after} {hex}", port.name())
+            }
+            Self::Load(world) => f.debug_tuple("Load").field(world).finish(),
+        }
+    }
+}
+
+/// The script of a seed, with `length` steps.
+pub fn script(seed: u64, length: usize) -> Script {
+    let mut random = Random::new(seed);
+    let world = worlds::world(&mut random);
+    let mut current = world.clone();
+    let mut frames = frames::Frames::default();
+    let steps = (0..length).map(|_| {
+        if random.chance(6) {
+            worlds::change(&mut random, &mut current);
+            return Step::Load(current.clone());
+        }
+        let after = after(&mut random);
+        let (port, bytes) = frames.next(&mut random, &current);
+        Step::Frame { port, after, bytes }
+    });
+    Script { world, steps: steps.collect() }
+}
+
+/// Mostly little, sometimes a lifetime of flows, one nanosecond more or less.
+fn after(random: &mut Random) -> u64 {
+    const SECOND: u64 = 1_000_000_000;
+    if random.chance(85) {
+        return random.below(SECOND as usize) as u64;
+    }
+    let seconds = random.pick(&[29, 30, 60, 299, 300, 7_439, 7_440]) * SECOND;
+    random.pick(&[seconds - 1, seconds, seconds + 1])
+}

@@ -1,0 +1,188 @@
+//! Whatever judges frames: the host build of the filter here, the kernel program in its own level.
+
+use std::net::IpAddr;
+
+use iomt_filter::rows::Rows;
+use iomt_filter_common::device::Port;
+use iomt_filter_common::packet::{Fragment, Kind, Packet};
+use iomt_filter_common::reputation::Listing;
+use iomt_filter_common::{Address, Decision, Direction, Ingress, Reason, Unparsed, Verdict, decide, parse};
+
+use crate::tables::{Flows, RowsTables};
+use crate::world::World;
+
+/// What a judge said of a frame, with names instead of numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// What happens to it.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// The device that it was judged for.
+    pub device: Option<String>,
+    /// Which way it goes, seen from that device.
+    pub direction: Direction,
+    /// The rule as `profile[index]`, counted from 1.
+    pub rule: Option<String>,
+    /// The list entry that blocked it.
+    pub listing: Option<Listed>,
+    /// The country that blocked it; `other` where the tables do not tell it from others.
+    pub country: Option<String>,
+    /// The fields of the frame.
+    pub fields: Fields,
+}
+
+/// A list entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its feed.
+    pub feed: String,
+    /// The entry as a prefix.
+    pub entry: String,
+    /// Its score.
+    pub score: u8,
+}
+
+/// What was read of a frame. A frame that could not be read has its Ethernet fields alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// Length of the frame.
+    pub length: u32,
+    /// Source and destination of the frame.
+    pub macs: ([u8; 6], [u8; 6]),
+    /// VLAN identifiers, outermost first.
+    pub vlan: Vec<u16>,
+    /// IP version, or 0.
+    pub version: u8,
+    /// IP or ARP source and destination.
+    pub addresses: Option<(IpAddr, IpAddr)>,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// Source and destination port.
+    pub ports: (u16, u16),
+    /// TCP flags.
+    pub tcp_flags: u8,
+    /// ICMP type and code.
+    pub icmp: (u8, u8),
+    /// Identification and offset of a fragment.
+    pub fragment: Option<(u32, u16)>,
+}
+
+/// Judges frames one after the other.
+pub trait Judge {
+    /// Activates a new generation that says what `world` says; flows are kept.
+    fn load(&mut self, world: &World);
+
+    /// Judges a frame that comes in on `port` at `now` nanoseconds.
+    fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed;
+}
+
+/// `parse` and `decide` as the kernel program runs them, on tables of the host.
+#[derive(Debug)]
+pub struct Host {
+    compile: fn(&World) -> Rows,
+    rows: Rows,
+    flows: Flows,
+    generation: u32,
+}
+
+impl Host {
+    /// A host with one generation loaded, compiled by the harness.
+    pub fn of(world: &World) -> Self {
+        Self::compiled_by(World::rows, world)
+    }
+
+    /// A host that another compiler fills.
+    pub fn compiled_by(compile: fn(&World) -> Rows, world: &World) -> Self {
+        Self { compile, rows: compile(world), flows: Flows::default(), generation: 1 }
+    }
+}
+
+impl Judge for Host {
+    fn load(&mut self, world: &World) {
+        self.rows = (self.compile)(world);
+        self.generation += 1;
+    }
+
+    fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed {
+        let tables = RowsTables::new(&self.rows, &self.flows, self.generation);
+        let mut packet = Packet::default();
+        let parsed = parse(frame, &mut packet);
+        let decision = decide(parsed, &packet, Ingress { port, now }, &tables);
+        observe(&self.rows, &packet, parsed, decision)
+    }
+}
+
+/// Puts names to the numbers of an answer.
+pub fn observe(rows: &Rows, packet: &Packet, parsed: Result<(), Unparsed>, decision: Decision) -> Observed {
+    let names = &rows.names;
+    let far = match decision.direction() {
+        Direction::ToDevice => packet.source,
+        Direction::FromDevice | Direction::None => packet.destination,
+    };
+    let label = names.rules.get(&decision.rule);
+    let label = label.and_then(|label| label.split(' ').next()).map(str::to_owned);
+    Observed {
+        verdict: decision.verdict(),
+        reason: decision.reason().unwrap_or(Reason::Dns),
+        device: names.devices.get(&decision.device).cloned(),
+        direction: decision.direction(),
+        rule: label,
+        listing: (decision.listing != Listing::NONE).then(|| Listed {
+            feed: names.feeds.get(&decision.listing.feed).cloned().unwrap_or_default(),
+            entry: entry(far, decision.listing.prefix_bits),
+            score: decision.listing.score,
+        }),
+        country: (decision.reason() == Some(Reason::Geo)).then(|| country(decision.country)),
+        fields: fields(packet, parsed.is_ok()),
+    }
+}
+
+fn entry(address: Address, bits: u8) -> String {
+    let address = IpAddr::from(address);
+    let length = if address.is_ipv4() { bits.saturating_sub(96) } else { bits };
+    ipnet::IpNet::new(address, length)
+        .map_or_else(|_| format!("{address}/{bits}?"), |net| net.trunc().to_string())
+}
+
+fn country(number: u16) -> String {
+    match number {
+        0 => "unknown".to_owned(),
+        677 => "other".to_owned(),
+        _ => {
+            let letter = |n: u16| char::from(b'A' + n as u8);
+            [letter((number - 1) / 26), letter((number - 1) % 26)].iter().collect()
+        }
+    }
+}
+
+fn fields(packet: &Packet, is_whole: bool) -> Fields {
+    let ethernet = Fields {
+        length: packet.length,
+        macs: (packet.source_mac.0, packet.destination_mac.0),
+        vlan: packet.vlan[..usize::from(packet.vlan_count)].to_vec(),
+        ..Fields::default()
+    };
+    let version = match packet.kind() {
+        Kind::Ipv4 => 4,
+        Kind::Ipv6 => 6,
+        Kind::Arp | Kind::Link | Kind::Other => 0,
+    };
+    if !is_whole || matches!(packet.kind(), Kind::Link | Kind::Other) {
+        return ethernet;
+    }
+    Fields {
+        version,
+        addresses: Some((packet.source.into(), packet.destination.into())),
+        protocol: packet.protocol,
+        hop_limit: packet.hop_limit,
+        ports: (packet.source_port, packet.destination_port),
+        tcp_flags: packet.tcp_flags,
+        icmp: (packet.icmp_type, packet.icmp_code),
+        fragment: (packet.fragment() != Fragment::Whole)
+            .then_some((packet.fragment_id, packet.fragment_offset)),
+        ..ethernet
+    }
+}

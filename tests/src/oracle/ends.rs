@@ -1,0 +1,109 @@
+//! Which ends of a packet are devices, and whether the sender is who it says.
+
+use std::net::IpAddr;
+
+use iomt_filter_common::Direction;
+use iomt_filter_common::device::Port;
+
+use super::frame::Ip;
+use super::{Flaw, Oracle};
+use crate::world::Device;
+
+/// A device at one end.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) device: Device,
+    pub(super) direction: Direction,
+    /// The address at the other end, and the device there.
+    pub(super) far: IpAddr,
+    pub(super) peer: Option<Device>,
+    pub(super) spoofed: bool,
+}
+
+/// What identification finds.
+pub(super) enum Ends {
+    NotOurs,
+    Unknown,
+    /// One or two, the sender first.
+    Ours(Vec<End>),
+}
+
+impl Oracle {
+    pub(super) fn ends_of(&self, ip: &Ip, mac: [u8; 6], vlan: u16, port: Port) -> Ends {
+        let owner = self.device_with(ip.source);
+        let receiver = self.device_with(ip.destination);
+        if port == Port::Uplink {
+            return match receiver {
+                Some(receiver) => Ends::Ours(ends(ip, owner, Some(receiver), false)),
+                None if self.world.segments.iter().any(|net| net.contains(&ip.destination)) => Ends::Unknown,
+                None => Ends::NotOurs,
+            };
+        }
+        let by_mac = self.device_seen_as(mac, vlan);
+        let (sender, spoofed) = match (owner, by_mac) {
+            (Some(owner), _) if self.is_bound(owner, mac, vlan) => (owner, false),
+            (Some(owner), _) => (self.stricter_device(owner, mac, vlan), true),
+            (None, Some(device)) => (device, !is_anybodys(ip.source)),
+            (None, None) => return Ends::Unknown,
+        };
+        Ends::Ours(ends(ip, Some(sender), receiver, spoofed))
+    }
+
+    pub(super) fn device_with(&self, address: IpAddr) -> Option<&Device> {
+        self.world.devices.iter().find(|device| device.addresses.contains(&address))
+    }
+
+    /// The device of a hardware address in a VLAN; one that is bound to the VLAN before one that is not.
+    fn device_seen_as(&self, mac: [u8; 6], vlan: u16) -> Option<&Device> {
+        let with_vlan = |wanted: Option<u16>| {
+            self.world.devices.iter().find(|device| device.mac == Some(mac) && device.vlan == wanted)
+        };
+        let tagged = if vlan == 0 { None } else { with_vlan(Some(vlan)) };
+        tagged.or_else(|| with_vlan(None))
+    }
+
+    /// Whether `device` may be seen with this hardware address in this VLAN. A device without a hardware
+    /// address of its own may be seen with any that is no other device's.
+    pub(super) fn is_bound(&self, device: &Device, mac: [u8; 6], vlan: u16) -> bool {
+        let right_mac = match device.mac {
+            Some(own) => own == mac || self.has(Flaw::AnyMacWillDo),
+            None => self.device_seen_as(mac, vlan).is_none_or(|other| other.name == device.name),
+        };
+        right_mac && device.vlan.is_none_or(|own| own == vlan)
+    }
+
+    /// Whom a spoofed frame is attributed to: the address' owner, or the hardware address' where that one
+    /// is judged more strictly.
+    pub(super) fn stricter_device<'a>(&'a self, owner: &'a Device, mac: [u8; 6], vlan: u16) -> &'a Device {
+        match self.device_seen_as(mac, vlan) {
+            Some(device) if self.mode_of(device) > self.mode_of(owner) => device,
+            _ => owner,
+        }
+    }
+}
+
+/// `0.0.0.0`, `::` and link-local IPv6: no binding says whose these are.
+pub(super) fn is_anybodys(source: IpAddr) -> bool {
+    match source {
+        IpAddr::V4(v4) => v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_unicast_link_local(),
+    }
+}
+
+fn ends(ip: &Ip, sender: Option<&Device>, receiver: Option<&Device>, spoofed: bool) -> Vec<End> {
+    let sending = sender.map(|device| End {
+        device: device.clone(),
+        direction: Direction::FromDevice,
+        far: ip.destination,
+        peer: receiver.cloned(),
+        spoofed,
+    });
+    let receiving = receiver.map(|device| End {
+        device: device.clone(),
+        direction: Direction::ToDevice,
+        far: ip.source,
+        peer: sender.cloned(),
+        spoofed,
+    });
+    sending.into_iter().chain(receiving).collect()
+}

@@ -1,0 +1,294 @@
+//! The model's own reading of a frame: slices that get shorter, layer by layer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use iomt_filter_common::Reason;
+
+use crate::judge::Fields;
+
+/// What a frame is.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Unreadable(Reason),
+    LaterFragment,
+    Link,
+    Arp { sender_mac: [u8; 6], sender: IpAddr },
+    Ip(Ip),
+}
+
+/// An IP packet that was read to its transport header.
+#[derive(Clone, Debug)]
+pub(super) struct Ip {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) protocol: u8,
+    pub(super) hop_limit: u8,
+    pub(super) is_first_fragment: bool,
+    transport: Transport,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Transport {
+    Ports { source: u16, destination: u16, tcp_flags: u8 },
+    Icmp { kind: u8, code: u8, identifier: u16 },
+    None,
+}
+
+impl Ip {
+    /// Ports; of ICMP the identifier twice.
+    pub(super) const fn ports(&self) -> (u16, u16) {
+        match self.transport {
+            Transport::Ports { source, destination, .. } => (source, destination),
+            Transport::Icmp { identifier, .. } => (identifier, identifier),
+            Transport::None => (0, 0),
+        }
+    }
+
+    pub(super) const fn is_tcp(&self) -> bool {
+        self.protocol == 6
+    }
+
+    /// SYN without ACK.
+    pub(super) fn opens_tcp(&self) -> bool {
+        self.is_tcp() && self.flags() & 0x12 == 0x02
+    }
+
+    pub(super) const fn has_fin(&self) -> bool {
+        self.flags() & 0x01 != 0
+    }
+
+    pub(super) const fn has_rst(&self) -> bool {
+        self.flags() & 0x04 != 0
+    }
+
+    const fn flags(&self) -> u8 {
+        match self.transport {
+            Transport::Ports { tcp_flags, .. } => tcp_flags,
+            Transport::Icmp { .. } | Transport::None => 0,
+        }
+    }
+
+    pub(super) const fn icmp_kind(&self) -> Option<u8> {
+        match self.transport {
+            Transport::Icmp { kind, .. } => Some(kind),
+            Transport::Ports { .. } | Transport::None => None,
+        }
+    }
+
+    /// Of ICMP only an echo request opens a conversation.
+    pub(super) fn may_open(&self) -> bool {
+        self.icmp_kind().is_none_or(|kind| kind == if self.source.is_ipv4() { 8 } else { 128 })
+    }
+
+    /// Of ICMP only an echo reply answers; TCP that opens answers nothing.
+    pub(super) fn may_answer(&self) -> bool {
+        let is_reply =
+            self.icmp_kind().is_none_or(|kind| kind == if self.source.is_ipv4() { 0 } else { 129 });
+        is_reply && !self.opens_tcp()
+    }
+}
+
+const MALFORMED: What = What::Unreadable(Reason::Malformed);
+const UNSUPPORTED: What = What::Unreadable(Reason::Unsupported);
+
+/// Reads a frame.
+pub(super) fn read(bytes: &[u8]) -> (Fields, What) {
+    let mut fields = Fields { length: bytes.len() as u32, ..Fields::default() };
+    let what = ethernet(bytes, &mut fields);
+    match &what {
+        What::Ip(ip) => {
+            fields.protocol = ip.protocol;
+            fields.ports = ip.ports();
+            fields.tcp_flags = ip.flags();
+            if let Transport::Icmp { kind, code, .. } = ip.transport {
+                fields.icmp = (kind, code);
+            }
+        }
+        What::Unreadable(_) | What::Link => {
+            let Fields { length, macs, vlan, .. } = fields;
+            fields = Fields { length, macs, vlan, ..Fields::default() };
+        }
+        What::LaterFragment | What::Arp { .. } => {}
+    }
+    (fields, what)
+}
+
+fn ethernet(bytes: &[u8], fields: &mut Fields) -> What {
+    let Some((header, mut rest)) = bytes.split_at_checked(14) else { return MALFORMED };
+    fields.macs = (six(&header[6..]), six(header));
+    let mut kind = u16_of(&header[12..]);
+    while matches!(kind, 0x8100 | 0x88a8 | 0x9100) {
+        if fields.vlan.len() == 2 {
+            return UNSUPPORTED;
+        }
+        let Some((tag, behind)) = rest.split_at_checked(4) else { return MALFORMED };
+        fields.vlan.push(u16_of(tag) % 4096);
+        kind = u16_of(&tag[2..]);
+        rest = behind;
+    }
+    match kind {
+        0x0800 => ipv4(rest, fields),
+        0x86dd => ipv6(rest, fields),
+        0x0806 => arp(rest, fields),
+        0x888e | 0x88cc | 0x88f7 => What::Link,
+        0x8809 if matches!(rest.first(), Some(1 | 2)) => What::Link,
+        0..0x0600 if header[..6] == [1, 0x80, 0xc2, 0, 0, 0] && rest.starts_with(&[0x42, 0x42, 3]) => {
+            What::Link
+        }
+        _ => What::Unreadable(Reason::NotIp),
+    }
+}
+
+fn arp(rest: &[u8], fields: &mut Fields) -> What {
+    if rest.len() < 28 || rest[..6] != [0, 1, 8, 0, 6, 4] {
+        return MALFORMED;
+    }
+    let sender = v4(&rest[14..]);
+    fields.addresses = Some((sender, v4(&rest[24..])));
+    What::Arp { sender_mac: six(&rest[8..]), sender }
+}
+
+fn ipv4(rest: &[u8], fields: &mut Fields) -> What {
+    if rest.len() < 20 || rest[0] >> 4 != 4 {
+        return MALFORMED;
+    }
+    let header = usize::from(rest[0] % 16) * 4;
+    let total = usize::from(u16_of(&rest[2..]));
+    if header < 20 || total < header || total > rest.len() {
+        return MALFORMED;
+    }
+    let (source, destination) = (v4(&rest[12..]), v4(&rest[16..]));
+    fields.version = 4;
+    fields.addresses = Some((source, destination));
+    fields.hop_limit = rest[8];
+    fields.protocol = rest[9];
+    let (more, offset) = (rest[6] & 0x20 != 0, u16_of(&rest[6..]) % 0x2000 * 8);
+    if more || offset != 0 {
+        fields.fragment = Some((u32::from(u16_of(&rest[4..])), offset));
+    }
+    if offset != 0 {
+        return What::LaterFragment;
+    }
+    let ip = Ip {
+        source,
+        destination,
+        protocol: rest[9],
+        hop_limit: rest[8],
+        is_first_fragment: more,
+        transport: Transport::None,
+    };
+    transport(&rest[header..total], ip)
+}
+
+fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
+    if rest.len() < 40 || rest[0] >> 4 != 6 {
+        return MALFORMED;
+    }
+    let Some(mut payload) = rest.get(40..40 + usize::from(u16_of(&rest[4..]))) else { return MALFORMED };
+    let (source, destination) = (v6(&rest[8..]), v6(&rest[24..]));
+    if [source, destination].iter().any(|address| address.to_ipv4_mapped().is_some()) {
+        return MALFORMED;
+    }
+    let (source, destination) = (IpAddr::V6(source), IpAddr::V6(destination));
+    fields.version = 6;
+    fields.addresses = Some((source, destination));
+    fields.hop_limit = rest[7];
+    let mut next = rest[6];
+    if next == 0 && payload.is_empty() {
+        return UNSUPPORTED;
+    }
+    let mut is_first_fragment = false;
+    let mut walked = 0;
+    while matches!(next, 0 | 43 | 44 | 51 | 60) {
+        if walked == 8 {
+            return UNSUPPORTED;
+        }
+        let [following, length, ..] = *payload else { return MALFORMED };
+        let length = match next {
+            44 => 8,
+            51 => usize::from(length) * 4 + 8,
+            _ => usize::from(length) * 8 + 8,
+        };
+        if length > payload.len() || (next == 0 && walked > 0) || (next == 43 && payload[2] == 0) {
+            return MALFORMED;
+        }
+        if next == 44 {
+            let (offset, more) = (u16_of(&payload[2..]) / 8 * 8, payload[3] & 1 == 1);
+            if more || offset != 0 {
+                fields.fragment =
+                    Some((u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]]), offset));
+                is_first_fragment = true;
+            }
+            if offset != 0 {
+                fields.protocol = following;
+                return What::LaterFragment;
+            }
+        }
+        next = following;
+        payload = &payload[length..];
+        walked += 1;
+    }
+    let ip = Ip {
+        source,
+        destination,
+        protocol: next,
+        hop_limit: rest[7],
+        is_first_fragment,
+        transport: Transport::None,
+    };
+    transport(payload, ip)
+}
+
+/// Reads the transport header from the packet's own bytes; padding is not among them.
+fn transport(bytes: &[u8], mut ip: Ip) -> What {
+    let cut_short = What::Unreadable(if ip.is_first_fragment { Reason::Fragment } else { Reason::Malformed });
+    let minimum = match (ip.protocol, ip.source.is_ipv4()) {
+        (6, _) => 20,
+        (132, _) => 12,
+        (17, _) | (1, true) | (58, false) => 8,
+        _ => return What::Ip(ip),
+    };
+    if bytes.len() < minimum {
+        return cut_short;
+    }
+    let ports =
+        |tcp_flags| Transport::Ports { source: u16_of(bytes), destination: u16_of(&bytes[2..]), tcp_flags };
+    ip.transport = match ip.protocol {
+        6 => {
+            let header = usize::from(bytes[12] / 16) * 4;
+            if header < 20 {
+                return MALFORMED;
+            }
+            if header > bytes.len() {
+                return cut_short;
+            }
+            ports(bytes[13])
+        }
+        17 => {
+            let length = usize::from(u16_of(&bytes[4..]));
+            if length < 8 || (length > bytes.len() && !ip.is_first_fragment) {
+                return MALFORMED;
+            }
+            ports(0)
+        }
+        132 => ports(0),
+        _ => Transport::Icmp { kind: bytes[0], code: bytes[1], identifier: u16_of(&bytes[4..]) },
+    };
+    What::Ip(ip)
+}
+
+fn u16_of(bytes: &[u8]) -> u16 {
+    u16::from_be_bytes([bytes[0], bytes[1]])
+}
+
+fn six(bytes: &[u8]) -> [u8; 6] {
+    std::array::from_fn(|index| bytes[index])
+}
+
+fn v4(bytes: &[u8]) -> IpAddr {
+    Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).into()
+}
+
+fn v6(bytes: &[u8]) -> Ipv6Addr {
+    Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(|index| bytes[index]))
+}

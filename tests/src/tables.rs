@@ -1,0 +1,165 @@
+//! The filter's tables on the host: rows, searched plainly, and a flow table that never fills.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+
+use iomt_filter::rows::{Prefix, Rows, RuleCell, ServicePrefix};
+use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
+use iomt_filter_common::device::Device;
+use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::geo::Country;
+use iomt_filter_common::policy::{Profile, RuleDirection, Service, Settings};
+use iomt_filter_common::reputation::Listing;
+use iomt_filter_common::tables::FlowEntry;
+use iomt_filter_common::{Address, Mac, Tables};
+
+/// Flows that outlive a generation.
+pub type Flows = RefCell<HashMap<FlowKey, Flow>>;
+
+/// One generation of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsTables<'a> {
+    rows: &'a Rows,
+    flows: &'a Flows,
+    generation: u32,
+}
+
+impl<'a> RowsTables<'a> {
+    /// `rows` as `generation`, with flows of this and older ones.
+    pub const fn new(rows: &'a Rows, flows: &'a Flows, generation: u32) -> Self {
+        Self { rows, flows, generation }
+    }
+
+    fn peer_class(&self, address: Address) -> PeerClass {
+        longest(&self.rows.peers, address).copied().unwrap_or_default()
+    }
+
+    fn service_class(&self, service: Service) -> u16 {
+        let candidates = (0..=16u8).rev().map(|bits| {
+            let mask = if bits == 0 { 0 } else { u16::MAX << (16 - bits) };
+            ServicePrefix { protocol: service.protocol, port: service.port & mask, bits }
+        });
+        candidates.filter_map(|prefix| self.rows.services.get(&prefix)).next().copied().unwrap_or(0)
+    }
+}
+
+impl<'a> Tables for RowsTables<'a> {
+    type Entry = RowsEntry<'a>;
+
+    fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    fn settings(&self) -> Settings {
+        self.rows.settings
+    }
+
+    fn device_by_address(&self, address: Address) -> Option<u32> {
+        self.rows.device_addresses.get(&address).copied()
+    }
+
+    fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32> {
+        let macs = &self.rows.device_macs;
+        macs.get(&(mac, vlan)).or_else(|| macs.get(&(mac, 0))).copied()
+    }
+
+    fn device(&self, device: u32) -> Option<Device> {
+        self.rows.devices.get(&device).copied()
+    }
+
+    fn profile(&self, profile: u16) -> Option<&Profile> {
+        self.rows.profiles.get(&profile)
+    }
+
+    fn in_segment(&self, address: Address) -> bool {
+        self.peer_class(address).in_segment != 0
+    }
+
+    fn is_management(&self, peer: Address, service: Service) -> bool {
+        self.rule(MANAGEMENT_PROFILE, RuleDirection::From, peer, 0, service).is_some()
+    }
+
+    fn is_protected(&self, device: u32, peer: Address) -> bool {
+        prefixes_of(peer).any(|prefix| self.rows.protected.contains(&(device, prefix)))
+    }
+
+    fn listing(&self, address: Address) -> Listing {
+        longest(&self.rows.listings, address).copied().unwrap_or_default()
+    }
+
+    fn country(&self, address: Address) -> Country {
+        longest(&self.rows.countries, address).copied().unwrap_or(Country::UNKNOWN)
+    }
+
+    fn rule(
+        &self,
+        profile: u16,
+        direction: RuleDirection,
+        peer: Address,
+        peer_profile: u16,
+        service: Service,
+    ) -> Option<u32> {
+        let class = self.peer_class(peer).class;
+        let of_profile = if peer_profile == 0 { PEER_ANY } else { PEER_PROFILE + peer_profile };
+        let service = self.service_class(service);
+        let mut first = None;
+        for peer in [class, of_profile, PEER_ANY] {
+            for service in [service, SERVICE_ANY] {
+                let cell = RuleCell { profile, direction, peer, service };
+                let rule = self.rows.rules.get(&cell).copied();
+                first = [first, rule].into_iter().flatten().min();
+            }
+        }
+        first
+    }
+
+    fn flow(&self, key: &FlowKey) -> Option<RowsEntry<'a>> {
+        self.flows.borrow().contains_key(key).then_some(RowsEntry { flows: self.flows, key: *key })
+    }
+
+    fn remember(&self, key: &FlowKey, flow: &Flow) {
+        self.flows.borrow_mut().insert(*key, *flow);
+    }
+}
+
+/// A flow in its table.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsEntry<'a> {
+    flows: &'a Flows,
+    key: FlowKey,
+}
+
+impl FlowEntry for RowsEntry<'_> {
+    fn load(&self) -> Flow {
+        self.flows.borrow().get(&self.key).copied().unwrap_or_default()
+    }
+
+    fn store(&self, flow: &Flow) {
+        self.flows.borrow_mut().insert(self.key, *flow);
+    }
+}
+
+/// The value of the longest prefix that covers `address`: small maps are read through, large ones asked
+/// for every length.
+fn longest<V>(prefixes: &BTreeMap<Prefix, V>, address: Address) -> Option<&V> {
+    if prefixes.len() > 128 {
+        return prefixes_of(address).find_map(|prefix| prefixes.get(&prefix));
+    }
+    let number = u128::from_be_bytes(address.octets());
+    let covers =
+        |prefix: &Prefix| (u128::from_be_bytes(prefix.address.octets()) ^ number) & mask_of(prefix.bits) == 0;
+    let covering = prefixes.iter().filter(|(prefix, _)| covers(prefix));
+    covering.max_by_key(|(prefix, _)| prefix.bits).map(|(_, value)| value)
+}
+
+/// Every prefix that covers `address`, the longest first.
+fn prefixes_of(address: Address) -> impl Iterator<Item = Prefix> {
+    let number = u128::from_be_bytes(address.octets());
+    (0..=128u8)
+        .rev()
+        .map(move |bits| Prefix { address: Address::from_v6((number & mask_of(bits)).to_be_bytes()), bits })
+}
+
+const fn mask_of(bits: u8) -> u128 {
+    if bits == 0 { 0 } else { u128::MAX << (128 - bits) }
+}
