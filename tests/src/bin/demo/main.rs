@@ -1,7 +1,8 @@
 //! `demo`: a small hospital in network namespaces, before and after the filter.
 //!
 //! What is shown is what happens: real programs, real packets, the agent's own events. Exit code 0 when
-//! everything was as expected, 1 when something was not, 2 when the demo itself could not go on.
+//! everything was as expected, 1 when something was not, 2 when the demo could not go on, 130 when it was
+//! interrupted.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -23,10 +24,13 @@ use say::Say;
 
 /// What the namespaces of every demo begin with.
 const PREFIX: &str = "iomt-demo";
-const USAGE: &str = "usage: demo [--keep]\n\n  --keep  leave it running until Ctrl-C, to try the command line against it";
+const USAGE: &str =
+    "usage: demo [--keep]\n\n  --keep  leave it running until Ctrl-C, to try the command line against it";
 
 const UNEXPECTED: u8 = 1;
 const FAILURE: u8 = 2;
+/// As of a program that SIGINT has ended.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let say = Say::new();
@@ -35,6 +39,10 @@ fn main() -> ExitCode {
         Ok(()) => {
             say.error(&format!("not as expected: {}", say.failures().join("; ")));
             ExitCode::from(UNEXPECTED)
+        }
+        Err(_) if wait::is_interrupted() => {
+            say.error("interrupted");
+            ExitCode::from(INTERRUPTED)
         }
         Err(error) => {
             say.error(&format!("{error:#}"));
@@ -73,9 +81,6 @@ fn check_programs() -> Result<()> {
     let missing: Vec<_> = dicom::PROGRAMS.into_iter().filter(|program| !is_there(program)).collect();
     ensure!(missing.is_empty(), "`{}` not found: install the package `dcmtk`", missing.join("`, `"));
     ensure!(is_there("ip"), "`ip` not found: install the package `iproute2`");
-    ensure!(
-        Path::new("/sys/fs/bpf").is_dir(),
-        "no BPF file system: run `mount -t bpf bpf /sys/fs/bpf`"
-    );
+    ensure!(Path::new("/sys/fs/bpf").is_dir(), "no BPF file system: run `mount -t bpf bpf /sys/fs/bpf`");
     Ok(())
 }
