@@ -285,10 +285,10 @@ impl Resolver<'_> {
     fn peer(&mut self, text: &Located<String>, in_rule: bool) -> Option<Peers> {
         let name = text.value.as_str();
         if name == GATEWAY {
-            return Some(Peers { gateway: true, ..Peers::default() });
+            return Some(Peers::gateway());
         }
         if name == ANY && in_rule {
-            return Some(Peers { any: true, ..Peers::default() });
+            return Some(Peers::any());
         }
         if let Some(profile) = name.strip_prefix(PROFILE).filter(|_| in_rule) {
             return self.lateral(profile, &text.place);
@@ -306,7 +306,7 @@ impl Resolver<'_> {
             };
         }
         let known = self.endpoints.keys().map(String::as_str).chain([GATEWAY]);
-        let help = format!("{}; or write an address or a prefix", did_you_mean(name, known));
+        let help = format!("{}, or write an address or a prefix", did_you_mean(name, known));
         self.found.push(Problem::UnknownEndpoint(name.to_owned()).error(&text.place).help(help));
         None
     }
@@ -317,7 +317,7 @@ impl Resolver<'_> {
             self.found.push(Problem::UnknownProfile(profile.to_owned()).error(place).help(help));
             return None;
         }
-        Some(Peers { profiles: BTreeSet::from([profile.to_owned()]), ..Peers::default() })
+        Some(Peers::profile(profile))
     }
 
     fn services_of(&mut self, texts: &[Located<String>], named: &Named) -> Services {
