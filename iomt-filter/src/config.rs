@@ -149,7 +149,8 @@ impl Config {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
             let place = Place::file(&shown);
-            let diagnostic = Diagnostic::error(&place, format!("failed to read the configuration `{shown}`: {error}"));
+            let diagnostic =
+                Diagnostic::error(&place, format!("failed to read the configuration `{shown}`: {error}"));
             vec![diagnostic.help("name another one with `--config FILE`")]
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));

@@ -168,7 +168,9 @@ impl<'d, 's> Section<'d, 's> {
 
     /// The entries of a list of tables.
     pub fn sections(&self, key: &str, known: &[&str], reader: &mut Reader<'s>) -> Vec<Section<'d, 's>> {
-        let Some(list) = self.get(key).and_then(|value| reader.as_list(value, key)) else { return Vec::new() };
+        let Some(list) = self.get(key).and_then(|value| reader.as_list(value, key)) else {
+            return Vec::new();
+        };
         list.iter()
             .filter_map(|item| {
                 let table = reader.as_table(item, key)?;
@@ -178,8 +180,14 @@ impl<'d, 's> Section<'d, 's> {
     }
 
     /// Keys and values of a table whose keys are names that the user chose.
-    pub fn entries(&self, key: &str, reader: &mut Reader<'s>) -> Vec<(Located<String>, &'d Spanned<DeValue<'s>>)> {
-        let Some(table) = self.get(key).and_then(|value| reader.as_table(value, key)) else { return Vec::new() };
+    pub fn entries(
+        &self,
+        key: &str,
+        reader: &mut Reader<'s>,
+    ) -> Vec<(Located<String>, &'d Spanned<DeValue<'s>>)> {
+        let Some(table) = self.get(key).and_then(|value| reader.as_table(value, key)) else {
+            return Vec::new();
+        };
         table
             .iter()
             .map(|(name, value)| {
@@ -221,7 +229,7 @@ impl<'d, 's> Section<'d, 's> {
         let found = words.iter().find(|(word, _)| *word == text.value).map(|&(_, meaning)| meaning);
         if found.is_none() {
             let help = did_you_mean(&text.value, words.iter().map(|&(word, _)| word));
-            reader.error(&text.place, format!("unknown {key} `{}`", text.value), help);
+            reader.error(&text.place, format!("`{key}` cannot be `{}`", text.value), help);
         }
         found
     }

@@ -64,7 +64,8 @@ fn network_of(address: &SockaddrStorage, mask: &SockaddrStorage) -> Option<IpNet
         let (address, mask): (Ipv4Addr, Ipv4Addr) = (address.ip(), mask.ip());
         return Ipv4Net::with_netmask(address, mask).ok().map(IpNet::V4);
     }
-    let (address, mask): (Ipv6Addr, Ipv6Addr) = (address.as_sockaddr_in6()?.ip(), mask.as_sockaddr_in6()?.ip());
+    let (address, mask): (Ipv6Addr, Ipv6Addr) =
+        (address.as_sockaddr_in6()?.ip(), mask.as_sockaddr_in6()?.ip());
     Ipv6Net::with_netmask(address, mask).ok().map(IpNet::V6)
 }
 

@@ -67,7 +67,9 @@ fn check_duplicates(devices: &[Device], found: &mut Vec<Diagnostic>) {
         let mut claim = |earlier: Option<&Device>, what: String| {
             if let Some(earlier) = earlier {
                 let note = format!("device `{}` at {} has it too", earlier.name, earlier.place);
-                found.push(Diagnostic::error(&device.place, what).note(note).help("remove or correct one of them"));
+                found.push(
+                    Diagnostic::error(&device.place, what).note(note).help("remove or correct one of them"),
+                );
             }
         };
         claim(names.insert(device.name.clone(), device), format!("device name `{}` is taken", device.name));
@@ -119,7 +121,15 @@ impl Fields {
             return None;
         }
         let (name, profile) = (self.name?, self.profile?);
-        Some(Device { name: name.value, mac, addresses, vlan: self.vlan.unwrap_or(0), profile, mode: self.mode, place })
+        Some(Device {
+            name: name.value,
+            mac,
+            addresses,
+            vlan: self.vlan.unwrap_or(0),
+            profile,
+            mode: self.mode,
+            place,
+        })
     }
 }
 
@@ -137,8 +147,12 @@ fn address(text: &Located<String>, found: &mut Vec<Diagnostic>) -> Option<IpAddr
     let address: Option<IpAddr> = text.value.parse().ok();
     let address = address.map(|address| address.to_canonical());
     let reason = match address {
-        None if text.value.eq_ignore_ascii_case("dhcp") => Some((format!("`{}` is no address", text.value), NO_ADDRESS)),
-        None => Some((format!("`{}` is no address", text.value), "write it as in `10.10.4.12` or `fd00::12`")),
+        None if text.value.eq_ignore_ascii_case("dhcp") => {
+            Some((format!("`{}` is no address", text.value), NO_ADDRESS))
+        }
+        None => {
+            Some((format!("`{}` is no address", text.value), "write it as in `10.10.4.12` or `fd00::12`"))
+        }
         Some(address) if address.is_unspecified() || address.is_multicast() || address.is_loopback() => {
             Some((format!("no device can have the address `{address}`"), "give the address of the device"))
         }

@@ -1,4 +1,5 @@
 //! The sample hospital of `examples/`: it loads without a word, and its rows say what it promises.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test may")]
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use iomt_filter::config::Config;
 use iomt_filter::host::HostNetworks;
 use iomt_filter::intent::{self, FeedState, Intent, Overrides};
 use iomt_filter::numbers::Numbers;
-use iomt_filter::rows::{Prefix, RuleCell, Rows};
+use iomt_filter::rows::{Prefix, Rows, RuleCell};
 use iomt_filter_common::Address;
 use iomt_filter_common::abi::{PEER_ANY, PEER_PROFILE, SERVICE_ANY};
 use iomt_filter_common::policy::RuleDirection::{self, From, To};
@@ -29,25 +30,40 @@ fn load() -> Intent {
 }
 
 fn covers(prefix: &Prefix, address: IpAddr) -> bool {
-    let (a, b) = (u128::from_be_bytes(prefix.address.octets()), u128::from_be_bytes(Address::from(address).octets()));
+    let (a, b) =
+        (u128::from_be_bytes(prefix.address.octets()), u128::from_be_bytes(Address::from(address).octets()));
     prefix.bits == 0 || (a ^ b) >> (128 - prefix.bits) == 0
 }
 
 /// The rule that the tables answer with, found as the written contract of the matrix says.
-fn rule<'r>(rows: &'r Rows, profile: &str, direction: RuleDirection, peer: &str, service: (u8, u16)) -> Option<&'r str> {
+fn rule<'r>(
+    rows: &'r Rows,
+    profile: &str,
+    direction: RuleDirection,
+    peer: &str,
+    service: (u8, u16),
+) -> Option<&'r str> {
     let address: IpAddr = peer.parse().unwrap();
-    let number = |name: &str| rows.names.profiles.iter().find(|(_, known)| *known == name).map(|(&number, _)| number);
-    let class = rows.peers.iter().filter(|(prefix, _)| covers(prefix, address)).max_by_key(|(prefix, _)| prefix.bits);
+    let number =
+        |name: &str| rows.names.profiles.iter().find(|(_, known)| *known == name).map(|(&number, _)| number);
+    let class =
+        rows.peers.iter().filter(|(prefix, _)| covers(prefix, address)).max_by_key(|(prefix, _)| prefix.bits);
     let class = class.map_or(0, |(_, class)| class.class);
     let ports = rows.services.iter().filter(|(row, _)| {
         row.protocol == service.0 && (row.bits == 0 || (row.port ^ service.1) >> (16 - row.bits) == 0)
     });
     let ports = ports.max_by_key(|(row, _)| row.bits).map_or(0, |(_, &class)| class);
-    let device = rows.device_addresses.get(&Address::from(address)).and_then(|device| rows.devices.get(device));
+    let device =
+        rows.device_addresses.get(&Address::from(address)).and_then(|device| rows.devices.get(device));
     let lateral = device.map_or(PEER_ANY, |device| PEER_PROFILE + device.profile);
     let peers = [class, PEER_ANY, lateral];
     let cells = peers.iter().flat_map(|&peer| {
-        [ports, SERVICE_ANY].map(|service| RuleCell { profile: number(profile).unwrap(), direction, peer, service })
+        [ports, SERVICE_ANY].map(|service| RuleCell {
+            profile: number(profile).unwrap(),
+            direction,
+            peer,
+            service,
+        })
     });
     let found = cells.filter_map(|cell| rows.rules.get(&cell)).min()?;
     rows.names.rules.get(found).map(String::as_str)
@@ -85,7 +101,11 @@ fn segments_protected_pairs_and_lists() {
     let rows = load().rows;
     let in_segment = |text: &str| {
         let address = text.parse().unwrap();
-        let class = rows.peers.iter().filter(|(prefix, _)| covers(prefix, address)).max_by_key(|(prefix, _)| prefix.bits);
+        let class = rows
+            .peers
+            .iter()
+            .filter(|(prefix, _)| covers(prefix, address))
+            .max_by_key(|(prefix, _)| prefix.bits);
         class.is_some_and(|(_, class)| class.in_segment == 1)
     };
     assert!(in_segment("10.77.1.99") && in_segment("fd77:1::99") && in_segment("10.77.1.1"));

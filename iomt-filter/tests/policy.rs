@@ -1,4 +1,5 @@
 //! Policies: every mistake with its place and its way out, and what the rows of sound ones hold.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test may")]
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -12,7 +13,8 @@ use iomt_filter_common::abi::PeerClass;
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::policy::Mode;
 
-const DEVICES: &str = "name,mac,ip,vlan,profile\nct-1,02:00:00:00:00:01,10.0.0.1,,ct\nct-2,,10.0.0.2 fd00::2,7,ct\n";
+const DEVICES: &str =
+    "name,mac,ip,vlan,profile\nct-1,02:00:00:00:00:01,10.0.0.1,,ct\nct-2,,10.0.0.2 fd00::2,7,ct\n";
 
 fn extras() -> Extras {
     Extras {
@@ -31,7 +33,9 @@ fn compiled(policy: &str, devices: &str) -> Result<(Rows, Vec<Diagnostic>), Vec<
 }
 
 fn with_rules(rules: &str) -> String {
-    format!("version = 1\n[endpoints]\npacs = [\"10.1.0.10\", \"10.1.0.11\"]\n[profiles.ct]\nallow = [\n{rules}\n]\n")
+    format!(
+        "version = 1\n[endpoints]\npacs = [\"10.1.0.10\", \"10.1.0.11\"]\n[profiles.ct]\nallow = [\n{rules}\n]\n"
+    )
 }
 
 fn text(found: &[Diagnostic]) -> String {
@@ -53,7 +57,6 @@ fn a_mistake_is_shown_like_this() {
 6 |   { to = \"pacs\", service = \"dicmo\" },
   |                            ^^^^^^^
   = help: did you mean `dicom`?, or write ports, as in `8443/tcp`"
-
     );
 }
 
@@ -70,7 +73,10 @@ fn every_mistake_of_a_rule() {
         (r#"{ to = "10.0.0.1/8", service = "dicom" }"#, "host bits set|write `10.0.0.0/8`"),
         (r#"{ to = "10.0.0", service = "dicom" }"#, "neither an address nor a prefix|10.20.0.10"),
         (r#"{ to = "pacs", service = "443" }"#, "`443` has no protocol|`443/tcp`"),
-        (r#"{ to = "pacs", service = 443 }"#, "`service` must be a string or a list of strings, not a whole number|"),
+        (
+            r#"{ to = "pacs", service = 443 }"#,
+            "`service` must be a string or a list of strings, not a whole number|",
+        ),
         (r#"{ to = "pacs", servce = "dicom" }"#, "unknown key `servce` in `allow`|did you mean `service`?"),
         (r#""pacs""#, "`allow` must be a table, not a string|"),
     ] {
@@ -111,20 +117,20 @@ pairs = [ { device = "ct-*" }, { peer = "any" } ]
     let shown = errors(policy);
     for expected in [
         "unknown policy version 2",
-        "unknown mode `enforced`",
+        "`mode` cannot be `enforced`",
         "did you mean `enforce`?",
         "`block_score` must be between 0 and 100",
-        "unknown unparsed `monitor`",
+        "`unparsed` cannot be `monitor`",
         "`gateway` is built in",
         "`empty` names nothing",
         "`10.0.0.1` cannot be a name",
         "`dicom` is built in",
         "unknown protocol `tpc`",
         "`geo` has both `allow` and `deny`",
-        "unknown on_block `rset`",
+        "`on_block` cannot be `rset`",
         "`UK` is no country code",
         "did you mean `GB`?",
-        "unknown unknown `maybe`",
+        "`unknown` cannot be `maybe`",
         "`geo` has neither `allow` nor `deny`",
         "a protected pair has no `peer`",
         "a protected pair has no `device`",
@@ -146,10 +152,22 @@ fn broken_toml_has_a_place() {
 #[test]
 fn rules_without_effect_name_both_places() {
     for (rules, expected) in [
-        ("{ to = \"pacs\", service = \"dicom\" },\n{ to = \"pacs\", service = [\"104/tcp\", \"11112/tcp\"] }", "this rule is the same as one before it"),
-        ("{ to = \"any\", service = \"dicom\" },\n{ to = \"pacs\", service = \"104/tcp\" }", "this rule is shadowed"),
-        ("{ to = \"10.1.0.0/16\", service = \"any\" },\n{ to = \"pacs\", service = \"dicom\" }", "this rule is shadowed"),
-        ("{ to = [\"10.1.0.10\", \"10.1.0.11\"], service = \"104/tcp\" },\n{ to = \"pacs\", service = \"104/tcp\" }", "same as"),
+        (
+            "{ to = \"pacs\", service = \"dicom\" },\n{ to = \"pacs\", service = [\"104/tcp\", \"11112/tcp\"] }",
+            "this rule is the same as one before it",
+        ),
+        (
+            "{ to = \"any\", service = \"dicom\" },\n{ to = \"pacs\", service = \"104/tcp\" }",
+            "this rule is shadowed",
+        ),
+        (
+            "{ to = \"10.1.0.0/16\", service = \"any\" },\n{ to = \"pacs\", service = \"dicom\" }",
+            "this rule is shadowed",
+        ),
+        (
+            "{ to = [\"10.1.0.10\", \"10.1.0.11\"], service = \"104/tcp\" },\n{ to = \"pacs\", service = \"104/tcp\" }",
+            "same as",
+        ),
     ] {
         let shown = errors(&with_rules(rules));
         assert!(shown.contains(expected), "{shown}");
@@ -172,7 +190,8 @@ fn an_overlap_is_a_warning_and_a_narrow_rule_first_is_none() {
 
 #[test]
 fn devices_need_a_profile_and_may_miss_a_pair() {
-    let policy = format!("{}\n[protected]\npairs = [{{ device = \"pump-*\", peer = \"pacs\" }}]\n", with_rules(""));
+    let policy =
+        format!("{}\n[protected]\npairs = [{{ device = \"pump-*\", peer = \"pacs\" }}]\n", with_rules(""));
     let (rows, warnings) = compiled(&policy, DEVICES).unwrap();
     assert!(text(&warnings).contains("no device is called `pump-*`"));
     assert_eq!((rows.protected.len(), rows.settings.has_protected), (0, 0));
@@ -208,13 +227,23 @@ fn a_thousand_rules_compile_fast() {
     let mut rules = String::new();
     for rule in 0..1_000 {
         let (a, b) = (rule / 250, rule % 250);
-        let _ = writeln!(rules, "{{ to = [\"10.{a}.{b}.0/24\", \"fd00:{a}:{b}::/48\", \"10.{a}.0.0/16\"], service = \"{}-{}/tcp\" }},", rule * 3 + 1, rule * 3 + 2);
+        let _ = writeln!(
+            rules,
+            "{{ to = [\"10.{a}.{b}.0/24\", \"fd00:{a}:{b}::/48\", \"10.{a}.0.0/16\"], service = \"{}-{}/tcp\" }},",
+            rule * 3 + 1,
+            rule * 3 + 2
+        );
     }
     let policy = with_rules(&rules);
     let start = Instant::now();
     let (rows, _) = compiled(&policy, DEVICES).unwrap();
     let took = start.elapsed();
-    println!("{} peers, {} services, {} cells in {took:?}", rows.peers.len(), rows.services.len(), rows.rules.len());
+    println!(
+        "{} peers, {} services, {} cells in {took:?}",
+        rows.peers.len(),
+        rows.services.len(),
+        rows.rules.len()
+    );
     assert_eq!(rows.names.rules.len(), 1_000);
     assert!(took < Duration::from_secs(10), "{took:?}");
 }

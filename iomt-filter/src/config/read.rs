@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{AttachMode, Config, Events, Feed, FeedSource, GeoConfig, Interfaces, Metrics, Paths};
 use super::parse_duration;
+use super::{AttachMode, Config, Events, Feed, FeedSource, GeoConfig, Interfaces, Metrics, Paths};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::document::{Located, Reader, Section};
 use crate::feeds::formats::FORMATS;
@@ -81,7 +81,12 @@ fn interfaces<'s>(root: &Section<'_, 's>, file: &SourceFile, reader: &mut Reader
     }
 }
 
-fn paths<'s>(root: &Section<'_, 's>, config: &Path, has_devices_toml: bool, reader: &mut Reader<'s>) -> Paths {
+fn paths<'s>(
+    root: &Section<'_, 's>,
+    config: &Path,
+    has_devices_toml: bool,
+    reader: &mut Reader<'s>,
+) -> Paths {
     let folder = config.parent().unwrap_or(Path::new(""));
     let section = root.section("paths", &["policy", "devices", "socket", "state", "pins"], reader);
     let mut path = |key: &str, default: PathBuf| {
@@ -173,7 +178,11 @@ fn feed_source<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader
         }
         (None, None) => {
             if section.get("url").is_none() && section.get("path").is_none() {
-                reader.error(&section.place, "this feed has neither `url` nor `path`", "say where it comes from");
+                reader.error(
+                    &section.place,
+                    "this feed has neither `url` nor `path`",
+                    "say where it comes from",
+                );
             }
             None
         }

@@ -117,14 +117,17 @@ impl Guard {
     /// Judges one entry. Asks two neighbours and what lies inside, however many ranges there are.
     pub fn judge(&self, entry: IpNet) -> Guarded {
         let entry = canonical(entry.trunc());
-        let removed = |part, reason| Guarded { is_listed: false, removed: vec![Removed { entry, part, reason }] };
+        let removed =
+            |part, reason| Guarded { is_listed: false, removed: vec![Removed { entry, part, reason }] };
         if is_too_wide(&entry) {
             return removed(entry, Reason::TooWide);
         }
         if let Some(reason) = self.around(&entry) {
             return removed(entry, reason);
         }
-        let Ok(last) = IpNet::new(entry.broadcast(), entry.max_prefix_len()) else { return Guarded::default() };
+        let Ok(last) = IpNet::new(entry.broadcast(), entry.max_prefix_len()) else {
+            return Guarded::default();
+        };
         let inside = self.ranges.range(entry..=last);
         let removed = inside.map(|(&part, &reason)| Removed { entry, part, reason }).collect();
         Guarded { is_listed: true, removed }

@@ -129,9 +129,9 @@ mod tests {
     }
 
     fn longest(rows: &BTreeMap<Prefix, Listing>, address: IpNet) -> Option<Listing> {
-        (0..=32u8).rev().find_map(|bits| {
-            rows.get(&Prefix::from(IpNet::new(address.addr(), bits).unwrap())).copied()
-        })
+        (0..=32u8)
+            .rev()
+            .find_map(|bits| rows.get(&Prefix::from(IpNet::new(address.addr(), bits).unwrap())).copied())
     }
 
     fn entry(network: &str, score: u8, by_hand: bool) -> Listed {

@@ -11,14 +11,25 @@ SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ
 UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
 /// Codes that people write and the standard does not have.
-const MEANT: &[(&str, &str)] =
-    &[("UK", "GB"), ("EL", "GR"), ("GER", "DE"), ("GERMANY", "DE"), ("USA", "US"), ("RUSSIA", "RU"), ("CHINA", "CN")];
+const MEANT: &[(&str, &str)] = &[
+    ("UK", "GB"),
+    ("EL", "GR"),
+    ("GER", "DE"),
+    ("GERMANY", "DE"),
+    ("USA", "US"),
+    ("RUSSIA", "RU"),
+    ("CHINA", "CN"),
+];
 
 /// The country of a code, in either case; `None` for what the standard does not have.
 pub fn country(code: &str) -> Option<Country> {
     let letters: [u8; 2] = code.as_bytes().try_into().ok()?;
     let upper = code.to_ascii_uppercase();
-    if CODES.split_ascii_whitespace().any(|known| known == upper) { Country::from_code(letters) } else { None }
+    if CODES.split_ascii_whitespace().any(|known| known == upper) {
+        Country::from_code(letters)
+    } else {
+        None
+    }
 }
 
 /// The code that somebody may have meant.

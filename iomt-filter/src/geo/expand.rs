@@ -63,7 +63,8 @@ pub fn expand(
             push(&mut merged, canonical(network.trunc()), row);
         }
     }
-    let mut rows: BTreeMap<_, _> = merged.iter().map(|&(network, row)| (Prefix::from(network), row)).collect();
+    let mut rows: BTreeMap<_, _> =
+        merged.iter().map(|&(network, row)| (Prefix::from(network), row)).collect();
     let is_wide = |network: &IpNet| matches!(network, IpNet::V6(v6) if v6.contains(&mapped_range()));
     if merged.iter().any(|(network, _)| is_wide(network)) {
         // In the 128-bit form a wide IPv6 network would hold IPv4 too.

@@ -64,7 +64,9 @@ impl<'d> Nodes<'d> {
             Some(&[a, b, c, middle, e, f, g]) => {
                 [u32::from_be_bytes([middle >> 4, a, b, c]), u32::from_be_bytes([middle & 15, e, f, g])]
             }
-            Some(&[a, b, c, d, e, f, g, h]) => [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])],
+            Some(&[a, b, c, d, e, f, g, h]) => {
+                [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]
+            }
             _ => [self.count; 2],
         }
     }

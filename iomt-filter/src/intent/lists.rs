@@ -98,7 +98,8 @@ impl Lists<'_> {
         let ranges = self.guarded(rows);
         let guard = Guard::for_feeds(ranges.iter().copied());
         let mut reports = Vec::with_capacity(self.config.feeds.len() + 1);
-        for (order, feed) in (1..).zip(&self.config.feeds) {
+        for (order, feed) in self.config.feeds.iter().enumerate() {
+            let order = u16::try_from(order).unwrap_or(u16::MAX).saturating_add(1);
             let mut report = self.feed(feed, order, &guard, numbers, &mut gathered);
             if let FeedState::NotLoaded(reason) = &report.state {
                 let message = format!("feed `{}` is not loaded: {reason}", feed.name);

@@ -18,7 +18,9 @@ impl MacError {
     /// What to do next.
     pub fn help(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) => "write it as in `00:1b:21:aa:bb:cc`, `00-1B-21-AA-BB-CC` or `001b.21aa.bbcc`",
+            Self::Unreadable(_) => {
+                "write it as in `00:1b:21:aa:bb:cc`, `00-1B-21-AA-BB-CC` or `001b.21aa.bbcc`"
+            }
             Self::NotAStation(_) => "leave it empty for a device behind a router, known by its address alone",
         }
     }
@@ -64,7 +66,14 @@ mod tests {
             assert_eq!(parse_mac(text), Ok(mac), "{text}");
         }
         assert_eq!(show_mac(mac), "00:1b:21:aa:bb:cc");
-        for text in ["", "00:1b:21:aa:bb", "00:1b:21:aa:bb:cg", "00:1b-21:aa:bb:cc", "0:1b:21:aa:bb:ccc", "+01b21aabbcc"] {
+        for text in [
+            "",
+            "00:1b:21:aa:bb",
+            "00:1b:21:aa:bb:cg",
+            "00:1b-21:aa:bb:cc",
+            "0:1b:21:aa:bb:ccc",
+            "+01b21aabbcc",
+        ] {
             assert!(matches!(parse_mac(text), Err(MacError::Unreadable(_))), "{text}");
         }
         for text in ["00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"] {

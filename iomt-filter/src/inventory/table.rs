@@ -58,7 +58,11 @@ fn record(line: &str, place: &Place, found: &mut Vec<Diagnostic>) -> Option<Stri
     }
 }
 
-fn columns(header: &StringRecord, place: &Place, found: &mut Vec<Diagnostic>) -> BTreeMap<&'static str, usize> {
+fn columns(
+    header: &StringRecord,
+    place: &Place,
+    found: &mut Vec<Diagnostic>,
+) -> BTreeMap<&'static str, usize> {
     let mut columns = BTreeMap::new();
     let mut unknown = Vec::new();
     for (index, title) in header.iter().enumerate() {
@@ -107,7 +111,9 @@ fn device(
     let fields = Fields {
         name: field("name"),
         mac: field("mac"),
-        addresses: addresses.map(|text| Located { value: text.to_owned(), place: within(&place, text) }).collect(),
+        addresses: addresses
+            .map(|text| Located { value: text.to_owned(), place: within(&place, text) })
+            .collect(),
         vlan: field("vlan").and_then(|text| vlan(&text, found)),
         profile: field("profile"),
         mode: None,
@@ -120,7 +126,9 @@ fn vlan(text: &Located<String>, found: &mut Vec<Diagnostic>) -> Option<u16> {
     let number = text.value.parse().ok().filter(|&number: &u16| u32::from(number) <= MAX_VLAN);
     if number.is_none() {
         let message = format!("`{}` is no VLAN", text.value);
-        found.push(Diagnostic::error(&text.place, message).help("VLANs are numbers from 1 to 4094; empty for any"));
+        found.push(
+            Diagnostic::error(&text.place, message).help("VLANs are numbers from 1 to 4094; empty for any"),
+        );
     }
     number
 }
@@ -181,8 +189,15 @@ mod tests {
 
     #[test]
     fn a_header_is_needed() {
-        assert!(read("ct-1,00:1b:21:00:00:01,10.0.0.1,,ct\n").unwrap_err()[0].contains("the header is missing"));
+        assert!(
+            read("ct-1,00:1b:21:00:00:01,10.0.0.1,,ct\n").unwrap_err()[0].contains("the header is missing")
+        );
         assert!(read("").unwrap_err()[0].contains("the header is missing"));
-        assert!(read("name,mac,adress,vlan,profile\n").unwrap_err().join("\n").contains("unknown column `adress`"));
+        assert!(
+            read("name,mac,adress,vlan,profile\n")
+                .unwrap_err()
+                .join("\n")
+                .contains("unknown column `adress`")
+        );
     }
 }

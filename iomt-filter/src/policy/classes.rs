@@ -84,13 +84,14 @@ mod tests {
 
     /// Prefixes in a corner of the address space, so that many nest.
     fn networks() -> impl Strategy<Value = Vec<Vec<IpNet>>> {
-        let v4 = (any::<u8>(), 20u8..=32).prop_map(|(low, bits)| {
-            IpNet::new([10, 0, low & 3, low].into(), bits).unwrap().trunc()
-        });
-        let v6 = (any::<u8>(), prop::sample::select(vec![0u8, 1, 64, 80, 96, 120, 128])).prop_map(|(low, bits)| {
-            let address = std::net::Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x0a00, u16::from(low));
-            IpNet::new(address.into(), bits).unwrap().trunc()
-        });
+        let v4 = (any::<u8>(), 20u8..=32)
+            .prop_map(|(low, bits)| IpNet::new([10, 0, low & 3, low].into(), bits).unwrap().trunc());
+        let v6 = (any::<u8>(), prop::sample::select(vec![0u8, 1, 64, 80, 96, 120, 128])).prop_map(
+            |(low, bits)| {
+                let address = std::net::Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x0a00, u16::from(low));
+                IpNet::new(address.into(), bits).unwrap().trunc()
+            },
+        );
         prop::collection::vec(prop::collection::vec(prop_oneof![3 => v4, 1 => v6], 1..6), 1..8)
     }
 

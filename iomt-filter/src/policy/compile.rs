@@ -46,7 +46,8 @@ pub fn compile(
     extras: &Extras,
     numbers: &mut Numbers,
 ) -> Result<(Rows, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let mut compiler = Compiler { policy, rows: Rows::default(), profiles: BTreeMap::new(), found: Vec::new() };
+    let mut compiler =
+        Compiler { policy, rows: Rows::default(), profiles: BTreeMap::new(), found: Vec::new() };
     compiler.profiles(extras);
     compiler.devices(inventory, numbers);
     compiler.protected(inventory, extras);
@@ -66,8 +67,7 @@ pub fn compile(
 /// The networks of `peers`, with the host's own addresses where it names them.
 pub(super) fn networks(peers: &Peers, gateway: &[IpAddr]) -> Vec<IpNet> {
     let own = gateway.iter().copied().map(IpNet::from);
-    let mut networks: Vec<_> =
-        peers.networks.iter().copied().chain(own.filter(|_| peers.gateway)).collect();
+    let mut networks: Vec<_> = peers.networks.iter().copied().chain(own.filter(|_| peers.gateway)).collect();
     networks.sort_unstable();
     networks.dedup();
     networks
@@ -88,6 +88,7 @@ impl Compiler<'_> {
         }
         let mut by_name: Vec<&Profile> = policy.profiles.iter().collect();
         by_name.sort_by_key(|profile| &profile.name);
+        by_name.truncate(MAX_PROFILES as usize - 1);
         for (number, profile) in (MANAGEMENT_PROFILE + 1..).zip(by_name) {
             self.profiles.insert(&profile.name, number);
             self.rows.names.profiles.insert(number, profile.name.clone());

@@ -85,7 +85,9 @@ impl Problem {
             Self::BuiltIn(_) => "choose another name",
             Self::Empty(_) => "name at least one, or remove it",
             Self::BothDirections => "split it into two rules",
-            Self::NoDirection => "add `to = \"…\"` where the device opens, `from = \"…\"` where the peer does",
+            Self::NoDirection => {
+                "add `to = \"…\"` where the device opens, `from = \"…\"` where the peer does"
+            }
             Self::NoService => "add `service = \"…\"`; everything is written `service = \"any\"`",
             Self::IncompletePair(_) => "write `{ device = \"monitor-*\", peer = \"10.20.1.5\" }`",
             Self::BothGeo => "keep one: `allow` refuses every other country, `deny` only those it names",

@@ -21,7 +21,7 @@ use super::overlap;
 use super::peer::{Peers, mapped_range};
 use super::service::{PortRange, Services, prefixes};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::rows::{Prefix, RuleCell, Rows, ServicePrefix};
+use crate::rows::{Prefix, Rows, RuleCell, ServicePrefix};
 
 /// Rules on their way into the matrix.
 pub(super) struct Matrix<'p> {
@@ -135,7 +135,11 @@ impl<'p> Matrix<'p> {
 }
 
 impl Entry<'_> {
-    fn cells<'a>(&'a self, peers: &'a [Vec<u16>], services: &'a [Vec<u16>]) -> impl Iterator<Item = RuleCell> {
+    fn cells<'a>(
+        &'a self,
+        peers: &'a [Vec<u16>],
+        services: &'a [Vec<u16>],
+    ) -> impl Iterator<Item = RuleCell> {
         let any_service = vec![SERVICE_ANY];
         let services = self.ranges.map_or(any_service, |set| services[set].clone());
         let mut classes = self.networks.map_or_else(Vec::new, |set| peers[set].clone());
@@ -207,7 +211,7 @@ fn service_classes(
     let sets: Vec<Vec<ServicePrefix>> = sets.iter().map(split).collect();
     let classes = classify(&sets);
     let mut members = vec![Vec::new(); sets.len()];
-    if classes.sets.len() > usize::from(SERVICE_ANY) {
+    if classes.sets.len() >= usize::from(SERVICE_ANY) {
         found.push(Problem::TooManyServices(classes.sets.len()).error(place));
         return members;
     }

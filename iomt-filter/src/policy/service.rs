@@ -140,9 +140,8 @@ impl Services {
 
     /// Whether something is in both.
     pub fn meets(&self, other: &Self) -> bool {
-        let both = |a: &PortRange, b: &PortRange| {
-            a.protocol == b.protocol && a.first <= b.last && b.first <= a.last
-        };
+        let both =
+            |a: &PortRange, b: &PortRange| a.protocol == b.protocol && a.first <= b.last && b.first <= a.last;
         self.any || other.any || self.ranges.iter().any(|a| other.ranges.iter().any(|b| both(a, b)))
     }
 }

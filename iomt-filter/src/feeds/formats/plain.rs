@@ -32,7 +32,12 @@ pub fn parse(bytes: &[u8]) -> Parsed {
         }
         match entry(text) {
             Ok(read) => {
-                let found = read.networks.iter().map(|&network| Entry { network, port: read.port, score: None, line });
+                let found = read.networks.iter().map(|&network| Entry {
+                    network,
+                    port: read.port,
+                    score: None,
+                    line,
+                });
                 parsed.entries.extend(found);
                 if let (true, [read_as]) = (read.had_host_bits, read.networks.as_slice()) {
                     parsed.notes.push(Note { line, text: shown(text.as_bytes()), read_as: *read_as });
@@ -70,7 +75,10 @@ fn is_no_list(bytes: &[u8]) -> Option<RejectReason> {
     if tags.iter().any(|tag| text.starts_with(tag)) {
         return Some(RejectReason::Html);
     }
-    let is_json = text.starts_with("{\"") || text.starts_with("{\n") || text.starts_with("[{") || text.starts_with("[\n");
+    let is_json = text.starts_with("{\"")
+        || text.starts_with("{\n")
+        || text.starts_with("[{")
+        || text.starts_with("[\n");
     is_json.then_some(RejectReason::Json)
 }
 
@@ -81,7 +89,8 @@ fn without_comment(line: &str) -> &str {
     }
     let end = line.find(['#', ';']).unwrap_or(line.len());
     let line = &line[..end];
-    let inline = line.match_indices("//").map(|(at, _)| at).find(|&at| line[..at].ends_with(char::is_whitespace));
+    let inline =
+        line.match_indices("//").map(|(at, _)| at).find(|&at| line[..at].ends_with(char::is_whitespace));
     line[..inline.unwrap_or(line.len())].trim()
 }
 
@@ -192,13 +201,26 @@ mod tests {
     #[test]
     fn everything_that_lists_write() {
         let text = "\u{feff}# title\r\n; also\r\n// also\r\n\r\n203.0.113.9\r\n203.0.113.0/24 # a\r\n198.51.100.0/24 ; SBL1\r\n192.0.2.1\t// b\r\n2001:db8::1\r\n2001:db8::/32";
-        assert_eq!(networks(text), ["203.0.113.9/32", "203.0.113.0/24", "198.51.100.0/24", "192.0.2.1/32", "2001:db8::1/128", "2001:db8::/32"]);
+        assert_eq!(
+            networks(text),
+            [
+                "203.0.113.9/32",
+                "203.0.113.0/24",
+                "198.51.100.0/24",
+                "192.0.2.1/32",
+                "2001:db8::1/128",
+                "2001:db8::/32"
+            ]
+        );
         assert_eq!(parse(text.as_bytes()).rejects, []);
     }
 
     #[test]
     fn ranges_become_prefixes() {
-        assert_eq!(networks("10.0.0.1-10.0.0.6"), ["10.0.0.1/32", "10.0.0.2/31", "10.0.0.4/31", "10.0.0.6/32"]);
+        assert_eq!(
+            networks("10.0.0.1-10.0.0.6"),
+            ["10.0.0.1/32", "10.0.0.2/31", "10.0.0.4/31", "10.0.0.6/32"]
+        );
         assert_eq!(networks("10.0.0.0 - 10.0.0.255"), ["10.0.0.0/24"]);
         assert_eq!(networks("fd00::-fd00::ff"), ["fd00::/120"]);
     }
@@ -214,7 +236,10 @@ mod tests {
     #[test]
     fn a_port_is_kept() {
         let parsed = parse(b"203.0.113.9:443\n[2001:db8::1]:8080");
-        assert_eq!(parsed.entries.iter().map(|entry| entry.port).collect::<Vec<_>>(), [Some(443), Some(8080)]);
+        assert_eq!(
+            parsed.entries.iter().map(|entry| entry.port).collect::<Vec<_>>(),
+            [Some(443), Some(8080)]
+        );
     }
 
     #[test]
