@@ -134,9 +134,11 @@ impl Lists<'_> {
         let mut report = FeedReport::new(&feed.name, FeedState::Loaded);
         report.updated = updated;
         report.age = updated.map(|updated| Timestamp::now().duration_since(updated).as_secs().max(0) as u64);
-        if let (true, Some(reject)) = (parsed.entries.is_empty(), parsed.rejects.first()) {
-            let reason = format!("no entry can be used; line {}: {}", reject.line, reject.reason);
-            report.state = FeedState::NotLoaded(reason);
+        if parsed.entries.is_empty() {
+            let reason =
+                parsed.rejects.first().map(|reject| format!("line {}: {}", reject.line, reject.reason));
+            let reason = reason.unwrap_or_else(|| "the list is empty".to_owned());
+            report.state = FeedState::NotLoaded(format!("no entry can be used; {reason}"));
         }
         report.rejected = parsed.rejects;
         report.notes = parsed.notes;
