@@ -17,7 +17,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Serialize;
 
 /// Devices of the inventory, numbered from 1.
-pub(crate) const DEVICES: u32 = 256;
+pub(crate) const DEVICES: u32 = 64;
 /// Far ends from this number on are those that feeds list.
 pub(crate) const FIRST_LISTED: u32 = 1 << 20;
 /// The service that is allowed.
@@ -26,8 +26,8 @@ pub(crate) const ALLOWED_PORT: u16 = 443;
 pub(crate) const OTHER_PORT: u16 = 8443;
 
 const PROFILES: u16 = 8;
-const COUNTRIES_V4: u32 = 40_000;
-const COUNTRIES_V6: u32 = 20_000;
+const COUNTRIES_V4: u32 = 20_000;
+const COUNTRIES_V6: u32 = 10_000;
 /// Peer classes that no frame here meets, so that the trie is as deep as a policy makes it.
 const OTHER_PEERS: u32 = 200;
 const OTHER_SERVICES: u16 = 20;

@@ -33,8 +33,8 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    pub(crate) const FULL: Self = Self { log2_frames: 16, rounds: 4, repetitions: 9 };
-    pub(crate) const SHORT: Self = Self { log2_frames: 14, rounds: 4, repetitions: 5 };
+    pub(crate) const FULL: Self = Self { log2_frames: 16, rounds: 3, repetitions: 7 };
+    pub(crate) const SHORT: Self = Self { log2_frames: 14, rounds: 2, repetitions: 5 };
 }
 
 /// What came out.
