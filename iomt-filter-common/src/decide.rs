@@ -58,7 +58,7 @@ pub fn decide<T: Tables>(
     if let Some(decision) = link::judge(packet, ingress.port, tables) {
         return decision; // 2
     }
-    if management::covers(packet, tables) {
+    if tables.settings().has_management != 0 && management::covers(packet, tables) {
         return answer(Verdict::Pass, Reason::Management, tables); // 3
     }
     let (ends, spoofed) = match device::identify(packet, ingress.port, tables) {

@@ -61,8 +61,8 @@ pub(crate) struct Program {
     pub(crate) jited_bytes: u32,
 }
 
-/// Measures everything.
-pub(crate) fn all(effort: Effort) -> Result<Measured> {
+/// Measures the cases whose name contains `only`.
+pub(crate) fn all(effort: Effort, only: &str) -> Result<Measured> {
     let mut cpu = CpuSet::new();
     cpu.set(0)?;
     sched_setaffinity(Pid::from_raw(0), &cpu).context("failed to stay on one CPU")?;
@@ -74,7 +74,9 @@ pub(crate) fn all(effort: Effort) -> Result<Measured> {
         filters.push(filter);
     }
 
-    let cases = case::all();
+    let mut cases = case::all();
+    cases.retain(|case| case.name.contains(only));
+    ensure!(!cases.is_empty(), "no case is called `{only}`");
     let (mut floor_times, mut times) = (Vec::new(), vec![Vec::new(); cases.len()]);
     for _ in 0..effort.repetitions {
         floor_times.push(measure_floor(&mut driver, effort)?);
