@@ -22,8 +22,8 @@ fn the_kernel_agrees_with_the_reference_model() {
     let kernel = Kernel::load();
     let mut program = |world: &World| -> Box<dyn Judge> { Box::new(kernel.judge(world)) };
     let mut oracle = |world: &World| -> Box<dyn Judge> { Box::new(Oracle::of(world)) };
-    let seen =
-        compare(seeds(), STEPS, &mut program, &mut oracle).unwrap_or_else(|difference| panic!("{difference}"));
+    let seen = compare(seeds(), STEPS, &mut program, &mut oracle)
+        .unwrap_or_else(|difference| panic!("{difference}"));
     if seeds().count() >= 400 {
         assert!(seen.len() >= 28, "too few kinds of answers were seen: {seen:#?}");
     }
