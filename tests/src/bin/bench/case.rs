@@ -116,22 +116,22 @@ impl Case {
                 let flow = chance % flows;
                 let tcp =
                     Tcp { source_port: flow_port(flow), destination_port: ALLOWED_PORT, flags: TCP_ACK };
-                (frame::tcp(&self.from_device(flow, flow), tcp), device_of(flow))
+                (frame::tcp(&self.outbound(flow, flow), tcp), device_of(flow))
             }
             Traffic::Answers { flows } => {
                 let flow = chance % flows;
                 let tcp =
                     Tcp { source_port: ALLOWED_PORT, destination_port: flow_port(flow), flags: TCP_ACK };
-                (frame::tcp(&self.to_device(flow), tcp), device_of(flow))
+                (frame::tcp(&self.inbound(flow), tcp), device_of(flow))
             }
             Traffic::Opens { service } => {
                 let tcp = Tcp { source_port: 0, destination_port: service, flags: TCP_SYN };
-                (frame::tcp(&self.from_device(chance, number), tcp), device_of(chance))
+                (frame::tcp(&self.outbound(chance, number), tcp), device_of(chance))
             }
             Traffic::ToListed => {
                 let listed = FIRST_LISTED + chance % HOSPITALS[self.hospital].listed;
                 let tcp = Tcp { source_port: number as u16, destination_port: ALLOWED_PORT, flags: TCP_SYN };
-                (frame::tcp(&self.from_device(number, listed), tcp), device_of(number))
+                (frame::tcp(&self.outbound(number, listed), tcp), device_of(number))
             }
             Traffic::FromUnknown => {
                 let stranger = DEVICES + 1 + chance % 1000;
@@ -147,7 +147,7 @@ impl Case {
                 (frame::tcp(&Ends { source_mac: ROUTER, source, destination }, tcp), 0)
             }
             Traffic::Link => {
-                let mut ends = self.from_device(chance, number);
+                let mut ends = self.outbound(chance, number);
                 ends.destination = device_address(self.family, 0);
                 let frame = match self.family {
                     Family::V4 => frame::arp(&ends),
@@ -158,7 +158,7 @@ impl Case {
         }
     }
 
-    fn from_device(&self, device: u32, far: u32) -> Ends {
+    fn outbound(&self, device: u32, far: u32) -> Ends {
         let device = device_of(device);
         Ends {
             source_mac: device_mac(device),
@@ -167,7 +167,7 @@ impl Case {
         }
     }
 
-    fn to_device(&self, flow: u32) -> Ends {
+    fn inbound(&self, flow: u32) -> Ends {
         let destination = device_address(self.family, device_of(flow));
         Ends { source_mac: ROUTER, source: far_end(self.family, flow), destination }
     }
