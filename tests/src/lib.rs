@@ -10,6 +10,7 @@
 //! | [`random`], [`generate`], [`differential`] | random hospitals and frames, and the comparison |
 //! | [`kernel`] | the real program in the kernel |
 //! | [`netns`] | network namespaces that go away again |
+//! | [`hospital`] | a small hospital in such namespaces, with real programs and the filter |
 
 pub mod packet;
 pub mod world;
@@ -21,3 +22,4 @@ pub mod generate;
 pub mod differential;
 pub mod kernel;
 pub mod netns;
+pub mod hospital;
