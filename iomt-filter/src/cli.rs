@@ -38,6 +38,8 @@ pub enum Output {
 pub enum Verb {
     /// Run the agent in the foreground
     Run(cmd::run::Options),
+    /// Validate configuration, policy, inventory and feeds; touch nothing
+    Check(cmd::check::Options),
     /// Show what runs: interfaces, generation, tables, feeds, counters
     Status,
     /// Push, withdraw and list manual blocks
@@ -50,8 +52,12 @@ pub enum Verb {
     Flows(cmd::flows::Options),
     /// Read policy, inventory, feeds and geo again: all of it, or nothing where something is invalid
     Reload,
+    /// Run a capture through the real program, without an interface
+    Replay(cmd::replay::Options),
     /// Take the program off every interface: filtering ends
     Detach(cmd::detach::Options),
+    /// Print a completion script
+    Completions(cmd::completions::Options),
 }
 
 /// Manual blocks.
@@ -74,13 +80,16 @@ pub fn main() -> ExitCode {
     let Cli { config, output, verb } = &cli;
     let result = match verb {
         Verb::Run(options) => cmd::run::run(config, options),
+        Verb::Check(options) => cmd::check::run(config, options, *output),
         Verb::Status => cmd::status::run(config, *output),
         Verb::Block(block) => cmd::block::run(config, &block.verb, *output),
         Verb::Events(options) => cmd::events::run(config, options, *output),
         Verb::Devices => cmd::devices::run(config, *output),
         Verb::Flows(options) => cmd::flows::run(config, options, *output),
         Verb::Reload => cmd::reload::run(config, *output),
+        Verb::Replay(options) => cmd::replay::run(config, options, *output),
         Verb::Detach(options) => cmd::detach::run(config, options),
+        Verb::Completions(options) => cmd::completions::run(options),
     };
     match result {
         Ok(code) => code,

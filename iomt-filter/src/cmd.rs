@@ -1,12 +1,16 @@
 //! The verbs of the command line, a file each.
 
 pub mod block;
+pub mod check;
+pub mod completions;
 pub mod detach;
 pub mod devices;
 pub mod events;
 pub mod flows;
 pub mod reload;
+pub mod replay;
 pub mod run;
+mod sources;
 pub mod status;
 
 use std::path::{Path, PathBuf};

@@ -168,4 +168,9 @@ impl Config {
         config.warnings = unless_errors(found)?;
         Ok(config)
     }
+
+    /// What holds without a configuration at `path`, for verbs that need no interface.
+    pub fn defaults(path: &Path) -> Self {
+        read::config(&SourceFile::new(&path.display().to_string(), ""), path, false).0
+    }
 }

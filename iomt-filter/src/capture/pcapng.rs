@@ -174,7 +174,7 @@ fn section(stream: &mut Stream) -> Result<Order, CaptureError> {
 }
 
 fn body_length(total: u32, stream: &Stream) -> Result<u32, CaptureError> {
-    if total % 4 != 0 || total < FRAME_OF_BLOCK {
+    if !total.is_multiple_of(4) || total < FRAME_OF_BLOCK {
         return Err(stream.damaged("a block with an impossible length"));
     }
     if total > LONGEST {

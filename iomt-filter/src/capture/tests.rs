@@ -1,3 +1,5 @@
+//! Captures as they should be, and as they should not.
+
 use std::io::Cursor;
 
 use super::*;

@@ -23,6 +23,12 @@ const XDP_PASS: u32 = 2;
 /// The kernel takes no test frame shorter than an Ethernet header.
 const SHORTEST_TEST_FRAME: usize = 14;
 
+/// Longest frame that is handed to the kernel, which takes a first page and 17 fragments of a page.
+///
+/// Two tags, an IPv6 header and the longest payload that it can claim end before this. What lies behind
+/// is padding that the program never reads, so a longer frame is judged by its beginning.
+pub const LONGEST_TEST_FRAME: usize = 65_600;
+
 /// A private copy of the filter that judges frames one by one.
 pub struct Replay {
     datapath: Datapath,
@@ -49,8 +55,8 @@ pub enum ReplayError {
         #[source]
         error: ProgramError,
     },
-    /// Clock and port could not be set.
-    #[error("failed to set clock and port")]
+    /// Clock, port or flows could not be set.
+    #[error("failed to set clock, port or flows")]
     Input(#[source] MapError),
     /// The program gave no record, or one that contradicts its action.
     #[error("the program answered action {action} without the record that belongs to it")]
@@ -81,6 +87,19 @@ impl Replay {
         Ok(self.datapath.apply(rows, &self.token)?)
     }
 
+    /// Forgets all flows.
+    ///
+    /// # Errors
+    /// When the kernel refuses to.
+    pub fn forget(&mut self) -> Result<(), ReplayError> {
+        let flows = &mut self.datapath.maps.flows;
+        let keys: Vec<_> = flows.keys().filter_map(Result::ok).collect();
+        for key in keys {
+            flows.remove(&key).map_err(ReplayError::Input)?;
+        }
+        Ok(())
+    }
+
     /// The tables behind this replay.
     #[must_use]
     pub const fn datapath(&self) -> &Datapath {
@@ -97,7 +116,8 @@ impl Replay {
         }
         let input = Input { now, port: port as u32, reserved: 0 };
         self.datapath.maps.input.set(0, input, 0).map_err(ReplayError::Input)?;
-        let run = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+        let run_length = frame.len().min(LONGEST_TEST_FRAME);
+        let run = TestRunOptions { data_in: frame.get(..run_length), ..TestRunOptions::default() };
         let failed = |error| ReplayError::Run { length: frame.len(), error };
         let action = program(&mut self.datapath.ebpf)?.test_run(run).map_err(failed)?.return_value;
         let record = self.events.next().and_then(|record| Event::from_bytes(&record));
@@ -106,7 +126,10 @@ impl Replay {
             Verdict::Drop | Verdict::Reset => XDP_DROP,
         });
         match record {
-            Some(event) if wanted == Some(action) => Ok(event),
+            Some(mut event) if wanted == Some(action) => {
+                event.packet.length = frame.len() as u32;
+                Ok(event)
+            }
             _ => Err(ReplayError::NoRecord { action }),
         }
     }

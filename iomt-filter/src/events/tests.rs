@@ -1,3 +1,5 @@
+//! What is written of an event, exactly.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 

@@ -1,0 +1,71 @@
+//! One capture, frame by frame: program, clock and names.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use iomt_filter_common::device::Port;
+use jiff::Timestamp;
+
+use super::ports::Ports;
+use super::wire;
+use crate::capture::Frame;
+use crate::datapath::replay::Replay;
+use crate::events::{self, EnrichContext, Record};
+use crate::geo::CountryDatabase;
+use crate::intent::Intent;
+use crate::rows::Names;
+
+/// A replay in progress.
+pub(super) struct Session {
+    replay: Replay,
+    port: Option<Port>,
+    ports: Ports,
+    names: Names,
+    countries: Option<Arc<CountryDatabase>>,
+    host: String,
+    /// What the program takes for the time: the latest that the capture has reached.
+    clock: u64,
+    frames: u64,
+}
+
+impl Session {
+    /// Loads the program and makes it hold what `intent` says. Without a `port`, frames choose theirs.
+    pub(super) fn begin(intent: Intent, port: Option<Port>) -> Result<Self> {
+        let mut replay = Replay::load(intent.devices).context("failed to load the program")?;
+        let ports = Ports::new(&intent.rows, &intent.segments);
+        let names = intent.rows.names.clone();
+        let countries = intent.countries.clone();
+        replay.apply(intent.rows).context("failed to fill the tables")?;
+        let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+        let host = host.context("failed to read the name of this host")?;
+        Ok(Self { replay, port, ports, names, countries, host, clock: 0, frames: 0 })
+    }
+
+    /// Judges the next frame of the capture.
+    ///
+    /// A capture may hold frames out of order. The program's clock never goes back; the record has the
+    /// frame's own time.
+    pub(super) fn judge(&mut self, frame: Frame) -> Result<Record> {
+        self.frames += 1;
+        self.clock = self.clock.max(frame.time.unwrap_or(0));
+        let bytes = wire::of(&frame);
+        let port = self.port.unwrap_or_else(|| self.ports.choose(&bytes));
+        let failed = || format!("failed to judge frame {}", self.frames);
+        let event = self.replay.judge(&bytes, port, self.clock).with_context(failed)?;
+        let countries = self.countries.as_deref();
+        let context = EnrichContext {
+            host: &self.host,
+            interface: &|_| None,
+            country: &|address: IpAddr| countries?.country(address),
+            time_base: 0,
+        };
+        let mut record = events::decode(&event, &self.names, &context);
+        record.time = frame.time.and_then(|time| Timestamp::from_nanosecond(time.into()).ok());
+        record.frame = Some(self.frames);
+        record.interface = None;
+        record.length = frame.length;
+        record.captured = u32::try_from(frame.bytes.len()).ok().filter(|&captured| captured < frame.length);
+        Ok(record)
+    }
+}
