@@ -19,7 +19,7 @@ pub(crate) fn show(scene: &Scene<'_>) -> Result<()> {
         let [w0, w1, w2] = widths;
         scene.say.tried(&format!("{device:<w0$}  {allowed:>w1$}  {dropped:>w2$}  {reasons}"));
     }
-    scene.check("every device dropped something", every_drop_counted(devices))
+    scene.check("the counters know of every kind of drop above", every_drop_counted(devices))
 }
 
 fn row(device: &Value) -> [String; 4] {
