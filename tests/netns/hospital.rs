@@ -8,7 +8,7 @@ use iomt_filter_tests::hospital::dicom::{self, Pacs, Study};
 use iomt_filter_tests::hospital::events::{Events, Expected};
 use iomt_filter_tests::hospital::filter::{Filter, POLICY};
 use iomt_filter_tests::hospital::host::{DICOM, HL7, HTTPS, INTEGRATION, MAINTENANCE};
-use iomt_filter_tests::hospital::{Host, Hospital, Version, wait};
+use iomt_filter_tests::hospital::{Hospital, Host, Version, wait};
 
 use crate::can_run;
 
@@ -48,7 +48,8 @@ fn filter<'h>(hospital: &'h Hospital, agent: &Path) -> Filter<'h> {
 }
 
 fn services(hospital: &Hospital) -> Vec<Service> {
-    let wanted = FORBIDDEN.iter().flat_map(|(_, to, port, _)| Version::BOTH.map(|version| to.at(version, *port)));
+    let wanted =
+        FORBIDDEN.iter().flat_map(|(_, to, port, _)| Version::BOTH.map(|version| to.at(version, *port)));
     let hosts = FORBIDDEN.iter().flat_map(|(_, to, ..)| [*to; 2]);
     hosts.zip(wanted).map(|(host, at)| Service::start(&hospital[host], at).unwrap()).collect()
 }
@@ -98,7 +99,11 @@ fn what_is_forbidden_is_dropped_for_its_reason_over_ipv4_and_ipv6() {
     // Without the filter all of it works: what is dropped below, the filter drops.
     for (from, to, port, _) in FORBIDDEN {
         for version in Version::BOTH {
-            assert_eq!(attempt(from, to, version, port, LIMIT), Outcome::Connected, "{from:?} {to:?} {version:?}");
+            assert_eq!(
+                attempt(from, to, version, port, LIMIT),
+                Outcome::Connected,
+                "{from:?} {to:?} {version:?}"
+            );
         }
     }
     let reached = || services.iter().map(Service::accepted).sum::<u64>();
@@ -107,7 +112,11 @@ fn what_is_forbidden_is_dropped_for_its_reason_over_ipv4_and_ipv6() {
     let events = Events::follow(&filter).unwrap();
     for (from, to, port, reason) in FORBIDDEN {
         for version in Version::BOTH {
-            assert_eq!(attempt(from, to, version, port, ATTEMPT), Outcome::NoAnswer, "{from:?} {to:?} {version:?}");
+            assert_eq!(
+                attempt(from, to, version, port, ATTEMPT),
+                Outcome::NoAnswer,
+                "{from:?} {to:?} {version:?}"
+            );
             events.wait_for(Expected { from, to, version, reason }).unwrap();
         }
     }
@@ -133,8 +142,10 @@ fn a_block_cuts_a_running_session_and_no_other() {
         assert_runs(&session);
         filter.tell(&["block", "add", &vendor.ip().to_string(), "--note", "test"]).unwrap();
         // The command returns when the block holds; an answer may still have been on its way.
-        wait::until("the first unanswered message", LIMIT, || Ok((session.sent() > session.answered() + 5).then_some(())))
-            .unwrap();
+        wait::until("the first unanswered message", LIMIT, || {
+            Ok((session.sent() > session.answered() + 5).then_some(()))
+        })
+        .unwrap();
         assert_cut(&session);
         assert_runs(&hl7);
         filter.tell(&["block", "remove", &vendor.ip().to_string()]).unwrap();
@@ -172,7 +183,8 @@ fn the_filter_outlives_a_killed_agent_and_the_next_one_takes_it_over() {
     assert_runs(&session);
     assert!(!session.has_ended());
     let flows = filter.json(&["flows"]).unwrap();
-    let packets = flows.as_array().unwrap().iter().filter(|flow| flow["destination"] == vendor.ip().to_string());
+    let packets =
+        flows.as_array().unwrap().iter().filter(|flow| flow["destination"] == vendor.ip().to_string());
     let packets: u64 = packets.filter_map(|flow| flow["packets"].as_u64()).sum();
     assert!(packets > 2 * MESSAGES, "the flow was forgotten: {flows}");
     filter.remove().unwrap();
@@ -207,8 +219,10 @@ fn an_invalid_policy_is_refused_and_what_runs_stays() {
     filter.write("policy.toml", POLICY.replace(rule, "")).unwrap();
     filter.tell(&["reload"]).unwrap();
     assert_ne!(generation(), before);
-    wait::until("the first unanswered message", LIMIT, || Ok((session.sent() > session.answered() + 5).then_some(())))
-        .unwrap();
+    wait::until("the first unanswered message", LIMIT, || {
+        Ok((session.sent() > session.answered() + 5).then_some(()))
+    })
+    .unwrap();
     assert_cut(&session);
     filter.remove().unwrap();
 }

@@ -145,9 +145,12 @@ impl Session {
         });
         let (writer, writing) = (stream.try_clone()?, Arc::clone(&traffic));
         let (reader, reading) = (stream.try_clone()?, Arc::clone(&traffic));
-        let threads = vec![thread::spawn(move || talk(writer, &writing)), thread::spawn(move || {
-            listen(reader, &reading);
-        })];
+        let threads = vec![
+            thread::spawn(move || talk(writer, &writing)),
+            thread::spawn(move || {
+                listen(reader, &reading);
+            }),
+        ];
         Ok(Self { stream, traffic, threads })
     }
 

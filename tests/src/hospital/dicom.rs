@@ -48,7 +48,8 @@ impl Study {
     pub fn make(hospital: &Hospital) -> Result<Self> {
         let folder = hospital.folder().join("study");
         fs::create_dir_all(&folder).context("failed to make a folder for the study")?;
-        let images = (1..=IMAGES).map(|number| image(&hospital[Host::Ct], &folder, number)).collect::<Result<_>>()?;
+        let images =
+            (1..=IMAGES).map(|number| image(&hospital[Host::Ct], &folder, number)).collect::<Result<_>>()?;
         Ok(Self { images })
     }
 
@@ -90,7 +91,10 @@ fn phantom(number: u8) -> Vec<u8> {
         _ if within(x, y, (128, 128), 100) => water,
         _ => air,
     };
-    (0..SIDE).flat_map(|y| (0..SIDE).map(move |x| (x, y))).flat_map(|(x, y)| value(x, y).to_le_bytes()).collect()
+    (0..SIDE)
+        .flat_map(|y| (0..SIDE).map(move |x| (x, y)))
+        .flat_map(|(x, y)| value(x, y).to_le_bytes())
+        .collect()
 }
 
 fn description(number: u8, raw: &Path) -> String {
@@ -141,7 +145,8 @@ impl Pacs {
         // Names are not looked up: there is no name server in here.
         command.args(["--verbose", "--disable-host-lookup", "--aetitle", PACS, "--output-directory"]);
         command.arg(&archive).arg(DICOM.to_string());
-        let mut program = Program::start(&hospital[Host::Pacs], &mut command, &hospital.folder().join("storescp.log"))?;
+        let mut program =
+            Program::start(&hospital[Host::Pacs], &mut command, &hospital.folder().join("storescp.log"))?;
         program.wait_for_port(DICOM, LIMIT)?;
         Ok(Self { program, archive })
     }

@@ -31,7 +31,8 @@ pub const DENIED_COUNTRY: &str = "KP";
 const DENIED_NETWORKS: [&str; 2] = ["192.0.2.0/24", "2001:db8:de::/64"];
 /// Where the vendor and its cloud are made out to be.
 const VENDOR_COUNTRY: &str = "DE";
-const VENDOR_NETWORKS: [&str; 4] = ["198.51.100.0/24", "203.0.113.0/24", "2001:db8:aa::/64", "2001:db8:c2::/64"];
+const VENDOR_NETWORKS: [&str; 4] =
+    ["198.51.100.0/24", "203.0.113.0/24", "2001:db8:aa::/64", "2001:db8:c2::/64"];
 
 /// The filter; taken off every interface when this value goes.
 #[derive(Debug)]
@@ -67,7 +68,8 @@ impl<'h> Filter<'h> {
     }
 
     fn configuration(&self) -> String {
-        let ports: Vec<_> = Host::DEVICES.iter().map(|device| format!("\"port-{}\"", device.name())).collect();
+        let ports: Vec<_> =
+            Host::DEVICES.iter().map(|device| format!("\"port-{}\"", device.name())).collect();
         let (folder, pins) = (self.folder.display(), self.pins.display());
         format!(
             "[interfaces]\n\
@@ -112,7 +114,11 @@ impl<'h> Filter<'h> {
             Ok(self.ask(&["status"])?.status.success().then_some(()))
         });
         // An agent that has ended has had its say already.
-        if self.check().is_ok() { answered.with_context(|| format!("the agent said:\n{}", self.log())) } else { answered }
+        if self.check().is_ok() {
+            answered.with_context(|| format!("the agent said:\n{}", self.log()))
+        } else {
+            answered
+        }
     }
 
     /// That the agent still runs.

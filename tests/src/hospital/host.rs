@@ -166,8 +166,5 @@ impl Addresses {
 
 const fn addresses(v4: [u8; 4], subnet: u16, host: u16) -> Addresses {
     let [a, b, c, d] = v4;
-    Addresses {
-        v4: Ipv4Addr::new(a, b, c, d),
-        v6: Ipv6Addr::new(0x2001, 0xdb8, subnet, 0, 0, 0, 0, host),
-    }
+    Addresses { v4: Ipv4Addr::new(a, b, c, d), v6: Ipv6Addr::new(0x2001, 0xdb8, subnet, 0, 0, 0, 0, host) }
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::Hospital;
-use crate::netns::Namespace;
 use super::host::{Addresses, Host, INTEGRATION};
+use crate::netns::Namespace;
 
 /// The end of every cable at a host that is no router.
 const INTERFACE: &str = "eth0";

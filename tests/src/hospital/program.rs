@@ -45,11 +45,7 @@ impl Program {
     ///
     /// # Errors
     /// When there is no such program.
-    pub fn with_output(
-        inside: &Namespace,
-        command: &mut Command,
-        log: &Path,
-    ) -> Result<(Self, ChildStdout)> {
+    pub fn with_output(inside: &Namespace, command: &mut Command, log: &Path) -> Result<(Self, ChildStdout)> {
         let file = open_log(log)?;
         let mut program = Self::spawn(inside, command.stdout(Stdio::piped()).stderr(file), log)?;
         let output = program.child.stdout.take().context("no standard output")?;
@@ -163,9 +159,8 @@ pub fn run(inside: &Namespace, command: &mut Command, limit: Duration) -> Result
     command.stdout(output.try_clone()?).stderr(errors.try_clone()?);
     let mut program = Program::spawn(inside, command, Path::new(""))?;
     let what = format!("`{}` to end", program.name);
-    let status = wait::until(&what, limit, || {
-        program.child.try_wait().context("failed to look after a program")
-    })?;
+    let status =
+        wait::until(&what, limit, || program.child.try_wait().context("failed to look after a program"))?;
     Ok(Answer { status, output: text(&mut output)?, errors: text(&mut errors)? })
 }
 

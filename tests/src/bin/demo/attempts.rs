@@ -4,10 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
+use iomt_filter_tests::hospital::Hospital;
 use iomt_filter_tests::hospital::connection::{self, Outcome, Service};
 use iomt_filter_tests::hospital::events::{Events, Expected};
 use iomt_filter_tests::hospital::host::{DICOM, HTTPS, Host, MAINTENANCE, Version};
-use iomt_filter_tests::hospital::Hospital;
 
 /// How long an attempt waits for an answer; the kernel sends its second SYN after a second.
 const LIMIT: Duration = Duration::from_millis(900);
@@ -71,7 +71,8 @@ impl Services {
         for attempt in ATTEMPTS {
             for version in Version::BOTH {
                 if (attempt.to, version) != (Host::Pacs, Version::V4) {
-                    let service = Service::start(&hospital[attempt.to], attempt.to.at(version, attempt.port))?;
+                    let service =
+                        Service::start(&hospital[attempt.to], attempt.to.at(version, attempt.port))?;
                     running.push((attempt.to, version, attempt.port, service));
                 }
             }
@@ -81,7 +82,8 @@ impl Services {
 
     fn accepted(&self, attempt: &Attempt, version: Version) -> u64 {
         let all = self.running.iter();
-        let ours = all.filter(|service| (service.0, service.1, service.2) == (attempt.to, version, attempt.port));
+        let ours =
+            all.filter(|service| (service.0, service.1, service.2) == (attempt.to, version, attempt.port));
         ours.map(|service| service.3.accepted()).sum()
     }
 }

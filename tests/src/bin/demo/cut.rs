@@ -32,8 +32,10 @@ impl Sessions {
         let hospital = scene.hospital;
         let vendor = Host::Vendor.at(Version::V4, HTTPS);
         let engine = (INTEGRATION.of(Version::V6), HL7).into();
-        let services =
-            [Service::start(&hospital[Host::Vendor], vendor)?, Service::start(&hospital[Host::Pacs], engine)?];
+        let services = [
+            Service::start(&hospital[Host::Vendor], vendor)?,
+            Service::start(&hospital[Host::Pacs], engine)?,
+        ];
         Ok(Self {
             vendor: Session::start(&hospital[Host::Ct], vendor, LIMIT)?,
             hl7: Session::start(&hospital[Host::Pump], engine, LIMIT)?,

@@ -23,7 +23,8 @@ use say::Say;
 
 /// What the namespaces of every demo begin with.
 const PREFIX: &str = "iomt-demo";
-const USAGE: &str = "usage: demo [--keep]\n\n  --keep  leave it running until Ctrl-C, to try the command line against it";
+const USAGE: &str =
+    "usage: demo [--keep]\n\n  --keep  leave it running until Ctrl-C, to try the command line against it";
 
 const UNEXPECTED: u8 = 1;
 const FAILURE: u8 = 2;
@@ -73,9 +74,6 @@ fn check_programs() -> Result<()> {
     let missing: Vec<_> = dicom::PROGRAMS.into_iter().filter(|program| !is_there(program)).collect();
     ensure!(missing.is_empty(), "`{}` not found: install the package `dcmtk`", missing.join("`, `"));
     ensure!(is_there("ip"), "`ip` not found: install the package `iproute2`");
-    ensure!(
-        Path::new("/sys/fs/bpf").is_dir(),
-        "no BPF file system: run `mount -t bpf bpf /sys/fs/bpf`"
-    );
+    ensure!(Path::new("/sys/fs/bpf").is_dir(), "no BPF file system: run `mount -t bpf bpf /sys/fs/bpf`");
     Ok(())
 }

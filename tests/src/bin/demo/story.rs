@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use iomt_filter_tests::hospital::dicom::{self, Pacs, Study};
 use iomt_filter_tests::hospital::events::Events;
 use iomt_filter_tests::hospital::filter::Filter;
-use iomt_filter_tests::hospital::{Host, Hospital, Version};
+use iomt_filter_tests::hospital::{Hospital, Host, Version};
 
 use crate::attempts::{ATTEMPTS, Services};
 use crate::cut::{self, Sessions};
@@ -53,7 +53,8 @@ fn perform(say: &Say, binary: &Path, keep: bool) -> Result<()> {
         live.show(scope, output, say);
         // Ends before the scope does, or its thread would be waited for in vain.
         let teller = teller;
-        let mut scene = Scene { say, hospital: &hospital, filter, events, live: &live, services, study, pacs };
+        let mut scene =
+            Scene { say, hospital: &hospital, filter, events, live: &live, services, study, pacs };
         let told = scene.play(keep);
         drop(teller);
         let removed = scene.filter.remove();

@@ -13,7 +13,8 @@ pub(crate) fn show(scene: &Scene<'_>) -> Result<()> {
     let mut rows = vec![HEADER.map(str::to_owned)];
     rows.extend(devices.iter().map(row));
     scene.say.step("what each device did, by `iomt-filter devices`");
-    let widths = [0, 1, 2].map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let widths =
+        [0, 1, 2].map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
     for [device, allowed, dropped, reasons] in &rows {
         let [w0, w1, w2] = widths;
         scene.say.tried(&format!("{device:<w0$}  {allowed:>w1$}  {dropped:>w2$}  {reasons}"));
