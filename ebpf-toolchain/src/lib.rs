@@ -2,13 +2,17 @@
 //!
 //! In comes what lies on this machine: rustup's toolchains, the distribution's compiler, the path.
 //! Out goes a [`Route`], or [`Missing`] with the exact commands that complete one. Nothing is ever
-//! installed, printed or asked here.
+//! installed, printed or asked here; what build scripts print for cargo is behind the feature `build`.
 
 mod found;
 mod apt;
 mod route;
 mod missing;
+#[cfg(feature = "build")]
+mod build;
 
+#[cfg(feature = "build")]
+pub use build::{Program, build};
 pub use missing::{Missing, Step};
 pub use route::Route;
 

@@ -30,8 +30,7 @@ impl Route {
 
     /// What has to stand in the environment of the build of `crate_name`.
     ///
-    /// A stable compiler is allowed unstable features crate by crate. With `RUSTC_BOOTSTRAP=1`
-    /// instead, `aya-build` would take it for a nightly one and ask for `-Z build-std`.
+    /// A stable compiler is allowed unstable features crate by crate, no more than is needed.
     pub fn environment(&self, crate_name: &str) -> Vec<(&'static str, String)> {
         match self {
             Self::Nightly { .. } => Vec::new(),

@@ -30,7 +30,8 @@ pub struct Ingress {
 /// 1. what could not be parsed, and fragments without their first: by `unparsed`
 /// 2. link protocols pass; spoofed ARP, rogue router advertisements and DHCP servers drop
 /// 3. management pairs pass
-/// 4. which end is ours: `unknown-device`, `no-device`, `spoofed`
+/// 4. which end is ours: `unknown-device`, `no-device`, `spoofed`; an unknown sender that may pass still
+///    meets 5 to 11 of the device that it sends to
 /// 5. a device in quarantine: drop
 /// 6. protected pairs skip 7 and 8
 /// 7. reputation of the far end
@@ -59,19 +60,24 @@ pub fn decide<T: Tables>(
     if let Some(decision) = link::judge(packet, ingress.port, tables) {
         return decision; // 2
     }
-    if management::covers(packet, tables) {
+    if tables.settings().has_management != 0 && management::covers(packet, tables) {
         return answer(Verdict::Pass, Reason::Management, tables); // 3
     }
-    let (ends, spoofed) = match device::identify(packet, ingress.port, tables) {
-        Identity::Known(ends) => (ends, false),
-        Identity::Spoofed(ends) => (ends, true),
+    let (ends, spoofed, unknown) = match device::identify(packet, ingress.port, tables) {
+        Identity::Known(ends) => (ends, false, false),
+        Identity::Spoofed(ends) => (ends, true, false),
+        Identity::Unknown(ends) => (ends, false, true),
         Identity::NotOurs => return answer(Verdict::Pass, Reason::NoDevice, tables), // 4
-        Identity::Unknown => {
-            let choice = Otherwise::from_number(tables.settings().unknown_device);
-            return answer(otherwise(choice), Reason::UnknownDevice, tables); // 4
-        }
     };
-    judge_device(packet, ends, spoofed, ingress.now, tables)
+    let choice = Otherwise::from_number(tables.settings().unknown_device);
+    if unknown && (ends.receiver == 0 || choice as u8 == Otherwise::Drop as u8) {
+        return answer(otherwise(choice), Reason::UnknownDevice, tables); // 4
+    }
+    let decision = judge_device(packet, ends, spoofed, ingress.now, tables);
+    if unknown && decision.goes_on() {
+        return answer(otherwise(choice), Reason::UnknownDevice, tables); // 4
+    }
+    decision
 }
 
 /// Steps 4 to 11, for the devices at the ends of the packet.

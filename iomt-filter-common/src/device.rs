@@ -72,8 +72,8 @@ pub enum Identity {
     Known(Ends),
     /// The sender claims what is bound to something else; the device is the one to blame.
     Spoofed(Ends),
-    /// Behind a device port or inside a segment, and not in the inventory.
-    Unknown,
+    /// Behind a device port or inside a segment, and not in the inventory; the receiver may be a device.
+    Unknown(Ends),
     /// Neither end is ours.
     NotOurs,
 }
@@ -89,7 +89,7 @@ pub fn identify<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Identity 
     let by_address = tables.device_by_address(packet.source).unwrap_or(0);
     match port {
         Port::Uplink if receiver != 0 => Identity::Known(Ends { sender: by_address, receiver }),
-        Port::Uplink if tables.in_segment(packet.destination) => Identity::Unknown,
+        Port::Uplink if tables.in_segment(packet.destination) => Identity::Unknown(Ends::default()),
         Port::Uplink => Identity::NotOurs,
         Port::Device => identify_sender(packet, packet.source_mac, by_address, receiver, tables),
     }
@@ -127,7 +127,7 @@ fn identify_sender<T: Tables>(
         let ends = Ends { sender, receiver };
         let in_place = tables.device(sender).unwrap_or_default().is_in(vlan);
         return match sender {
-            0 => Identity::Unknown,
+            0 => Identity::Unknown(ends),
             _ if in_place && may_be_unbound(packet.source) => Identity::Known(ends),
             _ => Identity::Spoofed(ends),
         };

@@ -31,8 +31,10 @@ pub struct FlowKey {
     pub destination_port: u16,
     /// IP protocol number.
     pub protocol: u8,
+    /// Padding, zero. Two fields, because three bytes are cleared by a call in the kernel program.
+    pub reserved: u8,
     /// Padding, zero.
-    pub reserved: [u8; 3],
+    pub reserved_end: u16,
 }
 
 impl FlowKey {
@@ -45,7 +47,8 @@ impl FlowKey {
             source_port: packet.source_port,
             destination_port: packet.destination_port,
             protocol: packet.protocol,
-            reserved: [0; 3],
+            reserved: 0,
+            reserved_end: 0,
         }
     }
 
@@ -58,7 +61,8 @@ impl FlowKey {
             source_port: self.destination_port,
             destination_port: self.source_port,
             protocol: self.protocol,
-            reserved: [0; 3],
+            reserved: 0,
+            reserved_end: 0,
         }
     }
 

@@ -176,6 +176,12 @@ impl Decision {
         }
     }
 
+    /// Whether the frame passes.
+    #[inline(always)]
+    pub const fn goes_on(&self) -> bool {
+        matches!(self.verdict(), Verdict::Pass | Verdict::WouldDrop)
+    }
+
     /// Why; `None` for a number that this version does not know.
     pub const fn reason(&self) -> Option<Reason> {
         Reason::from_number(self.reason)

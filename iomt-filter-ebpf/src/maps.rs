@@ -84,7 +84,7 @@ fn global(variable: &'static u32) -> u32 {
 ///
 /// It spares the stack, and more: the verifier tells apart every combination of known numbers on the
 /// stack and walks what follows once for each. Of map memory it knows nothing, and walks once.
-#[repr(C)]
+#[repr(C, align(8))]
 pub(crate) struct Scratch {
     pub(crate) packet: Packet,
     pub(crate) decision: Decision,
@@ -99,6 +99,20 @@ impl Scratch {
         // SAFETY: the value is this CPU's own, and a program is not interrupted by itself on one CPU. All
         // bit patterns are values of its fields.
         Some(unsafe { &mut *scratch })
+    }
+
+    /// Makes the packet [`Packet::default`], which is all zero.
+    ///
+    /// By words that the compiler cannot join: it would call a function that writes byte after byte.
+    #[inline(always)]
+    pub(crate) fn clear_packet(&mut self) {
+        const WORDS: usize = size_of::<Packet>() / size_of::<u64>();
+        let packet = (&raw mut self.packet).cast::<u64>();
+        for word in 0..WORDS {
+            // SAFETY: a packet is that many words without padding, begins on one because it is the first
+            // field here, and zero is a value of all its fields.
+            unsafe { packet.add(word).write_volatile(0) };
+        }
     }
 }
 

@@ -17,15 +17,16 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
         aya_log_ebpf::error!(&context, "no generation is active: dropping");
         return xdp_action::XDP_DROP;
     };
-    let Some(Scratch { packet, decision, .. }) = Scratch::get() else {
-        return xdp_action::XDP_DROP;
-    };
+    let Some(scratch) = Scratch::get() else { return xdp_action::XDP_DROP };
+    scratch.clear_packet();
+    let Scratch { packet, decision, .. } = scratch;
     let ingress = maps::ingress(&context);
-    *packet = Packet::default();
     let unparsed = forget(read(&context, packet));
     judge(unparsed, packet, &ingress, tables, decision);
     report::count(decision);
-    report::emit(&context, packet, decision, &ingress);
+    if report::is_worth_a_record(decision) {
+        report::emit(&context, packet, decision, &ingress);
+    }
     match decision.verdict() {
         Verdict::Pass | Verdict::WouldDrop => xdp_action::XDP_PASS,
         Verdict::Drop | Verdict::Reset => xdp_action::XDP_DROP,

@@ -15,14 +15,18 @@ pub(crate) fn count(decision: &Decision) {
     increment(COUNTERS.get_ptr_mut(counters::index_of(decision)));
 }
 
-/// Writes a record of what did not simply pass, within the device's limit.
+/// Whether a frame did not simply pass; in a replay, every one.
+#[inline(always)]
+pub(crate) fn is_worth_a_record(decision: &Decision) -> bool {
+    maps::is_replay() || decision.verdict() as u8 != Verdict::Pass as u8
+}
+
+/// Writes a record, within the device's limit.
 #[inline(never)]
 pub(crate) fn emit(context: &XdpContext, packet: &Packet, decision: &Decision, ingress: &Ingress) {
     let verdict = decision.verdict();
     let count = if maps::is_replay() {
         1
-    } else if verdict as u8 == Verdict::Pass as u8 {
-        return;
     } else {
         match take_token(decision, ingress.now) {
             Some(count) => count,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::core::Core;
 use self::history::History;
-use crate::api::types::{BlockRequest, Changed, DeviceStatus, FlowStatus, Status, UnblockRequest};
+use crate::api::messages::{BlockRequest, Changed, DeviceStatus, FlowStatus, Status, UnblockRequest};
 use crate::feeds::manual::ManualBlock;
 
 /// What the control socket and the tasks share.

@@ -229,7 +229,7 @@ impl<'d, 's> Section<'d, 's> {
         let found = words.iter().find(|(word, _)| *word == text.value).map(|&(_, meaning)| meaning);
         if found.is_none() {
             let help = did_you_mean(&text.value, words.iter().map(|&(word, _)| word));
-            reader.error(&text.place, format!("unknown {key} `{}`", text.value), help);
+            reader.error(&text.place, format!("`{key}` cannot be `{}`", text.value), help);
         }
         found
     }

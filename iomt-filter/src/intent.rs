@@ -2,7 +2,7 @@
 //! nowhere else, and what they come to is [`Intent`].
 //!
 //! A configuration and what the host is connected to come in. A mistake in policy or inventory, or a
-//! country database that a profile needs and cannot have, stops; a feed that cannot be read never does.
+//! damaged country database that a profile needs, stops; a feed that cannot be read never does.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -223,16 +223,22 @@ fn countries(
     let shown = path.display().to_string();
     let place = Place::file(&shown);
     let distinctions = Distinctions::of(policy);
-    let opened = std::fs::read(path).map_err(|error| error.to_string()).and_then(|bytes| {
-        let database = CountryDatabase::open(bytes).map_err(|error| error.to_string())?;
-        let rows = expand(&database, &distinctions).map_err(|error| error.to_string())?;
-        Ok((database, rows))
-    });
-    let (database, rows) = match opened {
-        Ok(opened) => opened,
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
         Err(error) => {
             let message = format!("failed to read the country database `{shown}`: {error}");
-            let help = "set `database` in `[geo]` to a country database in MaxMind's format (.mmdb)";
+            let help = "until it is there, every country counts as unknown; set `database` in `[geo]`";
+            warnings.push(Diagnostic::warning(&place, message).help(help));
+            return Ok(None);
+        }
+    };
+    let opened =
+        CountryDatabase::open(bytes).and_then(|database| Ok((expand(&database, &distinctions)?, database)));
+    let (rows, database) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let message = format!("the country database `{shown}` cannot be used: {error}");
+            let help = "fetch it again: a country database in MaxMind's format (.mmdb)";
             if policy.profiles.iter().any(|profile| profile.geo.is_some()) {
                 return Err(vec![Diagnostic::error(&place, message).help(help)]);
             }

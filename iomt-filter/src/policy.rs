@@ -9,6 +9,7 @@ pub mod service;
 pub mod peer;
 pub mod source;
 pub mod model;
+mod resolve;
 pub mod overlap;
 pub mod classes;
 mod matrix;

@@ -1,4 +1,5 @@
 //! The sample hospital of `examples/`: it loads without a word, and its rows say what it promises.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test may")]
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -1,2 +1,5 @@
 //! The program in the kernel, by `BPF_PROG_TEST_RUN`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod differential;
+mod generations;

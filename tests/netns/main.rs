@@ -2,3 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod namespaces;
+mod hospital;
+
+use iomt_filter_tests::netns::available;
+
+/// False, and said so, where the machine has no namespaces for us.
+fn can_run() -> bool {
+    match available() {
+        Ok(()) => true,
+        Err(missing) => {
+            eprintln!("skipped: no network namespaces here: {missing:?}");
+            false
+        }
+    }
+}

@@ -3,18 +3,9 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use iomt_filter_tests::netns::{Namespace, Netns, available};
+use iomt_filter_tests::netns::{Namespace, Netns};
 
-/// False, and said so, where the machine has no namespaces for us.
-fn can_run() -> bool {
-    match available() {
-        Ok(()) => true,
-        Err(missing) => {
-            eprintln!("skipped: no network namespaces here: {missing:?}");
-            false
-        }
-    }
-}
+use crate::can_run;
 
 fn exists(name: &str) -> bool {
     std::path::Path::new("/run/netns").join(name).exists()

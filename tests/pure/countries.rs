@@ -71,8 +71,8 @@ fn a_set_of_countries_holds_what_was_put_in() {
     for number in (0..=677).chain([703, 704, u16::MAX]) {
         let mut policy = GeoPolicy::default();
         policy.deny(Country(number));
-        assert_eq!(policy.denies(Country(number)), number < 704, "{number}");
-        assert_eq!(policy.is_empty(), number >= 704);
+        assert!(policy.denies(Country(number)), "{number}");
+        assert!(!policy.is_empty());
         assert!(!policy.denies(Country(number ^ 1)));
     }
 }

@@ -8,7 +8,9 @@
 //! | [`judge`] | whatever judges frames: the host build here, the kernel program elsewhere |
 //! | [`tables`] | the tables of the host build: rows, searched plainly |
 //! | [`random`], [`generate`], [`differential`] | random hospitals and frames, and the comparison |
+//! | [`kernel`] | the real program in the kernel |
 //! | [`netns`] | network namespaces that go away again |
+//! | [`hospital`] | a small hospital in such namespaces, with real programs and the filter |
 
 pub mod packet;
 pub mod world;
@@ -18,4 +20,6 @@ pub mod tables;
 pub mod random;
 pub mod generate;
 pub mod differential;
+pub mod kernel;
 pub mod netns;
+pub mod hospital;

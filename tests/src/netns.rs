@@ -3,8 +3,10 @@
 //! Names carry the process and a counter, so that tests of several checkouts run side by side. Interfaces
 //! are created inside the namespaces; the host's own network is never touched.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -62,6 +64,11 @@ impl Netns {
         Self { prefix, namespaces: Vec::new(), children: Vec::new() }
     }
 
+    /// What the names of its namespaces on this machine begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Creates a namespace with its loopback up, and says what it is called on this machine.
     ///
     /// # Errors
@@ -114,12 +121,40 @@ impl Drop for Netns {
             let _ = child.wait();
         }
         for name in &self.namespaces {
-            for process in processes_in(name) {
-                let _ = kill(process, Signal::SIGKILL);
-            }
-            let _ = ip(&["netns", "delete", name]);
+            remove(name);
         }
     }
+}
+
+/// Removes the namespaces under `prefix` whose process was killed before it could, and what runs in them.
+/// Returns what their names begin with.
+pub fn sweep(prefix: &str) -> BTreeSet<String> {
+    let entries = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut swept = BTreeSet::new();
+    for name in names {
+        let Some((process, number)) = owner(prefix, &name) else { continue };
+        if !Path::new("/proc").join(process).exists() {
+            remove(&name);
+            swept.insert(format!("{prefix}-{process}-{number}"));
+        }
+    }
+    swept
+}
+
+/// The process and the counter in a name.
+fn owner<'n>(prefix: &str, name: &'n str) -> Option<(&'n str, &'n str)> {
+    let mut parts = name.strip_prefix(prefix)?.strip_prefix('-')?.split('-');
+    let numbers = parts.next().zip(parts.next())?;
+    let is_number = |part: &str| part.parse::<u32>().is_ok();
+    (is_number(numbers.0) && is_number(numbers.1)).then_some(numbers)
+}
+
+fn remove(name: &str) {
+    for process in processes_in(name) {
+        let _ = kill(process, Signal::SIGKILL);
+    }
+    let _ = ip(&["netns", "delete", name]);
 }
 
 /// One namespace, by its name on this machine.
@@ -264,4 +299,16 @@ fn success(output: Output, command: &[&str]) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_is_in_the_name() {
+        assert_eq!(owner("iomt-demo", "iomt-demo-77-0-ct"), Some(("77", "0")));
+        assert_eq!(owner("iomt-demo", "iomt-demo-ct-0"), None);
+        assert_eq!(owner("iomt-demo", "iomt-test-77-0-ct"), None);
+    }
 }

@@ -137,7 +137,18 @@ impl Oracle {
         // 4
         let ends = match self.ends_of(ip, fields.macs.0, vlan, port) {
             Ends::NotOurs => return nobody(Verdict::Pass, Reason::NoDevice),
-            Ends::Unknown => return nobody(otherwise(self.world.unknown_device), Reason::UnknownDevice),
+            Ends::Unknown(receiver) => {
+                let verdict = otherwise(self.world.unknown_device);
+                // A device is protected from a stranger who may pass.
+                let refused = match receiver {
+                    Some(receiver) if verdict != Verdict::Drop => Some(self.devices(ip, &[receiver], now)),
+                    _ => None,
+                };
+                return match refused {
+                    Some(answer) if answer.verdict == Verdict::Drop => answer,
+                    _ => nobody(verdict, Reason::UnknownDevice),
+                };
+            }
             Ends::Ours(ends) => ends,
         };
         self.devices(ip, &ends, now)

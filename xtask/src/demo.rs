@@ -14,5 +14,5 @@ pub(crate) fn run(keep: bool, arguments: &[String]) -> Result<()> {
     let mut demo =
         process::cargo(&["run", "--release", "--package", "iomt-filter-tests", "--bin", "demo", "--"]);
     demo.args(keep.then_some("--keep")).args(arguments).env("IOMT_FILTER_BIN", agent);
-    process::run(&mut demo)
+    process::become_program(&mut demo)
 }

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -31,6 +32,14 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("failed to start `{line}`"))?;
     ensure!(status.success(), "`{line}` failed: {status}");
     Ok(())
+}
+
+/// Shows the command and becomes it, so that Ctrl-C is its own to deal with. Returns when it cannot.
+pub(crate) fn become_program(command: &mut Command) -> Result<()> {
+    let line = describe(command);
+    say::progress(&format!("run `{line}`"));
+    let error = command.exec();
+    Err(error).with_context(|| format!("failed to start `{line}`"))
 }
 
 /// The command as one would type it.

@@ -6,12 +6,9 @@ use crate::tables::Tables;
 
 /// Whether the packet is a management peer's, opening one of its services, or the answer to it.
 ///
-/// No state is kept, so that nothing can forget it; a TCP answer must not open a connection.
+/// Asked only where a pair is configured. No state is kept, so that nothing can forget it; a TCP answer must not open a connection.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub(super) fn covers<T: Tables>(packet: &Packet, tables: &T) -> bool {
-    if tables.settings().has_management == 0 {
-        return false;
-    }
     if tables.is_management(packet.source, FlowKey::service_of(packet, false)) {
         return true;
     }

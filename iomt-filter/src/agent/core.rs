@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::Errors;
 use super::recorder::{Book, Page};
 use super::store;
-use crate::api::types::{BlockRequest, Changed, FailedReload, UnblockRequest};
+use crate::api::messages::{BlockRequest, Changed, FailedReload, UnblockRequest};
 use crate::config::Config;
 use crate::datapath::{Attachment, Datapath, WriterToken};
 use crate::diagnostic::Diagnostic;

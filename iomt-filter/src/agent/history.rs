@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::api::types::EventQuery;
+use crate::api::messages::EventQuery;
 use crate::events::Record;
 
 /// Events that are remembered.

@@ -12,7 +12,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::Errors;
 use super::core::{Core, chain};
-use crate::api::types::{Defaults, DeviceStatus, Fates, FlowStatus, Interface, Status, Table};
+use crate::api::messages::{Defaults, DeviceStatus, Fates, FlowStatus, Interface, Status, Table};
 use crate::datapath::AttachMode;
 use crate::datapath::counts::Count;
 use crate::events::protocol_name;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::types::Refused;
+use super::messages::Refused;
 
 /// The agent's answer to a change: done, or refused with nothing changed.
 pub type Answer<T> = Result<std::result::Result<T, Refused>>;

@@ -25,7 +25,7 @@ use tokio::net::UnixListener;
 use tokio::net::unix::UCred;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::types::{BlockRequest, EventQuery, Refused, UnblockRequest};
+use super::messages::{BlockRequest, EventQuery, Refused, UnblockRequest};
 use crate::agent::Agent;
 use crate::agent::history::Follower;
 

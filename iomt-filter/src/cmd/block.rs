@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::api::client;
-use crate::api::types::{BlockRequest, Changed, Refused, UnblockRequest};
+use crate::api::messages::{BlockRequest, Changed, Refused, UnblockRequest};
 use crate::cli::{FINDING, Output};
 use crate::cmd::socket;
 use crate::config::parse_duration;

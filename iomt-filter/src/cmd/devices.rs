@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::api::client;
-use crate::api::types::DeviceStatus;
+use crate::api::messages::DeviceStatus;
 use crate::cli::Output;
 use crate::cmd::socket;
 use crate::output::Align::{Left, Right};

@@ -9,7 +9,7 @@ use iomt_filter_common::Reason;
 use jiff::Timestamp;
 
 use crate::api::client;
-use crate::api::types::EventQuery;
+use crate::api::messages::EventQuery;
 use crate::cli::Output;
 use crate::cmd::socket;
 use crate::config::parse_duration;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::api::client;
-use crate::api::types::FlowStatus;
+use crate::api::messages::FlowStatus;
 use crate::cli::Output;
 use crate::cmd::socket;
 use crate::output::Align::{Left, Right};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::api::client;
-use crate::api::types::Changed;
+use crate::api::messages::Changed;
 use crate::cli::{FINDING, Output};
 use crate::cmd::socket;
 use crate::output;

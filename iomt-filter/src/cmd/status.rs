@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::api::client;
-use crate::api::types::Status;
+use crate::api::messages::Status;
 use crate::cli::Output;
 use crate::cmd::socket;
 use crate::output;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aya::maps::MapError;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, Xdp};
@@ -96,7 +97,7 @@ pub enum AttachError {
         interface: String,
         /// What went wrong.
         #[source]
-        error: aya::maps::MapError,
+        error: MapError,
     },
     /// The program is not there.
     #[error(transparent)]
@@ -114,14 +115,11 @@ impl Datapath {
         interface: &str,
         port: Port,
         wanted: WantedMode,
-        _token: &WriterToken,
+        token: &WriterToken,
     ) -> Result<Attachment, AttachError> {
         let name = || interface.to_owned();
         let index = if_nametoindex(interface).map_err(|_| AttachError::NoInterface(name()))?;
-        self.maps
-            .ports
-            .insert(index, port as u32, 0)
-            .map_err(|error| AttachError::Port { interface: name(), error })?;
+        self.set_port(index, port, token).map_err(|error| AttachError::Port { interface: name(), error })?;
         let pin = self.pins.as_deref().map(|pins| links_folder(pins).join(interface));
         let xdp = program(&mut self.ebpf)?;
         if let Some(pin) = &pin
@@ -141,6 +139,15 @@ impl Datapath {
             self.links.push(link);
         }
         Ok(Attachment { interface: name(), index, port, mode: Some(mode) })
+    }
+
+    /// Tells the program the role of an interface by its index. Test runs come in on index 1, that of
+    /// `lo`, where nothing else is said.
+    ///
+    /// # Errors
+    /// When the kernel refuses the row.
+    pub fn set_port(&mut self, interface: u32, port: Port, _token: &WriterToken) -> Result<(), MapError> {
+        self.maps.ports.insert(interface, port as u32, 0)
     }
 }
 

@@ -216,6 +216,15 @@ impl Datapath {
         self.maps.events.take()
     }
 
+    /// The program, for test runs and for what the kernel says of it.
+    ///
+    /// # Errors
+    /// When the compiled object lacks it.
+    pub fn xdp(&self) -> Result<&Xdp, LoadError> {
+        let program = self.ebpf.program(abi::PROGRAM).ok_or(LoadError::NoMap(abi::PROGRAM))?;
+        program.try_into().map_err(LoadError::Program)
+    }
+
     /// The program's own rare diagnostics, for `aya_log`.
     pub const fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf

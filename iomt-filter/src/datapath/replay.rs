@@ -55,8 +55,8 @@ pub enum ReplayError {
         #[source]
         error: ProgramError,
     },
-    /// Clock and port could not be set.
-    #[error("failed to set clock and port")]
+    /// Clock, port or flows could not be set.
+    #[error("failed to set clock, port or flows")]
     Input(#[source] MapError),
     /// The program gave no record, or one that contradicts its action.
     #[error("the program answered action {action} without the record that belongs to it")]
@@ -85,6 +85,19 @@ impl Replay {
     pub fn apply(&mut self, rows: Rows) -> Result<Generation, ReplayError> {
         self.unparsed = rows.settings.unparsed;
         Ok(self.datapath.apply(rows, &self.token)?)
+    }
+
+    /// Forgets all flows.
+    ///
+    /// # Errors
+    /// When the kernel refuses to.
+    pub fn forget(&mut self) -> Result<(), ReplayError> {
+        let flows = &mut self.datapath.maps.flows;
+        let keys: Vec<_> = flows.keys().filter_map(Result::ok).collect();
+        for key in keys {
+            flows.remove(&key).map_err(ReplayError::Input)?;
+        }
+        Ok(())
     }
 
     /// The tables behind this replay.

@@ -106,7 +106,8 @@ impl Lists<'_> {
         let ranges = self.guarded(rows);
         let guard = Guard::for_feeds(ranges.iter().copied());
         let mut reports = Vec::with_capacity(self.config.feeds.len());
-        for (order, feed) in (1..).zip(&self.config.feeds) {
+        for (order, feed) in self.config.feeds.iter().enumerate() {
+            let order = u16::try_from(order).unwrap_or(u16::MAX).saturating_add(1);
             let mut report = self.feed(feed, order, &guard, numbers, &mut gathered);
             if let FeedState::NotLoaded(reason) = &report.state {
                 let message = format!("feed `{}` is not loaded: {reason}", feed.name);
@@ -136,9 +137,11 @@ impl Lists<'_> {
         let mut report = FeedReport::new(&feed.name, FeedState::Loaded);
         report.updated = updated;
         report.age = updated.map(|updated| Timestamp::now().duration_since(updated).as_secs().max(0) as u64);
-        if let (true, Some(reject)) = (parsed.entries.is_empty(), parsed.rejects.first()) {
-            let reason = format!("no entry can be used; line {}: {}", reject.line, reject.reason);
-            report.state = FeedState::NotLoaded(reason);
+        if parsed.entries.is_empty() {
+            let reason =
+                parsed.rejects.first().map(|reject| format!("line {}: {}", reject.line, reject.reason));
+            let reason = reason.unwrap_or_else(|| "the list is empty".to_owned());
+            report.state = FeedState::NotLoaded(format!("no entry can be used; {reason}"));
         }
         report.rejected = parsed.rejects;
         report.notes = parsed.notes;

@@ -88,6 +88,7 @@ impl Compiler<'_> {
         }
         let mut by_name: Vec<&Profile> = policy.profiles.iter().collect();
         by_name.sort_by_key(|profile| &profile.name);
+        by_name.truncate(MAX_PROFILES as usize - 1);
         for (number, profile) in (MANAGEMENT_PROFILE + 1..).zip(by_name) {
             self.profiles.insert(&profile.name, number);
             self.rows.names.profiles.insert(number, profile.name.clone());

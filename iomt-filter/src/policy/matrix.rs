@@ -211,7 +211,7 @@ fn service_classes(
     let sets: Vec<Vec<ServicePrefix>> = sets.iter().map(split).collect();
     let classes = classify(&sets);
     let mut members = vec![Vec::new(); sets.len()];
-    if classes.sets.len() > usize::from(SERVICE_ANY) {
+    if classes.sets.len() >= usize::from(SERVICE_ANY) {
         found.push(Problem::TooManyServices(classes.sets.len()).error(place));
         return members;
     }

@@ -18,8 +18,10 @@ pub struct Peers {
     pub gateway: bool,
     /// Devices of these profiles.
     pub profiles: BTreeSet<String>,
-    /// Addresses: sorted, as few prefixes as possible.
+    /// Addresses, as written: sorted, none inside another.
     pub networks: Vec<IpNet>,
+    /// The same with neighbours joined, to compare by.
+    joined: Vec<IpNet>,
 }
 
 /// Why an address or a prefix cannot be read.
@@ -108,7 +110,23 @@ pub fn without_mapped(network: IpNet) -> Vec<IpNet> {
 impl Peers {
     /// Addresses only.
     pub fn of(networks: Vec<IpNet>) -> Self {
-        Self { networks: IpNet::aggregate(&networks), ..Self::default() }
+        let networks = apart(networks);
+        Self { joined: IpNet::aggregate(&networks), networks, ..Self::default() }
+    }
+
+    /// Everybody.
+    pub fn any() -> Self {
+        Self { any: true, ..Self::default() }
+    }
+
+    /// The host's own addresses.
+    pub fn gateway() -> Self {
+        Self { gateway: true, ..Self::default() }
+    }
+
+    /// Devices of a profile.
+    pub fn profile(name: &str) -> Self {
+        Self { profiles: BTreeSet::from([name.to_owned()]), ..Self::default() }
     }
 
     /// Whether nobody is in it.
@@ -123,7 +141,8 @@ impl Peers {
         self.gateway |= other.gateway;
         self.profiles.extend(other.profiles);
         self.networks.extend(other.networks);
-        self.networks = IpNet::aggregate(&self.networks);
+        self.networks = apart(self.networks);
+        self.joined = IpNet::aggregate(&self.networks);
         self
     }
 
@@ -133,7 +152,7 @@ impl Peers {
             || (!other.any
                 && (self.gateway || !other.gateway)
                 && self.profiles.is_superset(&other.profiles)
-                && other.networks.iter().all(|network| covers(&self.networks, network)))
+                && other.joined.iter().all(|network| covers(&self.joined, network)))
     }
 
     /// Whether somebody is certainly in both.
@@ -143,8 +162,15 @@ impl Peers {
             || other.any
             || (self.gateway && other.gateway)
             || !self.profiles.is_disjoint(&other.profiles)
-            || self.networks.iter().any(|a| other.networks.iter().any(|b| both(a, b)))
+            || self.joined.iter().any(|a| other.joined.iter().any(|b| both(a, b)))
     }
+}
+
+/// Sorted, without those that lie inside others.
+fn apart(mut networks: Vec<IpNet>) -> Vec<IpNet> {
+    networks.sort_unstable();
+    networks.dedup_by(|inner, outer| outer.contains(&*inner));
+    networks
 }
 
 fn covers(networks: &[IpNet], network: &IpNet) -> bool {
@@ -180,10 +206,11 @@ mod tests {
     fn sets_contain_and_meet() {
         let wide = Peers::of(vec![net("10.0.0.0/25"), net("10.0.0.128/25")]);
         let narrow = Peers::of(vec![net("10.0.0.0/24")]);
-        assert_eq!(wide, narrow);
-        let any = Peers { any: true, ..Peers::default() };
+        assert!(wide.contains(&narrow) && narrow.contains(&wide));
+        assert_eq!((wide.networks.len(), narrow.networks.len()), (2, 1));
+        let any = Peers::any();
         assert!(any.contains(&narrow) && !narrow.contains(&any) && narrow.meets(&any));
-        let gateway = Peers { gateway: true, ..Peers::default() };
+        let gateway = Peers::gateway();
         assert!(!narrow.contains(&gateway) && !narrow.meets(&gateway));
     }
 }

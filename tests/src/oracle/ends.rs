@@ -23,7 +23,8 @@ pub(super) struct End {
 /// What identification finds.
 pub(super) enum Ends {
     NotOurs,
-    Unknown,
+    /// The device at the other end, where there is one.
+    Unknown(Option<End>),
     /// One or two, the sender first.
     Ours(Vec<End>),
 }
@@ -35,7 +36,9 @@ impl Oracle {
         if port == Port::Uplink {
             return match receiver {
                 Some(receiver) => Ends::Ours(ends(ip, owner, Some(receiver), false)),
-                None if self.world.segments.iter().any(|net| net.contains(&ip.destination)) => Ends::Unknown,
+                None if self.world.segments.iter().any(|net| net.contains(&ip.destination)) => {
+                    Ends::Unknown(None)
+                }
                 None => Ends::NotOurs,
             };
         }
@@ -44,7 +47,7 @@ impl Oracle {
             (Some(owner), _) if self.is_bound(owner, mac, vlan) => (owner, false),
             (Some(owner), _) => (self.stricter_device(owner, mac, vlan), true),
             (None, Some(device)) => (device, !is_anybodys(ip.source)),
-            (None, None) => return Ends::Unknown,
+            (None, None) => return Ends::Unknown(ends(ip, None, receiver, false).pop()),
         };
         Ends::Ours(ends(ip, Some(sender), receiver, spoofed))
     }

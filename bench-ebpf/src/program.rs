@@ -1,0 +1,69 @@
+//! The driver and the floor, declared like the filter: an array of programs takes only programs of one
+//! kind, with fragments or without.
+
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_action};
+use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::{Array, ProgramArray};
+use aya_ebpf::programs::XdpContext;
+use bench_ebpf::{
+    COUNTER, FRAME_BYTES, FRAME_WORDS, MASK, MAX_FRAMES, MAX_PROGRAMS, PORT_OFFSET, PORT_OFFSET_V4,
+    PORT_OFFSET_V6, PROGRAM, Run, SHIFT,
+};
+
+#[map]
+static FRAMES: Array<[u64; FRAME_WORDS]> = Array::with_max_entries(MAX_FRAMES, BPF_F_MMAPABLE);
+#[map]
+static RUN: Array<Run> = Array::with_max_entries(1, 0);
+#[map]
+static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(MAX_PROGRAMS, 0);
+
+/// Puts the next frame into the packet, and lets the wanted program judge it.
+#[xdp(frags)]
+pub(crate) fn driver(context: XdpContext) -> u32 {
+    let Some(run) = RUN.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: points at the map's only value, which one test run at a time uses.
+    let run = unsafe { &mut *run };
+    let counter = run[COUNTER];
+    run[COUNTER] = counter + 1;
+    let Some(frame) = FRAMES.get((counter & run[MASK]) as u32) else { return xdp_action::XDP_ABORTED };
+    let start = context.data();
+    if start + FRAME_BYTES > context.data_end() {
+        return xdp_action::XDP_ABORTED;
+    }
+    for (index, word) in frame.iter().enumerate() {
+        // One word by one: what the compiler takes for a copy becomes a call that copies bytes.
+        // SAFETY: the packet is that long, as just checked, and test runs begin it on a word.
+        unsafe { (start as *mut u64).add(index).write_volatile(*word) };
+    }
+    let port = ((counter + (counter >> run[SHIFT])) as u16).to_be();
+    match run[PORT_OFFSET] {
+        PORT_OFFSET_V4 => write_port(start + PORT_OFFSET_V4 as usize, port),
+        PORT_OFFSET_V6 => write_port(start + PORT_OFFSET_V6 as usize, port),
+        _ => {}
+    }
+    // SAFETY: nothing here waits to be dropped.
+    unsafe { PROGRAMS.tail_call(&context, run[PROGRAM] as u32) };
+    xdp_action::XDP_ABORTED
+}
+
+/// Passes every frame: what driver and test run cost by themselves.
+#[xdp(frags)]
+pub(crate) fn floor(_context: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+#[inline(always)]
+fn write_port(at: usize, port: u16) {
+    // SAFETY: both offsets are even and lie in the part of the packet that was checked.
+    unsafe { (at as *mut u16).write(port) };
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The kernel wants to know the licence before it lends GPL-only helpers.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

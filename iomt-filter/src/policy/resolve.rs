@@ -1,0 +1,271 @@
+//! From what the user wrote to what it means: names looked up, defaults filled in.
+//!
+//! Everything that means nothing is reported with its place; the rest is resolved on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iomt_filter_common::policy::{Mode, Otherwise, RuleDirection, Settings};
+use ipnet::IpNet;
+
+use super::builtin;
+use super::error::Problem;
+use super::model::{Geo, Pair, Policy, Profile, Rule};
+use super::peer::{self, Peers};
+use super::service::{Named, Services};
+use super::source::{GeoSource, NamedList, PairSource, ProfileSource, RuleSource, Source};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::document::Located;
+use crate::geo::codes;
+use crate::nearest::did_you_mean;
+
+/// The endpoint that stands for the host's own addresses.
+const GATEWAY: &str = "gateway";
+const ANY: &str = "any";
+const PROFILE: &str = "profile:";
+const BLOCK_SCORE: u8 = 50;
+
+/// The meaning of a policy file, as far as it has one; what has none is added to `found`.
+pub(super) fn resolve(source: Source, place: Place, found: &mut Vec<Diagnostic>) -> Policy {
+    let mut resolver = Resolver {
+        endpoints: BTreeMap::new(),
+        services: Named::new(),
+        profiles: source.profiles.iter().map(|profile| profile.name.value.clone()).collect(),
+        found,
+    };
+    resolver.endpoints(&source.endpoints);
+    resolver.services(&source.services);
+    let defaults = source.defaults;
+    let otherwise = |choice: Option<Otherwise>| choice.unwrap_or(Otherwise::Drop) as u8;
+    let settings = Settings {
+        unknown_device: otherwise(defaults.unknown_device),
+        unparsed: otherwise(defaults.unparsed),
+        midstream: otherwise(defaults.midstream),
+        ..Settings::default()
+    };
+    let mode = defaults.mode.unwrap_or(Mode::Monitor);
+    let score = defaults.block_score.unwrap_or(BLOCK_SCORE);
+    let profiles =
+        source.profiles.into_iter().map(|profile| resolver.profile(profile, mode, score)).collect();
+    let protected = source.pairs.iter().filter_map(|pair| resolver.pair(pair)).collect();
+    Policy { settings, profiles, protected, place }
+}
+
+/// Resolves names and collects what cannot be.
+struct Resolver<'f> {
+    endpoints: BTreeMap<String, Vec<IpNet>>,
+    services: Named,
+    profiles: BTreeSet<String>,
+    found: &'f mut Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    fn endpoints(&mut self, lists: &[NamedList]) {
+        for list in lists {
+            let built_in = [GATEWAY, ANY].contains(&list.name.value.as_str());
+            self.check_name(list, built_in);
+            let networks = list.items.iter().filter_map(|item| match peer::network(&item.value) {
+                Ok(network) => Some(network),
+                Err(error) => {
+                    self.found.push(Problem::Network(error).error(&item.place));
+                    None
+                }
+            });
+            let networks = networks.collect();
+            self.endpoints.insert(list.name.value.clone(), networks);
+        }
+    }
+
+    fn services(&mut self, lists: &[NamedList]) {
+        for list in lists {
+            let name = list.name.value.as_str();
+            let built_in = [ANY, "icmp", "icmpv6"].contains(&name) || builtin::service(name).is_some();
+            self.check_name(list, built_in);
+            let services = self.services_of(&list.items, &Named::new());
+            self.services.insert(name.to_owned(), services.ranges);
+        }
+    }
+
+    fn check_name(&mut self, list: &NamedList, built_in: bool) {
+        let name = &list.name.value;
+        if built_in {
+            self.found.push(Problem::BuiltIn(name.clone()).error(&list.name.place));
+        } else if !is_name(name) {
+            self.found.push(Problem::BadName(name.clone()).error(&list.name.place));
+        }
+        if list.items.is_empty() {
+            self.found.push(Problem::Empty(name.clone()).error(&list.name.place));
+        }
+    }
+
+    fn profile(&mut self, source: ProfileSource, mode: Mode, score: u8) -> Profile {
+        let name = source.name.value;
+        if !is_name(&name) {
+            self.found.push(Problem::BadName(name.clone()).error(&source.name.place));
+        }
+        let rules = source.rules.into_iter().enumerate();
+        Profile {
+            rules: rules.filter_map(|(index, rule)| self.rule(&name, index + 1, rule)).collect(),
+            mode: source.mode.unwrap_or(mode),
+            block_score: source.block_score.unwrap_or(score),
+            geo: source.geo.and_then(|geo| self.geo(geo)),
+            reset: source.reset,
+            fail_open: source.fail_open,
+            open_on_agent_loss: source.open_on_agent_loss,
+            name,
+        }
+    }
+
+    fn rule(&mut self, profile: &str, index: usize, source: RuleSource) -> Option<Rule> {
+        let place = source.place;
+        let sides = match (source.to, source.from) {
+            (Some(to), None) => Some((RuleDirection::To, "to", to)),
+            (None, Some(from)) => Some((RuleDirection::From, "from", from)),
+            (Some(_), Some(_)) => {
+                self.found.push(Problem::BothDirections.error(&place));
+                None
+            }
+            (None, None) => {
+                self.found.push(Problem::NoDirection.error(&place));
+                None
+            }
+        };
+        let services = match &source.service {
+            Some(texts) => {
+                self.check_list("service", texts, &place);
+                let named = std::mem::take(&mut self.services);
+                let services = self.services_of(texts, &named);
+                self.services = named;
+                Some((services, joined(texts)))
+            }
+            None => {
+                self.found.push(Problem::NoService.error(&place));
+                None
+            }
+        };
+        let (direction, word, texts) = sides?;
+        self.check_list(word, &texts, &place);
+        let peers = self.peers(&texts, true);
+        let (services, service_text) = services?;
+        let name = format!("{profile}[{index}] {word} {} service {service_text}", joined(&texts));
+        Some(Rule { direction, peers, services, name, note: source.note, place })
+    }
+
+    fn check_list(&mut self, key: &str, items: &[Located<String>], place: &Place) {
+        if items.is_empty() {
+            self.found.push(Problem::Empty(key.to_owned()).error(place));
+        }
+    }
+
+    fn peers(&mut self, texts: &[Located<String>], in_rule: bool) -> Peers {
+        let mut peers = Peers::default();
+        for text in texts {
+            if let Some(peer) = self.peer(text, in_rule) {
+                peers = peers.and(peer);
+            }
+        }
+        peers
+    }
+
+    fn peer(&mut self, text: &Located<String>, in_rule: bool) -> Option<Peers> {
+        let name = text.value.as_str();
+        if name == GATEWAY {
+            return Some(Peers::gateway());
+        }
+        if name == ANY && in_rule {
+            return Some(Peers::any());
+        }
+        if let Some(profile) = name.strip_prefix(PROFILE).filter(|_| in_rule) {
+            return self.lateral(profile, &text.place);
+        }
+        if let Some(networks) = self.endpoints.get(name) {
+            return Some(Peers::of(networks.clone()));
+        }
+        if peer::looks_like_address(name) {
+            return match peer::network(name) {
+                Ok(network) => Some(Peers::of(vec![network])),
+                Err(error) => {
+                    self.found.push(Problem::Network(error).error(&text.place));
+                    None
+                }
+            };
+        }
+        let known = self.endpoints.keys().map(String::as_str).chain([GATEWAY]);
+        let help = format!("{}, or write an address or a prefix", did_you_mean(name, known));
+        self.found.push(Problem::UnknownEndpoint(name.to_owned()).error(&text.place).help(help));
+        None
+    }
+
+    fn lateral(&mut self, profile: &str, place: &Place) -> Option<Peers> {
+        if !self.profiles.contains(profile) {
+            let help = did_you_mean(profile, self.profiles.iter().map(String::as_str));
+            self.found.push(Problem::UnknownProfile(profile.to_owned()).error(place).help(help));
+            return None;
+        }
+        Some(Peers::profile(profile))
+    }
+
+    fn services_of(&mut self, texts: &[Located<String>], named: &Named) -> Services {
+        let mut services = Services::default();
+        for text in texts {
+            match Services::parse(&text.value, named) {
+                Ok(service) => services = services.and(service),
+                Err(error) => {
+                    let help = error.help(named);
+                    self.found.push(Problem::Service(error).error(&text.place).help(help));
+                }
+            }
+        }
+        services
+    }
+
+    fn geo(&mut self, source: GeoSource) -> Option<Geo> {
+        let (is_allow, texts) = match (source.allow, source.deny) {
+            (Some(allow), None) => (true, allow),
+            (None, Some(deny)) => (false, deny),
+            (Some(_), Some(_)) => {
+                self.found.push(Problem::BothGeo.error(&source.place));
+                return None;
+            }
+            (None, None) => {
+                self.found.push(Problem::NoGeo.error(&source.place));
+                return None;
+            }
+        };
+        let mut countries = BTreeSet::new();
+        for text in &texts {
+            match codes::country(&text.value) {
+                Some(country) => drop(countries.insert(country)),
+                None => {
+                    let problem = Problem::BadCountry(text.value.clone()).error(&text.place);
+                    self.found.push(match codes::meant(&text.value) {
+                        Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+                        None => problem,
+                    });
+                }
+            }
+        }
+        Some(Geo { is_allow, countries, deny_unknown: source.deny_unknown, place: source.place })
+    }
+
+    fn pair(&mut self, source: &PairSource) -> Option<Pair> {
+        if source.peer.is_empty() {
+            self.found.push(Problem::IncompletePair("peer").error(&source.place));
+        }
+        let peers = self.peers(&source.peer, false);
+        let Some(device) = &source.device else {
+            self.found.push(Problem::IncompletePair("device").error(&source.place));
+            return None;
+        };
+        Some(Pair { device: device.value.clone(), peers, place: device.place.clone() })
+    }
+}
+
+fn joined(texts: &[Located<String>]) -> String {
+    let texts: Vec<_> = texts.iter().map(|text| text.value.as_str()).collect();
+    texts.join(",")
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.chars().all(plain) && !peer::looks_like_address(name)
+}

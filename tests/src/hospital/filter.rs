@@ -1,0 +1,253 @@
+//! The filter on the segmentation host: its files, its agent, its command line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use ipnet::IpNet;
+use mmdb_writer::{Value as Entry, Writer};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::Hospital;
+use super::host::Host;
+use super::program::{self, Answer, Program};
+use super::wait;
+use crate::netns::Namespace;
+
+/// How long the agent may take to load, attach and answer.
+const START: Duration = Duration::from_secs(20);
+/// How long a command may take.
+const COMMAND: Duration = Duration::from_secs(10);
+
+/// The policy of the hospital.
+pub const POLICY: &str = include_str!("files/policy.toml");
+const DEVICES: &str = include_str!("files/devices.toml");
+const THREATS: &str = include_str!("files/threats.txt");
+/// Which country is denied, and the networks that are made out to be there.
+pub const DENIED_COUNTRY: &str = "KP";
+const DENIED_NETWORKS: [&str; 2] = ["192.0.2.0/24", "2001:db8:de::/64"];
+/// Where the vendor and its cloud are made out to be.
+const VENDOR_COUNTRY: &str = "DE";
+const VENDOR_NETWORKS: [&str; 4] =
+    ["198.51.100.0/24", "203.0.113.0/24", "2001:db8:aa::/64", "2001:db8:c2::/64"];
+
+/// The filter; taken off every interface when this value goes.
+#[derive(Debug)]
+pub struct Filter<'h> {
+    hospital: &'h Hospital,
+    binary: PathBuf,
+    folder: PathBuf,
+    pins: PathBuf,
+    agent: Option<Program>,
+}
+
+impl<'h> Filter<'h> {
+    /// Writes the files of an agent in a hospital, and starts nothing.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn configure(hospital: &'h Hospital, binary: &Path) -> Result<Self> {
+        ensure!(
+            binary.is_file(),
+            "no agent at `{}`: build it by `cargo xtask build`, and name it in `IOMT_FILTER_BIN`",
+            binary.display()
+        );
+        let folder = hospital.folder().join("iomt-filter");
+        fs::create_dir_all(&folder).context("failed to make a folder for the filter")?;
+        let pins = pins(hospital.name());
+        let filter = Self { hospital, binary: binary.to_owned(), folder, pins, agent: None };
+        filter.write("config.toml", filter.configuration())?;
+        filter.write("policy.toml", POLICY)?;
+        filter.write("devices.toml", DEVICES)?;
+        filter.write("threats.txt", THREATS)?;
+        filter.write("country.mmdb", countries()?)?;
+        Ok(filter)
+    }
+
+    fn configuration(&self) -> String {
+        let ports: Vec<_> =
+            Host::DEVICES.iter().map(|device| format!("\"port-{}\"", device.name())).collect();
+        let (folder, pins) = (self.folder.display(), self.pins.display());
+        format!(
+            "[interfaces]\n\
+             device   = [{}]\n\
+             uplink   = [\"uplink\"]\n\
+             segments = [\"10.10.0.0/24\", \"2001:db8:10::/64\"]\n\n\
+             [paths]\n\
+             policy  = \"{folder}/policy.toml\"\n\
+             devices = \"{folder}/devices.toml\"\n\
+             socket  = \"{folder}/control.sock\"\n\
+             state   = \"{folder}/state\"\n\
+             pins    = \"{pins}\"\n\n\
+             [geo]\n\
+             database = \"{folder}/country.mmdb\"\n\n\
+             [[feed]]\n\
+             name   = \"threats\"\n\
+             path   = \"{folder}/threats.txt\"\n\
+             format = \"plain\"\n\
+             score  = 90\n",
+            ports.join(", ")
+        )
+    }
+
+    /// Writes one of the filter's files.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<()> {
+        let path = self.folder.join(name);
+        fs::write(&path, content).with_context(|| format!("failed to write `{}`", path.display()))
+    }
+
+    /// Starts the agent, and waits until it judges on every interface.
+    ///
+    /// # Errors
+    /// When it ends or does not answer, with what it said.
+    pub fn start(&mut self) -> Result<()> {
+        let log = self.folder.join("agent.log");
+        self.agent = Some(Program::start(self.host(), &mut self.command(&["run"]), &log)?);
+        let answered = wait::until("the agent to answer `iomt-filter status`", START, || {
+            self.check()?;
+            Ok(self.ask(&["status"])?.status.success().then_some(()))
+        });
+        // An agent that has ended has had its say already.
+        if self.check().is_ok() {
+            answered.with_context(|| format!("the agent said:\n{}", self.log()))
+        } else {
+            answered
+        }
+    }
+
+    /// That the agent still runs.
+    ///
+    /// # Errors
+    /// When it does not, with the end of its log.
+    pub fn check(&mut self) -> Result<()> {
+        self.agent.as_mut().context("the agent was not started")?.check()
+    }
+
+    /// Kills the agent by a signal that it cannot catch.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn kill(&mut self) -> Result<()> {
+        self.agent.take().context("the agent was not started")?.signal(Signal::SIGKILL)
+    }
+
+    /// The end of the agent's log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.agent.as_ref().map(Program::tail).unwrap_or_default()
+    }
+
+    /// The host that the filter runs on.
+    #[must_use]
+    pub fn host(&self) -> &Namespace {
+        &self.hospital[Host::Segmentation]
+    }
+
+    /// The command line, with the filter's own configuration.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.arg("--config").arg(self.config()).args(arguments).env("NO_COLOR", "1");
+        command
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn ask(&self, arguments: &[&str]) -> Result<Answer> {
+        program::run(self.host(), &mut self.command(arguments), COMMAND)
+    }
+
+    /// Runs a command that must succeed; returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn tell(&self, arguments: &[&str]) -> Result<String> {
+        self.ask(arguments)?.success(&format!("iomt-filter {}", arguments.join(" ")))
+    }
+
+    /// Runs a command that must succeed; returns the JSON it printed.
+    ///
+    /// # Errors
+    /// When it fails or prints something else.
+    pub fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let output = self.tell(&[arguments, &["--output", "json"]].concat())?;
+        serde_json::from_str(&output).with_context(|| format!("no JSON: {output}"))
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("config.toml")
+    }
+
+    /// A folder for logs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The agent's binary.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Stops the agent and takes the program off every interface.
+    ///
+    /// # Errors
+    /// When either fails; pins are removed even so.
+    pub fn remove(mut self) -> Result<()> {
+        self.clean()
+    }
+
+    fn clean(&mut self) -> Result<()> {
+        let stopped = self.agent.take().map_or(Ok(()), |agent| agent.stop().map(drop));
+        if !self.pins.exists() {
+            return stopped;
+        }
+        // Not by `ask`, whose wait ends at once when the user has interrupted.
+        let detached = self.command(&["detach", "--yes"]).output().context("failed to detach");
+        if self.pins.exists() {
+            fs::remove_dir_all(&self.pins)
+                .with_context(|| format!("failed to remove `{}`", self.pins.display()))?;
+        }
+        let output = detached?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`iomt-filter detach --yes` failed: {}", said.trim());
+        stopped
+    }
+}
+
+impl Drop for Filter<'_> {
+    fn drop(&mut self) {
+        // An error of this kind is for those who call `remove`.
+        let _ = self.clean();
+    }
+}
+
+/// Where the filter of the hospital with this name keeps its pins.
+#[must_use]
+pub fn pins(name: &str) -> PathBuf {
+    Path::new("/sys/fs/bpf").join(name)
+}
+
+/// A country database in which some documentation networks have a country.
+fn countries() -> Result<Vec<u8>> {
+    let mut writer = Writer::new("iomt-filter-demo-Country");
+    let places = [(DENIED_COUNTRY, &DENIED_NETWORKS[..]), (VENDOR_COUNTRY, &VENDOR_NETWORKS[..])];
+    for (code, networks) in places {
+        let country = || Entry::map([("country", Entry::map([("iso_code", Entry::from(code))]))]);
+        for network in networks {
+            writer.insert_value(network.parse::<IpNet>()?, country())?;
+        }
+    }
+    writer.to_bytes().context("failed to make the country database")
+}
