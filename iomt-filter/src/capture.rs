@@ -60,6 +60,14 @@ pub enum CaptureError {
         /// What it is.
         link_type: LinkType,
     },
+    /// A section in a format that is yet to come.
+    #[error("the section at byte {offset} is pcapng version {major}: only version 1 is known")]
+    Version {
+        /// Where the section begins.
+        offset: u64,
+        /// What it says.
+        major: u16,
+    },
     /// It ends in the middle.
     #[error("the capture is cut off: it ends within the record at byte {offset}")]
     Truncated {

@@ -1,2 +1,5 @@
 //! The command line: exit codes, standard output and standard error.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+mod program;
+mod corpus;

@@ -18,6 +18,8 @@ const ENHANCED_PACKET: u32 = 6;
 const OPTION_END: u16 = 0;
 const OPTION_RESOLUTION: u16 = 9;
 const OPTION_TIME_OFFSET: u16 = 14;
+/// A section of another one may mean anything.
+const MAJOR_VERSION: u16 = 1;
 /// Type, total length, and the total length again at the end.
 const FRAME_OF_BLOCK: u32 = 12;
 
@@ -167,7 +169,12 @@ fn section(stream: &mut Stream) -> Result<Order, CaptureError> {
         _ => return Err(stream.damaged("a section without a byte order")),
     };
     let body = body_length(order.u32(length), stream)?;
-    let rest = body.checked_sub(4).ok_or_else(|| stream.damaged("a section header that is too short"))?;
+    let rest = body.checked_sub(8).ok_or_else(|| stream.damaged("a section header that is too short"))?;
+    let [a, b, _, _] = stream.array()?;
+    let major = order.u16([a, b]);
+    if major != MAJOR_VERSION {
+        return Err(CaptureError::Version { offset: stream.record(), major });
+    }
     stream.bytes(rest)?;
     stream.array::<4>()?;
     Ok(order)

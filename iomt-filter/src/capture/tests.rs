@@ -219,6 +219,15 @@ fn damaged_pcapng_is_reported_with_its_place() {
 }
 
 #[test]
+fn a_section_of_another_version_is_not_guessed_at() {
+    let order = Order::Little;
+    let mut file = [section_header(order), section_header(order)].concat();
+    file[28 + 12] = 2;
+    let expected = "the section at byte 28 is pcapng version 2: only version 1 is known";
+    assert_eq!(read(file), (Vec::new(), Some(expected.to_owned())));
+}
+
+#[test]
 fn any_bytes_end_in_an_answer() {
     let order = Order::Little;
     let file = [
