@@ -36,6 +36,9 @@ pub mod map {
     pub const COUNTRIES: &str = "COUNTRIES";
     /// LRU hash: [`FlowKey`](crate::flow::FlowKey) to [`Flow`](crate::flow::Flow).
     pub const FLOWS: &str = "FLOWS";
+    /// LRU hash: [`FragmentKey`](crate::fragment::FragmentKey) to
+    /// [`FirstFragment`](crate::fragment::FirstFragment).
+    pub const FRAGMENTS: &str = "FRAGMENTS";
     /// Hash: interface index to [`Port`](crate::device::Port).
     pub const PORTS: &str = "PORTS";
     /// Per-CPU array of packets, see [`counters`](crate::counters).

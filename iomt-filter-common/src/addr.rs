@@ -74,6 +74,16 @@ impl Address {
         }
     }
 
+    /// `127.0.0.0/8` (RFC 1122 §3.2.1.3) or `::1`.
+    #[inline(always)]
+    pub const fn is_loopback(self) -> bool {
+        if self.is_v4() {
+            self.word(3) >> 24 == 127
+        } else {
+            self.0[0] == 0 && self.0[1] == 0 && self.0[2] == 0 && self.word(3) == 1
+        }
+    }
+
     /// Whether a country database can say anything of this address: not private (RFC 1918, RFC 4193),
     /// loopback, link-local, multicast, or `0.0.0.0/8`.
     #[inline(always)]

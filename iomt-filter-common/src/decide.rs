@@ -2,6 +2,7 @@
 
 use crate::device::{self, Ends, Identity, Port};
 use crate::flow::{self, Conversation, Judged};
+use crate::fragment;
 use crate::packet::{Fragment, Packet, protocol};
 use crate::parse::Unparsed;
 use crate::policy::{Mode, Otherwise};
@@ -27,7 +28,8 @@ pub struct Ingress {
 
 /// Judges one frame. Precedence, first match decides:
 ///
-/// 1. what could not be parsed, and fragments without their first: by `unparsed`
+/// 1. what could not be parsed, and fragments without their first: by `unparsed`; with it they are judged
+///    as it was
 /// 2. link protocols pass; spoofed ARP, rogue router advertisements and DHCP servers drop
 /// 3. management pairs pass
 /// 4. which end is ours: `unknown-device`, `no-device`, `spoofed`; an unknown sender that may pass still
@@ -36,7 +38,8 @@ pub struct Ingress {
 /// 6. protected pairs skip 7 and 8
 /// 7. reputation of the far end
 /// 8. country of the far end
-/// 9. a flow that this generation has judged passes; TCP that has no flow and opens none: `no-flow`
+/// 9. a flow that this generation has judged passes, and an ICMP error that quotes one (`related`); TCP
+///    that has no flow and opens none: `no-flow`
 /// 10. allow rules: a match passes and is remembered
 /// 11. nothing matched: `not-allowed`
 ///
@@ -47,16 +50,20 @@ pub struct Ingress {
 #[inline(always)]
 pub fn decide<T: Tables>(
     parsed: Result<(), Unparsed>,
-    packet: &Packet,
+    packet: &mut Packet,
     ingress: Ingress,
     tables: &T,
 ) -> Decision {
     if let Err(unparsed) = parsed {
         return unreadable(unparsed.reason(), tables); // 1
     }
-    if packet.fragment() as u8 == Fragment::Later as u8 {
-        return unreadable(Reason::Fragment, tables); // 1
+    match packet.fragment() {
+        Fragment::Whole => {}
+        Fragment::First => fragment::remember(packet, ingress.now, tables),
+        Fragment::Later if fragment::complete(packet, ingress.now, tables) => {}
+        Fragment::Later => return unreadable(Reason::Fragment, tables), // 1
     }
+    let packet = &*packet;
     if let Some(decision) = link::judge(packet, ingress.port, tables) {
         return decision; // 2
     }
@@ -111,6 +118,9 @@ fn judge_device<T: Tables>(packet: &Packet, ends: Ends, spoofed: bool, now: u64,
     }
     if spoofed {
         return sides.strictest().soften(Reason::Spoofed, generation); // 4, softened
+    }
+    if let Some(rule) = flow::quoted(packet, now, tables) {
+        return principal.allow(Reason::Related, rule, generation); // 9
     }
     let midstream = conversation.entry.is_none() && is_midstream(packet);
     if midstream && tables.settings().midstream != Otherwise::Pass as u8 {

@@ -1,7 +1,7 @@
 //! Remembered flows: what was opened, by whom, and which generation judged it.
 
 use crate::addr::Address;
-use crate::packet::{Fragment, Kind, Packet, TCP_FIN, TCP_RST, protocol};
+use crate::packet::{Kind, Packet, TCP_FIN, TCP_RST, protocol};
 use crate::policy::Service;
 use crate::tables::{FlowEntry, Tables};
 
@@ -152,6 +152,32 @@ pub fn find<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Conversation<T:
     Conversation { is_reply: false, entry: None }
 }
 
+/// The rule of the flow that an ICMP error quotes, where this generation has judged it.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub fn quoted<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<u32> {
+    if packet.quoted_protocol == 0 {
+        return None;
+    }
+    let mut key = FlowKey::of(packet);
+    key.source = packet.destination;
+    key.destination = packet.quoted_destination;
+    key.source_port = packet.quoted_source_port;
+    key.destination_port = packet.quoted_destination_port;
+    key.protocol = packet.quoted_protocol;
+    let mut entry = alive(tables.flow(&key), key.protocol, now);
+    if entry.is_none() && !is_icmp(key.protocol) {
+        entry = alive(tables.flow(&key.reversed()), key.protocol, now);
+    }
+    let flow = entry?.load();
+    if flow.generation == tables.generation() { Some(flow.rule) } else { None }
+}
+
+/// Only queries are quoted of ICMP, and a query never goes backwards through a flow.
+#[inline(always)]
+const fn is_icmp(protocol: u8) -> bool {
+    matches!(protocol, protocol::ICMP | protocol::ICMPV6)
+}
+
 /// What a packet can be to a flow.
 struct Role {
     opens: bool,
@@ -186,7 +212,7 @@ const ICMPV6_ECHO_REPLY: u8 = 129;
 /// Whether a packet that a rule allows leaves a flow behind, so that its answers pass.
 #[inline(always)]
 pub fn is_remembered(packet: &Packet) -> bool {
-    role(packet).opens && packet.fragment() as u8 != Fragment::Later as u8
+    role(packet).opens
 }
 
 /// Notes that a packet of `conversation` passes at `now`.

@@ -11,6 +11,7 @@ pub mod addr;
 pub mod reader;
 pub mod packet;
 pub mod parse;
+pub mod fragment;
 pub mod device;
 pub mod flow;
 pub mod policy;

@@ -12,6 +12,8 @@ pub struct Packet {
     pub source: Address,
     /// IP destination; of ARP the target's protocol address.
     pub destination: Address,
+    /// Where the packet went that an ICMP error quotes. It came from this packet's destination.
+    pub quoted_destination: Address,
     /// Length of the frame in bytes.
     pub length: u32,
     /// IP identification, to which fragment this belongs; 0 where the packet is whole.
@@ -26,6 +28,12 @@ pub struct Packet {
     pub destination_port: u16,
     /// Offset of a fragment in bytes.
     pub fragment_offset: u16,
+    /// Offset of the first byte behind a fragment.
+    pub fragment_end: u16,
+    /// Source port of the quoted packet; the identifier of a quoted ICMP query.
+    pub quoted_source_port: u16,
+    /// Destination port of the quoted packet; the identifier of a quoted ICMP query.
+    pub quoted_destination_port: u16,
     /// Source of the frame.
     pub source_mac: Mac,
     /// Destination of the frame.
@@ -47,7 +55,9 @@ pub struct Packet {
     pub icmp_code: u8,
     fragment: u8,
     transport: u8,
-    reserved: u8,
+    /// IP protocol number of the quoted packet; 0 where none is quoted.
+    pub quoted_protocol: u8,
+    reserved: [u8; 2],
 }
 
 /// What the frame carries.

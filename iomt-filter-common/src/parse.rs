@@ -13,6 +13,8 @@ mod arp;
 mod ipv4;
 mod ipv6;
 mod transport;
+mod impossible;
+mod quoted;
 
 /// Tags that are read (IEEE 802.1Q, 802.1ad); a frame with more is `unsupported`.
 pub const MAX_VLAN_TAGS: usize = 2;
@@ -69,8 +71,8 @@ pub fn parse<R: PacketReader + ?Sized>(frame: &R, packet: &mut Packet) -> Result
     packet.length = frame.length();
     let payload = ethernet::parse(frame, packet)?;
     match packet.ethertype {
-        ethernet::IPV4 => ipv4::parse(frame, payload, packet),
-        ethernet::IPV6 => ipv6::parse(frame, payload, packet),
+        ethernet::IPV4 => impossible::check(ipv4::parse(frame, payload, packet), packet),
+        ethernet::IPV6 => impossible::check(ipv6::parse(frame, payload, packet), packet),
         ethernet::ARP => arp::parse(frame, payload, packet),
         _ if ethernet::is_link_protocol(frame, payload, packet) => {
             packet.set_kind(Kind::Link);

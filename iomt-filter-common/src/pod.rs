@@ -5,6 +5,7 @@ use crate::counters::EventLimit;
 use crate::device::Device;
 use crate::event::Event;
 use crate::flow::{Flow, FlowKey};
+use crate::fragment::{FirstFragment, FragmentKey};
 use crate::geo::Country;
 use crate::packet::Packet;
 use crate::policy::{Profile, Settings};
@@ -49,14 +50,16 @@ shared! {
     Country = 2,
     Decision = 24,
     Device = 12,
-    Event = 128,
+    Event = 152,
     EventLimit = 16,
+    FirstFragment = 24,
     Flow = 40,
     FlowKey = 40,
+    FragmentKey = 40,
     Input = 16,
     Listing = 4,
     MacKey = 12,
-    Packet = 80,
+    Packet = 104,
     PeerClass = 4,
     Profile = 136,
     ProtectedKey = 24,

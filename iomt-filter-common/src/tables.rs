@@ -6,6 +6,7 @@
 use crate::addr::{Address, Mac};
 use crate::device::Device;
 use crate::flow::{Flow, FlowKey};
+use crate::fragment::{FirstFragment, FragmentKey};
 use crate::geo::Country;
 use crate::policy::{Profile, RuleDirection, Service, Settings};
 use crate::reputation::Listing;
@@ -51,6 +52,11 @@ pub trait Tables {
         peer_profile: u16,
         service: Service,
     ) -> Option<u32>;
+
+    /// The first fragment that is remembered under `key`.
+    fn fragment(&self, key: &FragmentKey) -> Option<FirstFragment>;
+    /// Remembers a first fragment. A full table forgets its least recently used one.
+    fn remember_fragment(&self, key: &FragmentKey, first: &FirstFragment);
 
     /// The flow that is remembered under `key`.
     fn flow(&self, key: &FlowKey) -> Option<Self::Entry>;

@@ -44,4 +44,9 @@ impl PacketReader for Frame {
         // array has no alignment.
         Some(unsafe { (at as *const [u8; N]).read() })
     }
+
+    #[inline(always)]
+    fn forget(&self, value: u32) -> u32 {
+        crate::maps::forget(value)
+    }
 }

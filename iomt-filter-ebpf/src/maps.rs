@@ -16,6 +16,7 @@ use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVIC
 use iomt_filter_common::decide::Ingress;
 use iomt_filter_common::device::{Device, Port};
 use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::policy::{Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::reputation::Listing;
@@ -48,6 +49,8 @@ static LISTINGS: LpmTrie<AddressKey, Listing> = LpmTrie::with_max_entries(1, 0);
 static COUNTRIES: LpmTrie<AddressKey, u32> = LpmTrie::with_max_entries(1, 0);
 #[map]
 static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
+#[map]
+static FRAGMENTS: LruHashMap<FragmentKey, FirstFragment> = LruHashMap::with_max_entries(1, 0);
 #[map]
 static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(64, BPF_F_NO_PREALLOC);
 #[map]
@@ -320,6 +323,19 @@ impl Tables for Maps {
         let service = self.service_class(service);
         let peers = [class, PEER_ANY, PEER_PROFILE | peer_profile];
         some(self.first_rule(profile, direction, peers, service))
+    }
+
+    #[inline(always)]
+    fn fragment(&self, key: &FragmentKey) -> Option<FirstFragment> {
+        // SAFETY: the value is copied at once; one that another CPU replaces meanwhile may come out mixed from
+        // two first fragments of the same packet, and both were sent by whoever sends the later ones.
+        unsafe { FRAGMENTS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn remember_fragment(&self, key: &FragmentKey, first: &FirstFragment) {
+        // A first fragment that cannot be remembered costs its packet the later ones.
+        let _ = FRAGMENTS.insert(key, first, 0);
     }
 
     #[inline(always)]

@@ -43,7 +43,7 @@ fn read(context: &XdpContext, packet: &mut Packet) -> u32 {
 }
 
 #[inline(never)]
-fn judge(unparsed: u32, packet: &Packet, ingress: &Ingress, tables: Maps, decision: &mut Decision) {
+fn judge(unparsed: u32, packet: &mut Packet, ingress: &Ingress, tables: Maps, decision: &mut Decision) {
     let parsed = match Unparsed::from_number(unparsed) {
         Some(unparsed) => Err(unparsed),
         None => Ok(()),

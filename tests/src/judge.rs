@@ -8,7 +8,7 @@ use iomt_filter_common::packet::{Fragment, Kind, Packet};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Decision, Direction, Ingress, Reason, Unparsed, Verdict, decide, parse};
 
-use crate::tables::{Flows, RowsTables};
+use crate::tables::{Memory, RowsTables};
 use crate::world::World;
 
 /// What a judge said of a frame, with names instead of numbers.
@@ -84,7 +84,7 @@ pub trait Judge {
 pub struct Host {
     compile: fn(&World) -> Rows,
     rows: Rows,
-    flows: Flows,
+    memory: Memory,
     generation: u32,
 }
 
@@ -96,7 +96,7 @@ impl Host {
 
     /// A host that another compiler fills.
     pub fn compiled_by(compile: fn(&World) -> Rows, world: &World) -> Self {
-        Self { compile, rows: compile(world), flows: Flows::default(), generation: 1 }
+        Self { compile, rows: compile(world), memory: Memory::default(), generation: 1 }
     }
 }
 
@@ -107,11 +107,12 @@ impl Judge for Host {
     }
 
     fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed {
-        let tables = RowsTables::new(&self.rows, &self.flows, self.generation);
+        let tables = RowsTables::new(&self.rows, &self.memory, self.generation);
         let mut packet = Packet::default();
         let parsed = parse(frame, &mut packet);
-        let decision = decide(parsed, &packet, Ingress { port, now }, &tables);
-        observe(&self.rows, &packet, parsed, decision)
+        let read = packet;
+        let decision = decide(parsed, &mut packet, Ingress { port, now }, &tables);
+        observe(&self.rows, &read, parsed, decision)
     }
 }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use iomt_filter::datapath::replay::Replay;
 use iomt_filter::rows::Rows;
 use iomt_filter_common::device::Port;
+use iomt_filter_common::packet::Fragment;
 use iomt_filter_common::{Packet, parse};
 
 use crate::judge::{Judge, Observed, observe};
@@ -59,7 +60,16 @@ impl Judge for Loaded {
         let event = self.kernel.replay.borrow_mut().judge(frame, port, now).expect("the frame is judged");
         let mut packet = Packet::default();
         let parsed = parse(frame, &mut packet);
-        assert_eq!(event.packet, packet, "kernel and host read {frame:02x?} differently");
-        observe(&self.rows, &event.packet, parsed, event.decision)
+        let mut read = event.packet;
+        if read.fragment() == Fragment::Later {
+            // What its first fragment said was filled in behind the reading.
+            read.source_port = packet.source_port;
+            read.destination_port = packet.destination_port;
+            read.tcp_flags = packet.tcp_flags;
+            read.icmp_type = packet.icmp_type;
+            read.protocol = packet.protocol;
+        }
+        assert_eq!(read, packet, "kernel and host read {frame:02x?} differently");
+        observe(&self.rows, &read, parsed, event.decision)
     }
 }

@@ -16,6 +16,7 @@ use crate::world::{Device, Opens, World};
 mod ends;
 mod flows;
 mod frame;
+mod quoted;
 mod questions;
 
 use ends::{End, Ends};
@@ -121,11 +122,17 @@ impl Oracle {
         // 1
         let ip = match what {
             What::Unreadable(reason) => return nobody(otherwise(self.world.unparsed), *reason),
-            What::LaterFragment => return nobody(otherwise(self.world.unparsed), Reason::Fragment),
+            What::LaterFragment(piece) => match self.memory.first_of(piece, now) {
+                Some(first) => &first.continued(piece),
+                None => return nobody(otherwise(self.world.unparsed), Reason::Fragment),
+            },
             What::Link => return nobody(Verdict::Pass, Reason::Link),
             What::Arp { sender_mac, sender } => return self.arp(*sender_mac, *sender, fields, vlan, port),
             What::Ip(ip) => ip,
         };
+        if let Some(piece) = &ip.first_piece {
+            self.memory.note_first(ip, piece, now);
+        }
         // 2
         if let Some(answer) = self.takeover(ip, port) {
             return answer;
@@ -194,6 +201,11 @@ impl Oracle {
             }
             Some(found) => return self.rules(ip, ends, found, Reason::Established, now),
             None => {}
+        }
+        if let Some(quoted) = &ip.quoted
+            && let Some(rule) = self.memory.quoted(ip, quoted, self.generation, now)
+        {
+            return Answer { rule, ..about(principal, Verdict::Pass, Reason::Related) };
         }
         let midstream = ip.is_tcp() && !ip.opens_tcp();
         if midstream && self.world.midstream != Otherwise::Pass {
@@ -289,7 +301,7 @@ impl Oracle {
         let from_device = port == Port::Device;
         if let (true, Some(kind @ 133..=137)) = (is_v6, ip.icmp_kind()) {
             let rogue = kind == 134 && from_device && !self.has(Flaw::RogueRouterPasses);
-            return Some(match (rogue, ip.hop_limit == 255 && !ip.is_first_fragment) {
+            return Some(match (rogue, ip.hop_limit == 255 && ip.is_whole) {
                 (true, _) => nobody(Verdict::Drop, Reason::RogueRa),
                 (false, true) => nobody(Verdict::Pass, Reason::Link),
                 (false, false) => nobody(Verdict::Drop, Reason::Malformed),

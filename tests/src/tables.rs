@@ -7,27 +7,32 @@ use iomt_filter::rows::{Prefix, Rows, RuleCell, ServicePrefix};
 use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::policy::{Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::tables::FlowEntry;
 use iomt_filter_common::{Address, Mac, Tables};
 
-/// Flows that outlive a generation.
-pub type Flows = RefCell<HashMap<FlowKey, Flow>>;
+/// What outlives a generation.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    flows: RefCell<HashMap<FlowKey, Flow>>,
+    fragments: RefCell<HashMap<FragmentKey, FirstFragment>>,
+}
 
 /// One generation of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct RowsTables<'a> {
     rows: &'a Rows,
-    flows: &'a Flows,
+    memory: &'a Memory,
     generation: u32,
 }
 
 impl<'a> RowsTables<'a> {
     /// `rows` as `generation`, with flows of this and older ones.
-    pub const fn new(rows: &'a Rows, flows: &'a Flows, generation: u32) -> Self {
-        Self { rows, flows, generation }
+    pub const fn new(rows: &'a Rows, memory: &'a Memory, generation: u32) -> Self {
+        Self { rows, memory, generation }
     }
 
     fn peer_class(&self, address: Address) -> PeerClass {
@@ -113,29 +118,37 @@ impl<'a> Tables for RowsTables<'a> {
         first
     }
 
+    fn fragment(&self, key: &FragmentKey) -> Option<FirstFragment> {
+        self.memory.fragments.borrow().get(key).copied()
+    }
+
+    fn remember_fragment(&self, key: &FragmentKey, first: &FirstFragment) {
+        self.memory.fragments.borrow_mut().insert(*key, *first);
+    }
+
     fn flow(&self, key: &FlowKey) -> Option<RowsEntry<'a>> {
-        self.flows.borrow().contains_key(key).then_some(RowsEntry { flows: self.flows, key: *key })
+        self.memory.flows.borrow().contains_key(key).then_some(RowsEntry { memory: self.memory, key: *key })
     }
 
     fn remember(&self, key: &FlowKey, flow: &Flow) {
-        self.flows.borrow_mut().insert(*key, *flow);
+        self.memory.flows.borrow_mut().insert(*key, *flow);
     }
 }
 
 /// A flow in its table.
 #[derive(Clone, Copy, Debug)]
 pub struct RowsEntry<'a> {
-    flows: &'a Flows,
+    memory: &'a Memory,
     key: FlowKey,
 }
 
 impl FlowEntry for RowsEntry<'_> {
     fn load(&self) -> Flow {
-        self.flows.borrow().get(&self.key).copied().unwrap_or_default()
+        self.memory.flows.borrow().get(&self.key).copied().unwrap_or_default()
     }
 
     fn store(&self, flow: &Flow) {
-        self.flows.borrow_mut().insert(self.key, *flow);
+        self.memory.flows.borrow_mut().insert(self.key, *flow);
     }
 }
 

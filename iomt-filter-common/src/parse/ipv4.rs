@@ -8,6 +8,17 @@ use crate::reader::PacketReader;
 const MIN_HEADER: u32 = 20;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const OFFSET_MASK: u16 = 0x1fff;
+/// The longest packet that fragments may add up to (RFC 791 §3.1).
+const LONGEST: u32 = 65_535;
+const OPTION_END: u8 = 0;
+const OPTION_NOTHING: u8 = 1;
+/// Loose and strict source routes (RFC 791 §3.1): the sender would choose the way, past the filter.
+const OPTION_LOOSE_ROUTE: u8 = 0x83;
+const OPTION_STRICT_ROUTE: u8 = 0x89;
+/// Bytes of options that a header can have.
+const MAX_OPTION_BYTES: usize = 40;
+/// A cursor never stands behind this; a bound for the verifier.
+const LAST_OPTION_BYTE: u32 = 63;
 
 #[inline(always)]
 pub(super) fn parse<R: PacketReader + ?Sized>(
@@ -34,12 +45,52 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
     let fragment = u16_at(&header, 6);
     let offset = fragment & OFFSET_MASK;
     if offset != 0 || fragment & MORE_FRAGMENTS != 0 {
+        let end = u32::from(offset) * 8 + total_length - header_length;
+        if end > LONGEST {
+            return Err(Unparsed::Malformed);
+        }
         packet.fragment_id = u32::from(u16_at(&header, 4));
         packet.fragment_offset = offset * 8;
+        packet.fragment_end = end as u16;
         packet.set_fragment(if offset == 0 { Fragment::First } else { Fragment::Later });
+    }
+    if header_length > MIN_HEADER {
+        options(frame, start + MIN_HEADER, header_length - MIN_HEADER)?;
     }
     if offset != 0 {
         return Ok(());
     }
     transport::parse(frame, start + header_length, start + total_length, packet)
+}
+
+/// Walks `length` bytes of options: their lengths must add up, and none may be a source route.
+#[inline(always)]
+fn options<R: PacketReader + ?Sized>(frame: &R, start: u32, length: u32) -> Result<(), Unparsed> {
+    let mut at = 0;
+    for _ in 0..MAX_OPTION_BYTES {
+        at = frame.forget(at) & LAST_OPTION_BYTE;
+        if at >= length {
+            return Ok(());
+        }
+        at += match option_byte(frame, start, at)? {
+            OPTION_END => return Ok(()),
+            OPTION_NOTHING => 1,
+            OPTION_LOOSE_ROUTE | OPTION_STRICT_ROUTE => return Err(Unparsed::Malformed),
+            _ => {
+                let own = u32::from(option_byte(frame, start, at + 1)?);
+                if own < 2 || at + own > length {
+                    return Err(Unparsed::Malformed);
+                }
+                own
+            }
+        };
+    }
+    Ok(())
+}
+
+/// One byte of the options, read by the word that it lies in: a header is made of words.
+#[inline(always)]
+fn option_byte<R: PacketReader + ?Sized>(frame: &R, start: u32, at: u32) -> Result<u8, Unparsed> {
+    let word = frame.read::<4>(start + (at & !3)).ok_or(Unparsed::Malformed)?;
+    Ok((u32::from_be_bytes(word) >> (24 - 8 * (at & 3))) as u8)
 }

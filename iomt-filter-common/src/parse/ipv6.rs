@@ -13,6 +13,8 @@ const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 /// Deprecated by RFC 5095: nodes must not process it.
 const ROUTING_TYPE_SOURCE: u8 = 0;
+/// The longest payload that fragments may add up to (RFC 8200 §4.5).
+const LONGEST: u32 = 65_535;
 
 #[inline(always)]
 pub(super) fn parse<R: PacketReader + ?Sized>(
@@ -58,6 +60,7 @@ fn extension_headers<R: PacketReader + ?Sized>(
 ) -> Result<u32, Unparsed> {
     let mut offset = start;
     for index in 0..MAX_EXTENSION_HEADERS {
+        offset = frame.forget(offset);
         let kind = packet.protocol;
         if !matches!(kind, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS) {
             return Ok(offset);
@@ -79,8 +82,13 @@ fn extension_headers<R: PacketReader + ?Sized>(
             let field = u16_at(&header, 2);
             let first = field & !7 == 0;
             if !(first && field & 1 == 0) {
+                let end = u32::from(field & !7) + (end - offset);
+                if end > LONGEST {
+                    return Err(Unparsed::Malformed);
+                }
                 packet.fragment_id = u32_at(&header, 4);
                 packet.fragment_offset = field & !7;
+                packet.fragment_end = end as u16;
                 packet.set_fragment(if first { Fragment::First } else { Fragment::Later });
             }
             if !first {

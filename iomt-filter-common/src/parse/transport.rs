@@ -2,7 +2,7 @@
 //!
 //! Other protocols have no ports and pass through as their number.
 
-use super::{Unparsed, u16_at};
+use super::{Unparsed, quoted, u16_at};
 use crate::packet::{Fragment, Kind, Packet, protocol};
 use crate::reader::PacketReader;
 
@@ -38,6 +38,9 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
             packet.icmp_code = header[1];
             packet.source_port = u16_at(&header, 4);
             packet.destination_port = packet.source_port;
+            if quoted::is_error(is_v4, header[0]) {
+                quoted::read(frame, start + 8, end, packet);
+            }
             packet.set_transport();
             return Ok(());
         }

@@ -27,6 +27,8 @@ pub const DEFAULT_FLOWS: u32 = 131_072;
 pub(super) const RULE_CELLS: u32 = 524_288;
 /// Rows of a trie that fit, both generations together; tries take memory as they fill.
 pub(super) const TRIE_ROWS: u32 = 16_777_216;
+/// Fragmented packets on their way at once.
+const FRAGMENTS: u32 = 8_192;
 const EVENT_BUFFER_BYTES: u32 = 4 << 20;
 const REPLAY_BUFFER_BYTES: u32 = 64 << 10;
 
@@ -259,6 +261,7 @@ fn sizes(options: &LoadOptions, devices: u32) -> BTreeMap<&'static str, u32> {
         (map::LISTINGS, TRIE_ROWS),
         (map::COUNTRIES, TRIE_ROWS),
         (map::FLOWS, options.flows),
+        (map::FRAGMENTS, FRAGMENTS),
         (map::COUNTERS, devices * PER_DEVICE),
         (map::LIMITS, devices * REASONS),
         (map::EVENTS, buffer),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::Flaw;
-use super::frame::Ip;
+use super::frame::{Ip, Piece, Quoted};
 
 /// Ends and protocol, the opener first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,10 +58,14 @@ struct Flow {
     ended: bool,
 }
 
+/// Ends, identification and protocol of a packet in fragments.
+type PacketKey = (IpAddr, IpAddr, u32, u8);
+
 /// Every flow, dead ones included.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     flows: HashMap<Key, Flow>,
+    firsts: HashMap<PacketKey, (Ip, u32, u64)>,
 }
 
 impl Memory {
@@ -81,6 +85,39 @@ impl Memory {
         let found =
             Found { generation: flow.generation, rule: flow.rule.clone(), ..Found::new(ip, is_reply) };
         Some(found)
+    }
+
+    /// Notes a first fragment.
+    pub(super) fn note_first(&mut self, ip: &Ip, piece: &Piece, now: u64) {
+        self.firsts.insert(piece.packet, (ip.clone(), piece.end, now));
+    }
+
+    /// The first fragment of a later one's packet: half a minute old at most, and not written over.
+    pub(super) fn first_of(&self, piece: &Piece, now: u64) -> Option<Ip> {
+        let (first, end, seen) = self.firsts.get(&piece.packet)?;
+        let fits = piece.start >= *end && now.saturating_sub(*seen) <= 30_000_000_000;
+        fits.then(|| first.clone())
+    }
+
+    /// The rule of the flow that an ICMP error quotes, where this generation has judged it.
+    pub(super) fn quoted(
+        &self,
+        ip: &Ip,
+        quoted: &Quoted,
+        generation: u32,
+        now: u64,
+    ) -> Option<Option<String>> {
+        let sent = (ip.destination, quoted.ports.0);
+        let received = (quoted.destination, quoted.ports.1);
+        let forwards = Key { opener: sent, responder: received, protocol: quoted.protocol };
+        let backwards = Key { opener: received, responder: sent, protocol: quoted.protocol };
+        let alive = |key: &Key| {
+            let flow = self.flows.get(key)?;
+            (now.saturating_sub(flow.last_seen) <= lifetime(key.protocol, flow)).then_some(flow)
+        };
+        let is_query = matches!(quoted.protocol, 1 | 58);
+        let flow = alive(&forwards).or_else(|| if is_query { None } else { alive(&backwards) })?;
+        (flow.generation == generation).then(|| flow.rule.clone())
     }
 
     /// Notes that a packet passed.

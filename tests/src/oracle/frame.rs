@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use iomt_filter_common::Reason;
 
+use super::quoted;
 use crate::judge::Fields;
 
 /// What a frame is.
 #[derive(Clone, Debug)]
 pub(super) enum What {
     Unreadable(Reason),
-    LaterFragment,
+    LaterFragment(Piece),
     Link,
     Arp { sender_mac: [u8; 6], sender: IpAddr },
     Ip(Ip),
@@ -23,8 +24,27 @@ pub(super) struct Ip {
     pub(super) destination: IpAddr,
     pub(super) protocol: u8,
     pub(super) hop_limit: u8,
-    pub(super) is_first_fragment: bool,
+    pub(super) is_whole: bool,
+    pub(super) first_piece: Option<Piece>,
+    pub(super) quoted: Option<Quoted>,
     transport: Transport,
+}
+
+/// A fragment: which packet it belongs to, and which bytes of it it holds.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) packet: (IpAddr, IpAddr, u32, u8),
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) hop_limit: u8,
+}
+
+/// The packet that an ICMP error is about: who it went to, and its protocol and ports.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quoted {
+    pub(super) destination: IpAddr,
+    pub(super) protocol: u8,
+    pub(super) ports: (u16, u16),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +66,11 @@ impl Ip {
 
     pub(super) const fn is_tcp(&self) -> bool {
         self.protocol == 6
+    }
+
+    /// A later fragment as its first one was read.
+    pub(super) fn continued(&self, piece: &Piece) -> Self {
+        Self { hop_limit: piece.hop_limit, is_whole: false, first_piece: None, quoted: None, ..self.clone() }
     }
 
     /// SYN without ACK.
@@ -108,7 +133,7 @@ pub(super) fn read(bytes: &[u8]) -> (Fields, What) {
             let Fields { length, macs, vlan, .. } = fields;
             fields = Fields { length, macs, vlan, ..Fields::default() };
         }
-        What::LaterFragment | What::Arp { .. } => {}
+        What::LaterFragment(_) | What::Arp { .. } => {}
     }
     (fields, what)
 }
@@ -163,21 +188,36 @@ fn ipv4(rest: &[u8], fields: &mut Fields) -> What {
     fields.hop_limit = rest[8];
     fields.protocol = rest[9];
     let (more, offset) = (rest[6] & 0x20 != 0, u16_of(&rest[6..]) % 0x2000 * 8);
+    let identification = u32::from(u16_of(&rest[4..]));
+    let piece = Piece {
+        packet: (source, destination, identification, rest[9]),
+        start: u32::from(offset),
+        end: u32::from(offset) + (total - header) as u32,
+        hop_limit: rest[8],
+    };
     if more || offset != 0 {
-        fields.fragment = Some((u32::from(u16_of(&rest[4..])), offset));
+        fields.fragment = Some((identification, offset));
+        if piece.end > 65_535 {
+            return MALFORMED;
+        }
+    }
+    if has_bad_options(&rest[20..header]) {
+        return MALFORMED;
     }
     if offset != 0 {
-        return What::LaterFragment;
+        return possible(What::LaterFragment(piece), source, destination);
     }
     let ip = Ip {
         source,
         destination,
         protocol: rest[9],
         hop_limit: rest[8],
-        is_first_fragment: more,
+        is_whole: !more,
+        first_piece: more.then_some(piece),
+        quoted: None,
         transport: Transport::None,
     };
-    transport(&rest[header..total], ip)
+    possible(transport(&rest[header..total], ip), source, destination)
 }
 
 fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
@@ -197,7 +237,7 @@ fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
     if next == 0 && payload.is_empty() {
         return UNSUPPORTED;
     }
-    let mut is_first_fragment = false;
+    let mut first_piece = None;
     let mut walked = 0;
     while matches!(next, 0 | 43 | 44 | 51 | 60) {
         if walked == 8 {
@@ -215,13 +255,22 @@ fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
         if next == 44 {
             let (offset, more) = (u16_of(&payload[2..]) / 8 * 8, payload[3] & 1 == 1);
             if more || offset != 0 {
-                fields.fragment =
-                    Some((u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]]), offset));
-                is_first_fragment = true;
-            }
-            if offset != 0 {
-                fields.protocol = following;
-                return What::LaterFragment;
+                let identification = u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]]);
+                fields.fragment = Some((identification, offset));
+                let piece = Piece {
+                    packet: (source, destination, identification, 0),
+                    start: u32::from(offset),
+                    end: u32::from(offset) + payload.len() as u32 - 8,
+                    hop_limit: rest[7],
+                };
+                if piece.end > 65_535 {
+                    return MALFORMED;
+                }
+                if offset != 0 {
+                    fields.protocol = following;
+                    return possible(What::LaterFragment(piece), source, destination);
+                }
+                first_piece = Some(piece);
             }
         }
         next = following;
@@ -233,15 +282,53 @@ fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
         destination,
         protocol: next,
         hop_limit: rest[7],
-        is_first_fragment,
+        is_whole: first_piece.is_none(),
+        first_piece,
+        quoted: None,
         transport: Transport::None,
     };
-    transport(payload, ip)
+    possible(transport(payload, ip), source, destination)
+}
+
+/// Refuses what nobody honest sends: from a group, loopback, to nobody, to oneself, port 0.
+fn possible(what: What, source: IpAddr, destination: IpAddr) -> What {
+    let from_group = source.is_multicast() || source == IpAddr::from([255; 4]);
+    let looped = source.is_loopback() || destination.is_loopback();
+    let bad_ports = match &what {
+        What::Ip(ip) => match (ip.protocol, ip.transport) {
+            (6 | 132, Transport::Ports { source, destination, .. }) => source == 0 || destination == 0,
+            (17, Transport::Ports { destination, .. }) => destination == 0,
+            _ => false,
+        },
+        _ => false,
+    };
+    let impossible =
+        from_group || looped || destination.is_unspecified() || source == destination || bad_ports;
+    match what {
+        What::Ip(_) | What::LaterFragment(_) if impossible => MALFORMED,
+        what => what,
+    }
+}
+
+/// Options whose lengths do not add up, and source routes.
+fn has_bad_options(mut options: &[u8]) -> bool {
+    loop {
+        match *options {
+            [] | [0, ..] => return false,
+            [1, ..] => options = &options[1..],
+            [0x83 | 0x89, ..] => return true,
+            [_, length, ..] if length >= 2 && usize::from(length) <= options.len() => {
+                options = &options[usize::from(length)..];
+            }
+            _ => return true,
+        }
+    }
 }
 
 /// Reads the transport header from the packet's own bytes; padding is not among them.
 fn transport(bytes: &[u8], mut ip: Ip) -> What {
-    let cut_short = What::Unreadable(if ip.is_first_fragment { Reason::Fragment } else { Reason::Malformed });
+    let is_first = ip.first_piece.is_some();
+    let cut_short = What::Unreadable(if is_first { Reason::Fragment } else { Reason::Malformed });
     let minimum = match (ip.protocol, ip.source.is_ipv4()) {
         (6, _) => 20,
         (132, _) => 12,
@@ -266,7 +353,7 @@ fn transport(bytes: &[u8], mut ip: Ip) -> What {
         }
         17 => {
             let length = usize::from(u16_of(&bytes[4..]));
-            if length < 8 || (length > bytes.len() && !ip.is_first_fragment) {
+            if length < 8 || (length > bytes.len() && !is_first) {
                 return MALFORMED;
             }
             ports(0)
@@ -274,10 +361,11 @@ fn transport(bytes: &[u8], mut ip: Ip) -> What {
         132 => ports(0),
         _ => Transport::Icmp { kind: bytes[0], code: bytes[1], identifier: u16_of(&bytes[4..]) },
     };
+    ip.quoted = quoted::read(&ip, &bytes[8..]);
     What::Ip(ip)
 }
 
-fn u16_of(bytes: &[u8]) -> u16 {
+pub(super) fn u16_of(bytes: &[u8]) -> u16 {
     u16::from_be_bytes([bytes[0], bytes[1]])
 }
 
@@ -285,10 +373,10 @@ fn six(bytes: &[u8]) -> [u8; 6] {
     std::array::from_fn(|index| bytes[index])
 }
 
-fn v4(bytes: &[u8]) -> IpAddr {
+pub(super) fn v4(bytes: &[u8]) -> IpAddr {
     Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).into()
 }
 
-fn v6(bytes: &[u8]) -> Ipv6Addr {
+pub(super) fn v6(bytes: &[u8]) -> Ipv6Addr {
     Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(|index| bytes[index]))
 }
