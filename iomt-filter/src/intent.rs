@@ -23,6 +23,7 @@ use crate::policy::{Extras, Policy, compile};
 use crate::rows::Rows;
 
 mod lists;
+mod without_effect;
 
 use self::lists::FeedLists;
 
@@ -131,6 +132,7 @@ pub fn read(
     let countries = countries(config, &policy, &mut warnings);
     let ((mut rows, found), countries) = both(compiled, countries)?;
     warnings.extend(found);
+    warnings.extend(without_effect::warnings(config, &policy, &rows));
 
     let lists = lists::Lists { config, host, segments: &extras.segments };
     let lists = lists.read(&rows, numbers, &mut warnings);

@@ -29,7 +29,7 @@ const FORBIDDEN: [(Host, Host, u16, &str); 4] = [
 ];
 
 /// The agent under test: what `cargo xtask test` has built, or lies beside the tests.
-fn agent() -> std::path::PathBuf {
+pub(crate) fn agent() -> std::path::PathBuf {
     if let Some(path) = std::env::var_os("IOMT_FILTER_BIN") {
         return path.into();
     }
@@ -41,7 +41,7 @@ fn build() -> Hospital {
     Hospital::build("iomt-test").unwrap()
 }
 
-fn filter<'h>(hospital: &'h Hospital, agent: &Path) -> Filter<'h> {
+pub(crate) fn filter<'h>(hospital: &'h Hospital, agent: &Path) -> Filter<'h> {
     let mut filter = Filter::configure(hospital, agent).unwrap();
     filter.start().unwrap();
     filter

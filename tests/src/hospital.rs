@@ -61,6 +61,12 @@ impl Hospital {
         for name in netns::sweep(prefix) {
             // It may have had no filter.
             let _ = fs::remove_dir_all(filter::pins(&name));
+            let files = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+            let is_its =
+                |file: &fs::DirEntry| file.file_name().to_string_lossy().starts_with(&format!("{name}-"));
+            for folder in files.filter(is_its) {
+                let _ = fs::remove_dir_all(folder.path());
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 //! | [`tables`] | the tables of the host build: rows, searched plainly |
 //! | [`random`], [`generate`], [`differential`] | random hospitals and frames, and the comparison |
 //! | [`kernel`] | the real program in the kernel |
+//! | [`readme`] | the commands that the README shows |
 //! | [`netns`] | network namespaces that go away again |
 //! | [`hospital`] | a small hospital in such namespaces, with real programs and the filter |
 
@@ -22,4 +23,5 @@ pub mod generate;
 pub mod differential;
 pub mod kernel;
 pub mod netns;
+pub mod readme;
 pub mod hospital;

@@ -10,7 +10,10 @@ use crate::setup;
 pub(crate) fn run(keep: bool, arguments: &[String]) -> Result<()> {
     process::require_root("demo")?;
     setup::ensure()?;
-    let agent = compile::agent(&["--release", "--package", "iomt-filter"])?;
+    // Both at once: one by one they would share no dependency whose features differ between them.
+    let both = ["--package", "iomt-filter", "--package", "iomt-filter-tests"];
+    let bins = ["--release", "--bin", "iomt-filter", "--bin", "demo"];
+    let agent = compile::agent(&[&both[..], &bins].concat())?;
     let mut demo =
         process::cargo(&["run", "--release", "--package", "iomt-filter-tests", "--bin", "demo", "--"]);
     demo.args(keep.then_some("--keep")).args(arguments).env("IOMT_FILTER_BIN", agent);

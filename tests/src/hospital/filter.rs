@@ -114,11 +114,10 @@ impl<'h> Filter<'h> {
             Ok(self.ask(&["status"])?.status.success().then_some(()))
         });
         // An agent that has ended has had its say already.
-        if self.check().is_ok() {
-            answered.with_context(|| format!("the agent said:\n{}", self.log()))
-        } else {
-            answered
+        if self.check().is_err() || wait::is_interrupted() {
+            return answered;
         }
+        answered.with_context(|| format!("the agent said:\n{}", self.log()))
     }
 
     /// That the agent still runs.

@@ -1,7 +1,8 @@
 //! `demo`: a small hospital in network namespaces, before and after the filter.
 //!
 //! What is shown is what happens: real programs, real packets, the agent's own events. Exit code 0 when
-//! everything was as expected, 1 when something was not, 2 when the demo itself could not go on.
+//! everything was as expected, 1 when something was not, 2 when the demo could not go on, 130 when it was
+//! interrupted.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ const USAGE: &str =
 
 const UNEXPECTED: u8 = 1;
 const FAILURE: u8 = 2;
+/// As of a program that SIGINT has ended.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let say = Say::new();
@@ -36,6 +39,10 @@ fn main() -> ExitCode {
         Ok(()) => {
             say.error(&format!("not as expected: {}", say.failures().join("; ")));
             ExitCode::from(UNEXPECTED)
+        }
+        Err(_) if wait::is_interrupted() => {
+            say.error("interrupted");
+            ExitCode::from(INTERRUPTED)
         }
         Err(error) => {
             say.error(&format!("{error:#}"));

@@ -1,0 +1,24 @@
+//! Every command of the README that asks an agent, asked of one.
+
+use iomt_filter_tests::hospital::Hospital;
+use iomt_filter_tests::readme::commands;
+
+use crate::can_run;
+use crate::hospital::{agent, filter};
+
+#[test]
+fn every_command_for_an_agent_works() {
+    if !can_run() {
+        return;
+    }
+    let hospital = Hospital::build("iomt-test").unwrap();
+    let filter = filter(&hospital, &agent());
+    let commands = commands("agent");
+    assert!(commands.len() >= 9);
+    for command in commands {
+        let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
+        let answer = filter.ask(&arguments).unwrap();
+        assert!(answer.status.success(), "{command:?}: {answer:?}");
+    }
+    filter.remove().unwrap();
+}

@@ -1,0 +1,62 @@
+//! The commands that the README shows, so that each of them is run by a test.
+
+use std::fs;
+use std::path::PathBuf;
+
+/// The folder of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The arguments of every `iomt-filter` command in the README's blocks marked `` ```sh KIND ``.
+///
+/// # Panics
+/// When the README cannot be read or a command is none of `iomt-filter`.
+#[must_use]
+#[allow(clippy::expect_used, reason = "what fails here fails the test that asked")]
+pub fn commands(kind: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(root().join("README.md")).expect("the README is readable");
+    let opening = format!("```sh {kind}");
+    let mut commands = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        match line {
+            "```" => inside = false,
+            line if line == opening => inside = true,
+            line if inside => {
+                commands.push(words(line.strip_prefix("iomt-filter ").expect("an own command")))
+            }
+            _ => {}
+        }
+    }
+    commands
+}
+
+/// Words of a command line, as a shell splits them: double quotes hold together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match (c, words.last_mut()) {
+            ('"', _) => quoted = !quoted,
+            (' ', _) if !quoted => words.push(String::new()),
+            (c, Some(word)) => word.push(c),
+            (_, None) => {}
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn quotes_hold_words_together() {
+        assert_eq!(
+            words(r#"block add 1.2.3.4 --note "two words""#),
+            ["block", "add", "1.2.3.4", "--note", "two words"]
+        );
+    }
+}
