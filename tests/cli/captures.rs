@@ -68,6 +68,17 @@ fn pump() -> End {
     End { mac: [2, 0, 0, 0, 2, 7], address: [10, 10, 0, 27].into(), vlan: Some(110) }
 }
 
+/// A capture of one UDP packet, again and again, each time in a frame of one of these lengths.
+pub(crate) fn padded(lengths: &[usize]) -> Vec<u8> {
+    let frame = Frame::from(ct()).to("10.20.0.10").udp(40000, 104).bytes();
+    let padded = lengths.iter().map(|&length| {
+        let mut frame = frame.clone();
+        frame.resize(length, 0);
+        frame
+    });
+    pcap(u32::to_le_bytes, 0xa1b2_c3d4, ETHERNET, &captured(padded))
+}
+
 /// A little of everything that the filter tells apart.
 fn hospital() -> Vec<Captured> {
     let syn = Frame::from(ct()).to("10.20.0.10").tcp(49152, 104).syn();

@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use insta::assert_snapshot;
+use iomt_filter::events::Record;
 
-use crate::captures::folder;
+use crate::captures::{folder, padded};
 use crate::program::{self, Answer};
 
 /// Exit code and both streams, without what differs between hosts.
@@ -79,6 +80,22 @@ fn a_cut_off_capture_is_judged_to_its_last_whole_frame() {
 #[test]
 fn frames_captured_in_part() {
     assert_snapshot!("replay_snaplen", shown(&run("replay", &["snaplen.pcap", "--output", "json"])));
+}
+
+#[test]
+fn a_frame_of_any_length_gives_one_record() {
+    let lengths = [0, 1, 13, 14, 41, 60, 1514, 3520, 3521, 9014, 65_557, 65_600, 65_601, 262_144];
+    let capture = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(capture.path(), padded(&lengths)).unwrap();
+    let answer = run("replay", &[&capture.path().display().to_string(), "--output", "json"]);
+    let records: Vec<Record> =
+        answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.iter().map(|record| record.length as usize).collect::<Vec<_>>(), lengths);
+    for record in records {
+        let (reason, port) =
+            if record.length < 46 { ("malformed", None) } else { ("not-allowed", Some(104)) };
+        assert_eq!((record.reason.as_ref(), record.destination_port), (reason, port), "{}", record.length);
+    }
 }
 
 #[test]
