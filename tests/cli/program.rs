@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a run left behind.
@@ -28,7 +28,12 @@ pub(crate) fn command() -> Command {
 
 /// Runs it to its end.
 pub(crate) fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Answer {
-    let output = command().args(arguments).output().expect("the program starts");
+    run_in(Path::new("."), arguments)
+}
+
+/// Runs it to its end, in a folder.
+pub(crate) fn run_in(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Answer {
+    let output = command().current_dir(folder).args(arguments).output().expect("the program starts");
     Answer {
         code: output.status.code().expect("the program exits by itself"),
         stdout: String::from_utf8(output.stdout).expect("stdout is text"),

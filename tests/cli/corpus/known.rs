@@ -2,7 +2,7 @@
 
 use iomt_filter::events::Record;
 
-use super::tshark::{Row, number};
+use super::tshark::Row;
 
 /// IPv4 options that carry a route (RFC 791 §3.1), with the copied bit: loose and strict.
 const ROUTE_OPTIONS: [&str; 2] = ["131", "137"];
@@ -34,36 +34,47 @@ pub(super) fn reason(record: &Record, row: &Row, difference: &str) -> Option<&'s
 
 /// What makes a frame malformed: the program then reads no further, and tshark sometimes stops earlier.
 pub(super) fn contradiction(row: &Row) -> Option<&'static str> {
-    let is =
-        |field: &str, test: &dyn Fn(u64) -> bool| row.all(field).into_iter().filter_map(number).any(test);
-    let is_short = row.number("frame.len").is_some_and(|length| length < SHORTEST_IP_FRAME);
-    if is_short || (row.text("ipv6.version").is_empty() && row.text("ip.src").is_empty()) {
-        return Some("an IP header that is cut off, or of another version or length than it can be");
+    if row.number("frame.len").is_some_and(|length| length < SHORTEST_IP_FRAME) {
+        return Some("an IP header that is cut off");
     }
-    if is("ip.version", &|version| version != 4) {
+    if row.first("ipv6.src").is_some() { ipv6(row) } else { ipv4(row).or_else(|| tcp(row)) }
+}
+
+fn ipv6(row: &Row) -> Option<&'static str> {
+    if row.text("frame.protocols").contains("ethertype:ip:ipv6") && row.first("ip.src").is_none() {
+        return Some("an IPv6 header under the EtherType of IPv4");
+    }
+    let has_route = row.all("ipv6.routing.type").contains(&"0");
+    has_route.then_some("an IPv6 source route, which nodes must not process (RFC 5095)")
+}
+
+fn ipv4(row: &Row) -> Option<&'static str> {
+    if row.number("ip.version").is_some_and(|version| version != 4) {
         return Some("an IPv4 header of another version");
     }
-    if is("ip.hdr_len", &|length| length < MIN_IPV4_HEADER) {
+    if row.number("ip.hdr_len").is_some_and(|length| length < MIN_IPV4_HEADER) {
         return Some("an IPv4 header shorter than any");
     }
-    if is("ip.len", &|length| length == 0) {
-        return Some("an IPv4 packet of length 0, captured at its sender before the hardware cut it up");
-    }
-    if is("ipv6.routing.type", &|kind| kind == 0) {
-        return Some("an IPv6 source route, which nodes must not process (RFC 5095)");
-    }
-    if is("tcp.hdr_len", &|length| length < MIN_TCP_HEADER) {
-        return Some("a TCP header shorter than any");
-    }
-    let payload =
-        row.number("ip.len").zip(row.number("ip.hdr_len")).map(|(all, header)| all.saturating_sub(header));
-    match payload {
-        Some(payload) if payload < MIN_TCP_HEADER && row.text("ip.proto") == "6" => {
-            Some("a TCP header that is cut off")
+    match (row.number("ip.len"), row.number("ip.hdr_len")) {
+        (Some(0), _) => {
+            Some("an IPv4 packet of length 0, captured at its sender before the hardware cut it up")
         }
-        Some(payload) if is("tcp.hdr_len", &|length| length > payload) => {
-            Some("a TCP header longer than its packet")
-        }
+        (Some(all), Some(header)) if all < header => Some("an IPv4 packet shorter than its header"),
         _ => None,
     }
+}
+
+fn tcp(row: &Row) -> Option<&'static str> {
+    let payload = row.number("ip.len")?.checked_sub(row.number("ip.hdr_len")?)?;
+    if row.number("ip.proto") != Some(6) {
+        return None;
+    }
+    if payload < MIN_TCP_HEADER {
+        return Some("a TCP header that is cut off");
+    }
+    let header = row.number("tcp.hdr_len")?;
+    if header < MIN_TCP_HEADER {
+        return Some("a TCP header shorter than any");
+    }
+    (header > payload).then_some("a TCP header longer than its packet")
 }
