@@ -3,5 +3,6 @@
 
 mod program;
 mod captures;
+mod readme;
 mod replay;
 mod corpus;
