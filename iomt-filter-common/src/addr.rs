@@ -74,6 +74,12 @@ impl Address {
         }
     }
 
+    /// Whether two IPv6 addresses have their first 64 bits in common.
+    #[inline(always)]
+    pub const fn shares_network(self, other: Self) -> bool {
+        self.0[0] == other.0[0] && self.0[1] == other.0[1]
+    }
+
     /// `127.0.0.0/8` (RFC 1122 §3.2.1.3) or `::1`.
     #[inline(always)]
     pub const fn is_loopback(self) -> bool {

@@ -30,8 +30,9 @@ pub struct Ingress {
 ///
 /// 1. what could not be parsed, and fragments without their first: by `unparsed`; with it they are judged
 ///    as it was
-/// 2. link protocols pass; spoofed ARP, rogue router advertisements and DHCP servers drop
-/// 3. management pairs pass
+/// 2. link protocols pass, and neighbour discovery that stays on its link; spoofed ARP and neighbours,
+///    rogue router advertisements, redirects and DHCP servers drop
+/// 3. management pairs pass; on a device port only where the sender is who it says
 /// 4. which end is ours: `unknown-device`, `no-device`, `spoofed`; an unknown sender that may pass still
 ///    meets 5 to 11 of the device that it sends to
 /// 5. a device in quarantine: drop
@@ -67,10 +68,12 @@ pub fn decide<T: Tables>(
     if let Some(decision) = link::judge(packet, ingress.port, tables) {
         return decision; // 2
     }
-    if tables.settings().has_management != 0 && management::covers(packet, tables) {
+    let identity = device::identify(packet, ingress.port, tables);
+    let believed = ingress.port as u8 == Port::Uplink as u8 || matches!(identity, Identity::Known(_));
+    if believed && tables.settings().has_management != 0 && management::covers(packet, tables) {
         return answer(Verdict::Pass, Reason::Management, tables); // 3
     }
-    let (ends, spoofed, unknown) = match device::identify(packet, ingress.port, tables) {
+    let (ends, spoofed, unknown) = match identity {
         Identity::Known(ends) => (ends, false, false),
         Identity::Spoofed(ends) => (ends, true, false),
         Identity::Unknown(ends) => (ends, false, true),

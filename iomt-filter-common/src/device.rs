@@ -95,14 +95,34 @@ pub fn identify<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Identity 
     }
 }
 
-/// Whether the sender of an ARP packet claims an address that is bound to something else: the device
-/// to blame.
+/// Whether the sender of an ARP packet claims an address that is not its own: the device to blame. An
+/// address that is bound to nobody may be claimed by an unknown sender, and by no device.
 #[inline(always)]
 pub fn arp_is_spoofed<T: Tables>(packet: &Packet, tables: &T) -> Option<u32> {
-    let number = tables.device_by_address(packet.source)?;
-    let device = tables.device(number).unwrap_or_default();
+    claim_is_spoofed(packet, packet.source, tables)
+}
+
+/// The same for neighbour discovery: an advertisement claims its target, anything else its source.
+#[inline(always)]
+pub fn neighbour_is_spoofed<T: Tables>(packet: &Packet, tables: &T) -> Option<u32> {
+    const ADVERTISEMENT: u8 = 136;
+    let claimed = if packet.icmp_type == ADVERTISEMENT { packet.quoted_destination } else { packet.source };
+    claim_is_spoofed(packet, claimed, tables)
+}
+
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn claim_is_spoofed<T: Tables>(packet: &Packet, claimed: Address, tables: &T) -> Option<u32> {
+    if may_be_unbound(claimed) {
+        return None;
+    }
     let vlan = packet.vlan_id();
-    let honest = is_seen_as(number, &device, packet.sender_mac, vlan, tables)
+    let number = tables.device_by_address(claimed).unwrap_or(0);
+    if number == 0 {
+        return tables.device_by_mac(packet.source_mac, vlan);
+    }
+    let device = tables.device(number).unwrap_or_default();
+    let said = if packet.sender_mac == Mac::UNSET { packet.source_mac } else { packet.sender_mac };
+    let honest = is_seen_as(number, &device, said, vlan, tables)
         && is_seen_as(number, &device, packet.source_mac, vlan, tables);
     if honest { None } else { Some(blamed(number, &device, packet.source_mac, vlan, tables)) }
 }

@@ -12,7 +12,8 @@ pub struct Packet {
     pub source: Address,
     /// IP destination; of ARP the target's protocol address.
     pub destination: Address,
-    /// Where the packet went that an ICMP error quotes. It came from this packet's destination.
+    /// Where the packet went that an ICMP error quotes (it came from this packet's destination), or the
+    /// target of a neighbour solicitation or advertisement.
     pub quoted_destination: Address,
     /// Length of the frame in bytes.
     pub length: u32,
@@ -38,7 +39,7 @@ pub struct Packet {
     pub source_mac: Mac,
     /// Destination of the frame.
     pub destination_mac: Mac,
-    /// Of ARP: the sender's hardware address.
+    /// Of ARP and neighbour discovery: the hardware address that the sender says it has.
     pub sender_mac: Mac,
     /// VLAN tags in the frame, 0 to 2.
     pub vlan_count: u8,

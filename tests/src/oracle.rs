@@ -67,6 +67,12 @@ pub struct Oracle {
     flaw: Option<Flaw>,
 }
 
+/// That an address is at a hardware address; all zero where nothing is said of it.
+struct Claim {
+    claimed: IpAddr,
+    mac: [u8; 6],
+}
+
 /// An answer on its way, without the frame's fields.
 struct Answer {
     verdict: Verdict,
@@ -134,15 +140,20 @@ impl Oracle {
             self.memory.note_first(ip, piece, now);
         }
         // 2
-        if let Some(answer) = self.takeover(ip, port) {
+        if let Some(answer) = self.takeover(ip, fields, vlan, port) {
             return answer;
         }
-        // 3
-        if self.is_management(ip) {
+        // 3, of a device port only where the sender is who it says
+        let ends = self.ends_of(ip, fields.macs.0, vlan, port);
+        let is_believed = match &ends {
+            Ends::Ours(ends) => !ends[0].spoofed,
+            Ends::Unknown(_) | Ends::NotOurs => false,
+        };
+        if (port == Port::Uplink || is_believed) && self.is_management(ip) {
             return nobody(Verdict::Pass, Reason::Management);
         }
         // 4
-        let ends = match self.ends_of(ip, fields.macs.0, vlan, port) {
+        let ends = match ends {
             Ends::NotOurs => return nobody(Verdict::Pass, Reason::NoDevice),
             Ends::Unknown(receiver) => {
                 let verdict = otherwise(self.world.unknown_device);
@@ -283,29 +294,56 @@ impl Oracle {
     }
 
     fn arp(&self, sender_mac: [u8; 6], sender: IpAddr, fields: &Fields, vlan: u16, port: Port) -> Answer {
-        let owner = self.device_with(sender);
-        let (Some(owner), Port::Device) = (owner, port) else { return nobody(Verdict::Pass, Reason::Link) };
-        let honest = [sender_mac, fields.macs.0].iter().all(|mac| self.is_bound(owner, *mac, vlan));
-        if honest {
-            return nobody(Verdict::Pass, Reason::Link);
-        }
-        let device = self.stricter_device(owner, fields.macs.0, vlan).clone();
+        let said = Claim { claimed: sender, mac: sender_mac };
         let far = fields.addresses.map_or(sender, |(_, target)| target);
+        match port {
+            Port::Device => self.claim(&said, fields.macs.0, vlan, far),
+            Port::Uplink => nobody(Verdict::Pass, Reason::Link),
+        }
+    }
+
+    /// Who says that an address is at a hardware address: believed where it is its own, or nobody's and the
+    /// sender is nobody either.
+    fn claim(&self, said: &Claim, frame_mac: [u8; 6], vlan: u16, far: IpAddr) -> Answer {
+        let pass = nobody(Verdict::Pass, Reason::Link);
+        if ends::is_anybodys(said.claimed) {
+            return pass;
+        }
+        let mac = if said.mac == [0; 6] { frame_mac } else { said.mac };
+        let blamed = match self.device_with(said.claimed) {
+            None => self.device_seen_as(frame_mac, vlan),
+            Some(owner) if [mac, frame_mac].iter().all(|mac| self.is_bound(owner, *mac, vlan)) => None,
+            Some(owner) => Some(self.stricter_device(owner, frame_mac, vlan)),
+        };
+        let Some(device) = blamed.cloned() else { return pass };
         let end = End { device, direction: Direction::FromDevice, far, peer: None, spoofed: true };
         self.soften(&end, Reason::Spoofed)
     }
 
     /// What would take the link over, and neighbour discovery.
-    fn takeover(&self, ip: &Ip, port: Port) -> Option<Answer> {
+    fn takeover(&self, ip: &Ip, fields: &Fields, vlan: u16, port: Port) -> Option<Answer> {
         let is_v6 = ip.source.is_ipv6();
         let from_device = port == Port::Device;
         if let (true, Some(kind @ 133..=137)) = (is_v6, ip.icmp_kind()) {
-            let rogue = kind == 134 && from_device && !self.has(Flaw::RogueRouterPasses);
-            return Some(match (rogue, ip.hop_limit == 255 && ip.is_whole) {
-                (true, _) => nobody(Verdict::Drop, Reason::RogueRa),
-                (false, true) => nobody(Verdict::Pass, Reason::Link),
-                (false, false) => nobody(Verdict::Drop, Reason::Malformed),
-            });
+            if matches!(kind, 134 | 137) && from_device && !self.has(Flaw::RogueRouterPasses) {
+                return Some(nobody(Verdict::Drop, Reason::RogueRa));
+            }
+            if ip.hop_limit != 255 || !ip.is_whole || fields.icmp.1 != 0 {
+                return Some(nobody(Verdict::Drop, Reason::Malformed));
+            }
+            if !from_device {
+                return Some(nobody(Verdict::Pass, Reason::Link));
+            }
+            let stays = ends::is_anybodys(ip.destination)
+                || ip.destination.is_multicast()
+                || self.world.segments.iter().any(|net| net.contains(&ip.destination))
+                || (ends::is_one_network(ip.source, ip.destination) && self.device_with(ip.source).is_some());
+            if !stays || fields.length > 150 {
+                return None;
+            }
+            let (target, mac) = ip.neighbour.unwrap_or((IpAddr::from([0; 16]), [0; 6]));
+            let claimed = if kind == 136 { target } else { ip.source };
+            return Some(self.claim(&Claim { claimed, mac }, fields.macs.0, vlan, ip.destination));
         }
         let (server, client) = if is_v6 { (547, 546) } else { (67, 68) };
         let (source, destination) = ip.ports();

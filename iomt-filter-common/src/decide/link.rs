@@ -13,6 +13,8 @@ const ROUTER_ADVERTISEMENT: u8 = 134;
 const REDIRECT: u8 = 137;
 /// Anything lower came through a router and is not neighbour discovery (RFC 4861 §6.1).
 const HOP_LIMIT: u8 = 255;
+/// Longest frame that passes as neighbour discovery: two tags, the headers, and options of 64 bytes.
+const LONGEST_DISCOVERY: u32 = 14 + 8 + 40 + 24 + 64;
 const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
 const DHCPV6_SERVER: u16 = 547;
@@ -24,7 +26,7 @@ pub(super) fn judge<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Optio
         Kind::Link => Some(answer(Verdict::Pass, Reason::Link, tables)),
         Kind::Arp => Some(arp(packet, port, tables)),
         Kind::Ipv4 => rogue_dhcp(packet, port, DHCP_SERVER, DHCP_CLIENT, tables),
-        Kind::Ipv6 if packet.protocol == protocol::ICMPV6 => neighbour_discovery(packet, port, tables),
+        Kind::Ipv6 if is_discovery(packet) => neighbour_discovery(packet, port, tables),
         Kind::Ipv6 => rogue_dhcp(packet, port, DHCPV6_SERVER, DHCPV6_CLIENT, tables),
         Kind::Other => Some(answer(Verdict::Drop, Reason::Malformed, tables)),
     }
@@ -36,7 +38,14 @@ fn arp<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Decision {
         Port::Device => device::arp_is_spoofed(packet, tables),
         Port::Uplink => None,
     };
-    let Some(device) = spoofed else { return answer(Verdict::Pass, Reason::Link, tables) };
+    match spoofed {
+        Some(device) => spoofed_by(device, tables),
+        None => answer(Verdict::Pass, Reason::Link, tables),
+    }
+}
+
+#[inline(always)]
+fn spoofed_by<T: Tables>(device: u32, tables: &T) -> Decision {
     let side = Side::of(device, true, tables);
     if side.is_device() {
         side.soften(Reason::Spoofed, tables.generation())
@@ -46,18 +55,38 @@ fn arp<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Decision {
 }
 
 #[inline(always)]
+const fn is_discovery(packet: &Packet) -> bool {
+    packet.protocol == protocol::ICMPV6 && matches!(packet.icmp_type, ROUTER_SOLICITATION..=REDIRECT)
+}
+
+/// Neighbour discovery stays on its link: from a device port it passes only to link-local addresses,
+/// groups, segments and a device's own network, and not larger than it ever is. What goes further is
+/// judged like anything else.
+#[inline(always)]
 fn neighbour_discovery<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Option<Decision> {
-    let is_discovery = matches!(packet.icmp_type, ROUTER_SOLICITATION..=REDIRECT);
-    if !is_discovery {
-        return None;
-    }
-    if packet.icmp_type == ROUTER_ADVERTISEMENT && port as u8 == Port::Device as u8 {
+    let from_device = port as u8 == Port::Device as u8;
+    if from_device && matches!(packet.icmp_type, ROUTER_ADVERTISEMENT | REDIRECT) {
         return Some(answer(Verdict::Drop, Reason::RogueRa, tables));
     }
-    if packet.hop_limit != HOP_LIMIT || packet.fragment() as u8 != Fragment::Whole as u8 {
+    let is_whole = packet.fragment() as u8 == Fragment::Whole as u8;
+    if packet.hop_limit != HOP_LIMIT || !is_whole || packet.icmp_code != 0 {
         return Some(answer(Verdict::Drop, Reason::Malformed, tables));
     }
-    Some(answer(Verdict::Pass, Reason::Link, tables))
+    if !from_device {
+        return Some(answer(Verdict::Pass, Reason::Link, tables));
+    }
+    let near = packet.destination.is_link_local()
+        || packet.destination.is_multicast()
+        || tables.in_segment(packet.destination)
+        || (packet.source.shares_network(packet.destination)
+            && tables.device_by_address(packet.source).is_some());
+    if !near || packet.length > LONGEST_DISCOVERY {
+        return None;
+    }
+    match device::neighbour_is_spoofed(packet, tables) {
+        Some(device) => Some(spoofed_by(device, tables)),
+        None => Some(answer(Verdict::Pass, Reason::Link, tables)),
+    }
 }
 
 /// A server's answer goes from the server's port to a client's or to a relay's, which is the

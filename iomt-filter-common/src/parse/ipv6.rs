@@ -76,6 +76,9 @@ fn extension_headers<R: PacketReader + ?Sized>(
         if offset + length > end || misplaced || source_route {
             return Err(Unparsed::Malformed);
         }
+        if kind == ROUTING && header[3] != 0 {
+            return Err(Unparsed::Unsupported); // on its way to somewhere else than it says
+        }
         offset += length;
         packet.protocol = header[0];
         if kind == FRAGMENT {

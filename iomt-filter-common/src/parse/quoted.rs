@@ -1,7 +1,8 @@
-//! The packet that an ICMP error is about (RFC 792, RFC 4443 §2.4).
+//! What ICMP carries of others: the packet that an error is about (RFC 792, RFC 4443 §2.4), the target of
+//! neighbour discovery.
 
 use super::u16_at;
-use crate::addr::Address;
+use crate::addr::{Address, Mac};
 use crate::packet::{Kind, Packet, protocol};
 use crate::reader::PacketReader;
 
@@ -59,4 +60,23 @@ pub(super) fn read<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32, pa
     packet.quoted_source_port = source_port;
     packet.quoted_destination_port = destination_port;
     packet.quoted_protocol = number;
+}
+
+/// Reads what a neighbour solicitation or advertisement is about: its target, and the hardware address
+/// of its first option (RFC 4861 §4.3, §4.4, §4.6.1).
+#[inline(always)]
+pub(super) fn neighbour<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32, packet: &mut Packet) {
+    packet.sender_mac = packet.source_mac;
+    if start + 16 > end {
+        return;
+    }
+    let Some(target) = frame.read::<16>(start) else { return };
+    packet.quoted_destination = Address::from_v6(target);
+    if start + 24 > end {
+        return;
+    }
+    let Some(option) = frame.read::<8>(start + 16) else { return };
+    if matches!(option[0], 1 | 2) && option[1] == 1 {
+        packet.sender_mac = Mac([option[2], option[3], option[4], option[5], option[6], option[7]]);
+    }
 }

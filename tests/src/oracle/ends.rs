@@ -57,7 +57,7 @@ impl Oracle {
     }
 
     /// The device of a hardware address in a VLAN; one that is bound to the VLAN before one that is not.
-    fn device_seen_as(&self, mac: [u8; 6], vlan: u16) -> Option<&Device> {
+    pub(super) fn device_seen_as(&self, mac: [u8; 6], vlan: u16) -> Option<&Device> {
         let with_vlan = |wanted: Option<u16>| {
             self.world.devices.iter().find(|device| device.mac == Some(mac) && device.vlan == wanted)
         };
@@ -109,4 +109,12 @@ fn ends(ip: &Ip, sender: Option<&Device>, receiver: Option<&Device>, spoofed: bo
         spoofed,
     });
     sending.into_iter().chain(receiving).collect()
+}
+
+/// The first half of two IPv6 addresses is the same.
+pub(super) fn is_one_network(a: IpAddr, b: IpAddr) -> bool {
+    match (a, b) {
+        (IpAddr::V6(a), IpAddr::V6(b)) => a.segments()[..4] == b.segments()[..4],
+        _ => false,
+    }
 }

@@ -27,6 +27,8 @@ pub(super) struct Ip {
     pub(super) is_whole: bool,
     pub(super) first_piece: Option<Piece>,
     pub(super) quoted: Option<Quoted>,
+    /// Of neighbour solicitations and advertisements: the target, and the hardware address in the option.
+    pub(super) neighbour: Option<(IpAddr, [u8; 6])>,
     transport: Transport,
 }
 
@@ -215,6 +217,7 @@ fn ipv4(rest: &[u8], fields: &mut Fields) -> What {
         is_whole: !more,
         first_piece: more.then_some(piece),
         quoted: None,
+        neighbour: None,
         transport: Transport::None,
     };
     possible(transport(&rest[header..total], ip), source, destination)
@@ -252,6 +255,9 @@ fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
         if length > payload.len() || (next == 0 && walked > 0) || (next == 43 && payload[2] == 0) {
             return MALFORMED;
         }
+        if next == 43 && payload[3] != 0 {
+            return UNSUPPORTED;
+        }
         if next == 44 {
             let (offset, more) = (u16_of(&payload[2..]) / 8 * 8, payload[3] & 1 == 1);
             if more || offset != 0 {
@@ -285,6 +291,7 @@ fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
         is_whole: first_piece.is_none(),
         first_piece,
         quoted: None,
+        neighbour: None,
         transport: Transport::None,
     };
     possible(transport(payload, ip), source, destination)
@@ -362,6 +369,7 @@ fn transport(bytes: &[u8], mut ip: Ip) -> What {
         _ => Transport::Icmp { kind: bytes[0], code: bytes[1], identifier: u16_of(&bytes[4..]) },
     };
     ip.quoted = quoted::read(&ip, &bytes[8..]);
+    ip.neighbour = quoted::neighbour(&ip, &bytes[8..]);
     What::Ip(ip)
 }
 

@@ -37,3 +37,15 @@ pub(super) fn read(ip: &Ip, quoted: &[u8]) -> Option<Quoted> {
     };
     (source == ip.destination).then_some(Quoted { destination, protocol, ports })
 }
+
+/// What a neighbour solicitation or advertisement is about.
+pub(super) fn neighbour(ip: &Ip, body: &[u8]) -> Option<(IpAddr, [u8; 6])> {
+    if ip.source.is_ipv4() || !matches!(ip.icmp_kind()?, 135 | 136) || body.len() < 16 {
+        return None;
+    }
+    let mac = match body[16..] {
+        [1 | 2, 1, a, b, c, d, e, f, ..] => [a, b, c, d, e, f],
+        _ => [0; 6],
+    };
+    Some((IpAddr::V6(v6(body)), mac))
+}
