@@ -37,6 +37,7 @@ fn assert_covers_everything(seen: &Seen) {
     let wanted = [
         "allowed pass",
         "established pass",
+        "related pass",
         "link pass",
         "no-device pass",
         "management pass",

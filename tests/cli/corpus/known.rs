@@ -37,7 +37,8 @@ pub(super) fn contradiction(row: &Row) -> Option<&'static str> {
     if row.number("frame.len").is_some_and(|length| length < SHORTEST_IP_FRAME) {
         return Some("an IP header that is cut off");
     }
-    if row.first("ipv6.src").is_some() { ipv6(row) } else { ipv4(row).or_else(|| tcp(row)) }
+    let family = if row.first("ipv6.src").is_some() { ipv6(row) } else { ipv4(row).or_else(|| tcp(row)) };
+    family.or_else(|| impossible(row))
 }
 
 fn ipv6(row: &Row) -> Option<&'static str> {
@@ -77,4 +78,30 @@ fn tcp(row: &Row) -> Option<&'static str> {
         return Some("a TCP header shorter than any");
     }
     (header > payload).then_some("a TCP header longer than its packet")
+}
+
+/// Addresses and ports that no honest packet on a wire has.
+fn impossible(row: &Row) -> Option<&'static str> {
+    let address =
+        |v4: &str, v6: &str| row.first(v6).or_else(|| row.first(v4))?.parse::<std::net::IpAddr>().ok();
+    let (source, destination) = (address("ip.src", "ipv6.src")?, address("ip.dst", "ipv6.dst")?);
+    if source == destination {
+        return Some("a packet to its own sender");
+    }
+    if source.is_loopback() || destination.is_loopback() {
+        return Some("a loopback address on a wire");
+    }
+    if destination.is_unspecified() || source.is_multicast() || source.to_string() == "255.255.255.255" {
+        return Some("a packet to nobody or from a group");
+    }
+    if row.all("ip.opt.type").iter().any(|option| ROUTE_OPTIONS.contains(option)) {
+        return Some("an IPv4 source route");
+    }
+    if !row.all("ip.opt.type").is_empty() {
+        return Some("IPv4 options whose lengths do not add up");
+    }
+    let port = |name: &str| row.number(name) == Some(0);
+    let is_zero =
+        ["tcp.srcport", "tcp.dstport", "udp.dstport", "sctp.srcport", "sctp.dstport"].into_iter().any(port);
+    is_zero.then_some("port 0")
 }

@@ -16,10 +16,20 @@ use crate::world::{World, net};
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     past: Vec<(Port, Frame)>,
+    /// Frames that were sent as first fragments, with their identification.
+    firsts: Vec<(Port, Frame, u32)>,
 }
 
 impl Frames {
     pub(super) fn next(&mut self, random: &mut Random, world: &World) -> (Port, Vec<u8>) {
+        if !self.past.is_empty() {
+            if random.chance(8) {
+                return self.error(random);
+            }
+            if random.chance(8) {
+                return self.piece(random);
+            }
+        }
         let (port, frame) = match (random.below(10), self.past.last()) {
             (0..=2, Some(_)) => self.answer(random),
             (3 | 4, Some(_)) => self.past[random.below(self.past.len())].clone(),
@@ -49,6 +59,37 @@ impl Frames {
         (port, frame.bytes())
     }
 
+    /// An ICMP error about a frame of the past, mostly told to whoever sent it.
+    fn error(&self, random: &mut Random) -> (Port, Vec<u8>) {
+        let (port, about) = &self.past[random.below(self.past.len())];
+        let is_v4 = matches!(about.internet, Internet::V4(_));
+        let kind = if is_v4 { random.pick(&[3, 3, 11, 12, 5, 4]) } else { random.pick(&[1, 2, 2, 3, 4, 5]) };
+        let mut quoted = about.clone().untagged().bytes();
+        quoted.drain(..quoted.len().min(14));
+        quoted.truncate(random.pick(&[8, 20, 28, 40, 48, 68, 200]));
+        let mut error = if random.chance(85) { about.reversed() } else { about.clone() }.icmp(kind, 0, 0);
+        if let Transport::Icmp(icmp) = &mut error.transport {
+            icmp.body = quoted;
+        }
+        let port = if random.chance(85) { other(*port) } else { *port };
+        (port, error.bytes())
+    }
+
+    /// A first fragment, or a later one of a first one that was sent.
+    fn piece(&mut self, random: &mut Random) -> (Port, Vec<u8>) {
+        if self.firsts.is_empty() || random.chance(40) {
+            let (port, frame) = self.past[random.below(self.past.len())].clone();
+            let identification = random.pick(&[1, 2, 3, 0x1_0001]);
+            let bytes = frame.clone().fragment(identification, 0, true).bytes();
+            self.firsts.push((port, frame, identification));
+            return (port, bytes);
+        }
+        let (port, frame, identification) = self.firsts[random.below(self.firsts.len())].clone();
+        let offset = random.pick(&[8, 16, 24, 24, 32, 1480]);
+        let later = frame.fragment(identification, offset, random.chance(50));
+        (if random.chance(90) { port } else { other(port) }, later.bytes())
+    }
+
     fn answer(&self, random: &mut Random) -> (Port, Frame) {
         let (port, frame) = &self.past[random.below(self.past.len())];
         let mut frame = frame.reversed();
@@ -65,6 +106,13 @@ impl Frames {
             (Port::Uplink, true) | (Port::Device, false) => Port::Device,
         };
         (port, frame)
+    }
+}
+
+const fn other(port: Port) -> Port {
+    match port {
+        Port::Device => Port::Uplink,
+        Port::Uplink => Port::Device,
     }
 }
 
