@@ -60,7 +60,10 @@ fn find(folder: &Path, captures: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             find(&path, captures);
-        } else if path.extension().is_some_and(|extension| ["pcap", "pcapng", "dat"].iter().any(|e| extension == *e)) {
+        } else if path
+            .extension()
+            .is_some_and(|extension| ["pcap", "pcapng", "dat"].iter().any(|e| extension == *e))
+        {
             captures.push(path);
         }
     }
@@ -68,8 +71,10 @@ fn find(folder: &Path, captures: &mut Vec<PathBuf>) {
 
 /// Takes the hexadecimal dumps out of `captures` and makes one capture of them all.
 fn from_dumps(captures: &mut Vec<PathBuf>, scratch: &Path) -> Option<PathBuf> {
-    let dumps: Vec<_> = captures.extract_if(.., |path| path.extension().is_some_and(|e| e == "dat")).collect();
-    let mut file: Vec<u8> = [0xa1b2_c3d4u32, 0x0002_0004, 0, 0, 262_144, 1].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let dumps: Vec<_> =
+        captures.extract_if(.., |path| path.extension().is_some_and(|e| e == "dat")).collect();
+    let mut file: Vec<u8> =
+        [0xa1b2_c3d4u32, 0x0002_0004, 0, 0, 262_144, 1].iter().flat_map(|word| word.to_le_bytes()).collect();
     for (second, dump) in dumps.iter().enumerate() {
         let text = fs::read_to_string(dump).unwrap();
         let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
@@ -113,7 +118,9 @@ impl Tally {
         for (record, row) in records.iter().zip(&expected) {
             self.frames += 1;
             let mut differences = Expected::of(row).compare(record, &mut self.fields);
-            if ["malformed", "unsupported"].contains(&record.reason.as_ref()) && known::contradiction(row).is_none() {
+            if ["malformed", "unsupported"].contains(&record.reason.as_ref())
+                && known::contradiction(row).is_none()
+            {
                 differences.push("tshark finds nothing wrong with it".to_owned());
             }
             for difference in differences {
@@ -122,7 +129,10 @@ impl Tally {
                     None => {
                         let frame = record.frame.unwrap_or_default();
                         let protocols = row.text("frame.protocols");
-                        self.unknown.push(format!("{name} frame {frame} ({}, {protocols}): {difference}", record.reason));
+                        self.unknown.push(format!(
+                            "{name} frame {frame} ({}, {protocols}): {difference}",
+                            record.reason
+                        ));
                     }
                 }
             }

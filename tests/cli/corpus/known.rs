@@ -25,14 +25,17 @@ pub(super) fn reason(record: &Record, row: &Row, difference: &str) -> Option<&'s
     }
     let has_route = row.all("ip.opt.type").iter().any(|option| ROUTE_OPTIONS.contains(option));
     if has_route && difference.starts_with("destination:") {
-        return Some("tshark shows the last hop of a source route, the program the address that the next hop reads");
+        return Some(
+            "tshark shows the last hop of a source route, the program the address that the next hop reads",
+        );
     }
     None
 }
 
 /// What makes a frame malformed: the program then reads no further, and tshark sometimes stops earlier.
 pub(super) fn contradiction(row: &Row) -> Option<&'static str> {
-    let is = |field: &str, test: &dyn Fn(u64) -> bool| row.all(field).into_iter().filter_map(number).any(test);
+    let is =
+        |field: &str, test: &dyn Fn(u64) -> bool| row.all(field).into_iter().filter_map(number).any(test);
     let is_short = row.number("frame.len").is_some_and(|length| length < SHORTEST_IP_FRAME);
     if is_short || (row.text("ipv6.version").is_empty() && row.text("ip.src").is_empty()) {
         return Some("an IP header that is cut off, or of another version or length than it can be");
@@ -52,10 +55,15 @@ pub(super) fn contradiction(row: &Row) -> Option<&'static str> {
     if is("tcp.hdr_len", &|length| length < MIN_TCP_HEADER) {
         return Some("a TCP header shorter than any");
     }
-    let payload = row.number("ip.len").zip(row.number("ip.hdr_len")).map(|(all, header)| all.saturating_sub(header));
+    let payload =
+        row.number("ip.len").zip(row.number("ip.hdr_len")).map(|(all, header)| all.saturating_sub(header));
     match payload {
-        Some(payload) if payload < MIN_TCP_HEADER && row.text("ip.proto") == "6" => Some("a TCP header that is cut off"),
-        Some(payload) if is("tcp.hdr_len", &|length| length > payload) => Some("a TCP header longer than its packet"),
+        Some(payload) if payload < MIN_TCP_HEADER && row.text("ip.proto") == "6" => {
+            Some("a TCP header that is cut off")
+        }
+        Some(payload) if is("tcp.hdr_len", &|length| length > payload) => {
+            Some("a TCP header longer than its packet")
+        }
         _ => None,
     }
 }

@@ -61,8 +61,12 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Every fragment and segment by itself.
-const PREFERENCES: &[&str] =
-    &["ip.defragment:FALSE", "ip.tso_support:FALSE", "ipv6.defragment:FALSE", "tcp.desegment_tcp_streams:FALSE"];
+const PREFERENCES: &[&str] = &[
+    "ip.defragment:FALSE",
+    "ip.tso_support:FALSE",
+    "ipv6.defragment:FALSE",
+    "tcp.desegment_tcp_streams:FALSE",
+];
 
 /// One frame.
 #[derive(Debug)]
