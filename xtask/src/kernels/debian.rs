@@ -158,30 +158,33 @@ impl Index {
             "Created-By: Packages",
         ]))?;
         let place = place(&known).context("this machine has no packages from Debian's main archive")?;
-        let sources = index.folder.join("sources.list");
-        fs::write(&sources, sources_at(place))
-            .with_context(|| format!("failed to write `{}`", sources.display()))?;
+        for (name, content) in [("sources.list", sources_at(place)), ("apt.conf", settings_in(&index.folder))]
+        {
+            let path = index.folder.join(name);
+            fs::write(&path, content).with_context(|| format!("failed to write `{}`", path.display()))?;
+        }
         Ok(index)
     }
 
     /// A program of apt that sees this index alone.
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let folders = [
-            ("Dir::Etc::SourceList", self.folder.join("sources.list")),
-            ("Dir::Etc::SourceParts", PathBuf::from("/dev/null")),
-            ("Dir::State::Lists", self.folder.join("lists")),
-            ("Dir::Cache", self.folder.clone()),
-        ];
-        for (option, path) in folders {
-            command.arg("-o").arg(format!("{option}={}", path.display()));
-        }
-        // Whoever downloads may not enter a folder below somebody's home.
-        for option in ["APT::Sandbox::User=root", "Acquire::Languages=none"] {
-            command.args(["-o", option]);
-        }
+        command.arg("-c").arg(self.folder.join("apt.conf"));
         command
     }
+}
+
+/// Whoever downloads may enter a folder below somebody's home, which apt's own user may not.
+fn settings_in(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "Dir::Etc::SourceList \"{folder}/sources.list\";\n\
+         Dir::Etc::SourceParts \"/dev/null\";\n\
+         Dir::State::Lists \"{folder}/lists\";\n\
+         Dir::Cache \"{folder}\";\n\
+         APT::Sandbox::User \"root\";\n\
+         Acquire::Languages \"none\";\n"
+    )
 }
 
 /// Where Debian's main archive is, for this machine.

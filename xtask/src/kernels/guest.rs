@@ -70,14 +70,15 @@ pub(crate) fn boot(kernel: &Kernel, unpacked: &Path, initrd: &Path, folder: &Pat
     Ok(read(&String::from_utf8_lossy(&said)))
 }
 
-/// Reads a console. The last count of tests is that of all of them.
+/// Reads a console, where the name of a test may stand before what it prints. The last count of tests is
+/// that of all of them.
 fn read(console: &str) -> Report {
     let mut report = Report::default();
     for line in console.lines().map(str::trim) {
-        if let Some(facts) = line.strip_prefix("program: ") {
-            report.answer = program(facts).map_or(Answer::None, Answer::Loaded);
-        } else if let Some(sentence) = line.strip_prefix("refused: ") {
+        if let Some((_, sentence)) = line.split_once("refused: ") {
             report.answer = Answer::Refused(sentence.to_owned());
+        } else if let Some((_, facts)) = line.split_once("program: ") {
+            report.answer = program(facts).map_or(Answer::None, Answer::Loaded);
         } else if let Some(result) = line.strip_prefix("test result: ") {
             (report.passed, report.failed) = (count(result, " passed"), count(result, " failed"));
         } else if let Some(code) = line.strip_prefix("ended: ") {
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn kernel_that_takes_the_program_and_passes() {
         let console = "SeaBIOS\r\nrunning 1 test\r\n\
-            program: 900 instructions verified, 80 bytes translated, 70 bytes of machine code, 60 ms to load\r\n\
+            test program::the_program_is_taken ... program: 900 instructions verified, 80 bytes translated, 70 bytes of machine code, 60 ms to load\r\n\
             test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 5 filtered out; finished in 1.00s\r\n\
             test result: ok. 6 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 9.00s\r\n\
             ended: 0\r\n";
@@ -118,8 +119,9 @@ mod tests {
 
     #[test]
     fn kernel_that_refuses() {
-        let report =
-            read("refused: kernel 5.10 cannot run this program: it needs 6.1 or newer\r\n\r\nthread\r\n");
+        let report = read(
+            "test program::taken ... refused: kernel 5.10 cannot run this program: it needs 6.1 or newer\r\n\r\nthread\r\n",
+        );
         let sentence = "kernel 5.10 cannot run this program: it needs 6.1 or newer";
         assert_eq!(report.answer, Answer::Refused(sentence.to_owned()));
         assert!(!report.has_ended);
