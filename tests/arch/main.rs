@@ -3,5 +3,6 @@
 
 mod boundaries;
 mod hygiene;
+mod oldest_kernel;
 mod reasons;
 mod sources;

@@ -4,3 +4,4 @@
 mod differential;
 mod fragments;
 mod generations;
+mod program;

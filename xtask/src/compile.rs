@@ -20,25 +20,42 @@ pub(crate) fn run() -> Result<()> {
 
 /// Builds what `selection` says, the agent among it, and returns the agent's path.
 pub(crate) fn agent(selection: &[&str]) -> Result<PathBuf> {
-    let mut cargo = process::cargo(&["build", "--message-format=json-render-diagnostics"]);
+    let manifest = process::workspace().join("iomt-filter/Cargo.toml");
+    built(&["build"], selection, |message| is_binary(message, &manifest))
+}
+
+/// Builds the integration test `name` of the tests' package, and returns its path.
+pub(crate) fn test(name: &str) -> Result<PathBuf> {
+    let selection = ["--package", "iomt-filter-tests", "--test", name];
+    built(&["test", "--no-run"], &selection, |message| {
+        message["target"]["kind"][0] == "test" && message["target"]["name"] == name
+    })
+}
+
+fn built(verb: &[&str], selection: &[&str], is_wanted: impl Fn(&Value) -> bool) -> Result<PathBuf> {
+    let mut cargo = process::cargo(verb);
+    cargo.arg("--message-format=json-render-diagnostics");
     cargo.args(selection).stdin(Stdio::null()).stderr(Stdio::inherit());
     let line = process::describe(&cargo);
     say::progress(&format!("run `{line}`"));
     let output = cargo.output().with_context(|| format!("failed to start `{line}`"))?;
     ensure!(output.status.success(), "`{line}` failed: {}", output.status);
     let messages = String::from_utf8(output.stdout).with_context(|| format!("failed to read `{line}`"))?;
-    let manifest = process::workspace().join("iomt-filter/Cargo.toml");
-    executable(&messages, &manifest).with_context(|| format!("`{line}` built no `iomt-filter`"))
+    executable(&messages, is_wanted).with_context(|| format!("`{line}` built nothing of that kind"))
 }
 
-/// The binary of the package with this manifest, in cargo's messages, one JSON object a line.
-fn executable(messages: &str, manifest: &Path) -> Option<PathBuf> {
+/// The first binary that is wanted, in cargo's messages, one JSON object a line.
+fn executable(messages: &str, is_wanted: impl Fn(&Value) -> bool) -> Option<PathBuf> {
     messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
-        let is_ours = message["manifest_path"].as_str().map(Path::new) == Some(manifest);
-        let is_binary = message["target"]["kind"][0] == "bin" && message["profile"]["test"] == false;
         let path = message["executable"].as_str()?;
-        (is_ours && is_binary).then(|| PathBuf::from(path))
+        is_wanted(&message).then(|| PathBuf::from(path))
     })
+}
+
+/// Whether a message is about the binary, and not the unit tests, of the package with this manifest.
+fn is_binary(message: &Value, manifest: &Path) -> bool {
+    let is_ours = message["manifest_path"].as_str().map(Path::new) == Some(manifest);
+    is_ours && message["target"]["kind"][0] == "bin" && message["profile"]["test"] == false
 }
 
 #[cfg(test)]
@@ -59,7 +76,8 @@ mod tests {
             message("agent", true, "/t/agent-0123"),
             message("agent", false, "/t/agent"),
         ];
-        let found = executable(&messages.join("\n"), Path::new("/w/agent/Cargo.toml"));
+        let manifest = Path::new("/w/agent/Cargo.toml");
+        let found = executable(&messages.join("\n"), |message| is_binary(message, manifest));
         assert_eq!(found, Some(PathBuf::from("/t/agent")));
     }
 }

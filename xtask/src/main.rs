@@ -10,9 +10,11 @@ mod test;
 mod bench;
 mod demo;
 mod ci;
+mod kernels;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// Development commands of iomt-filter.
@@ -48,6 +50,11 @@ enum Verb {
     Lint,
     /// Everything that a change has to pass: lint, test and a short bench (needs root).
     Ci,
+    /// Load and test the kernel program under Debian's kernels, old and new, in an emulator.
+    Kernels {
+        /// Releases or series, such as `6.1`; without any, the newest of each series that is offered.
+        releases: Vec<String>,
+    },
     /// Measure the kernel program (needs root).
     Bench {
         /// Handed to the bench as they are.
@@ -64,10 +71,15 @@ fn main() -> ExitCode {
         Verb::Test { arguments } => test::run(&arguments),
         Verb::Lint => lint::run(),
         Verb::Ci => ci::run(),
+        Verb::Kernels { releases } => return exit(kernels::run(&releases)),
         Verb::Bench { arguments } => bench::run(&arguments),
     };
+    exit(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn exit(done: Result<ExitCode>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             say::failure(&error);
             ExitCode::from(2)

@@ -1,4 +1,4 @@
-//! The programs that tests and demo run, with the Debian package of each and the reason for it.
+//! The programs that tests, demo and emulator run, with the Debian package of each and the reason for it.
 
 /// A program that has to be on the path.
 pub(crate) struct Program {
@@ -7,7 +7,7 @@ pub(crate) struct Program {
     pub(crate) reason: &'static str,
 }
 
-/// All of them. The compiler for the kernel program is found by `ebpf-toolchain` instead.
+/// What tests and demo run. The compiler for the kernel program is found by `ebpf-toolchain` instead.
 pub(crate) const PROGRAMS: [Program; 4] = [
     Program { name: "ip", package: "iproute2", reason: "network namespaces and veth pairs" },
     Program {
@@ -21,4 +21,13 @@ pub(crate) const PROGRAMS: [Program; 4] = [
         package: "tshark",
         reason: "an independent dissector to compare the parser with",
     },
+];
+
+/// What booting other kernels takes besides.
+pub(crate) const EMULATOR: [Program; 5] = [
+    Program { name: "qemu-system-x86_64", package: "qemu-system-x86", reason: "runs other kernels" },
+    Program { name: "busybox", package: "busybox-static", reason: "the shell in their first file system" },
+    Program { name: "cpio", package: "cpio", reason: "packs that file system" },
+    Program { name: "xz", package: "xz-utils", reason: "unpacks kernel modules" },
+    Program { name: "strip", package: "binutils", reason: "makes the test binary a fraction of its size" },
 ];

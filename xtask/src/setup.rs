@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use ebpf_toolchain::{Route, Step};
 
-use crate::packages::PROGRAMS;
+use crate::packages::{PROGRAMS, Program};
 use crate::process;
 use crate::say;
 
@@ -26,11 +26,16 @@ pub(crate) fn run() -> Result<()> {
 
 /// Returns the compiler's route once everything is there.
 pub(crate) fn ensure() -> Result<Route> {
-    let mut looked = Looked::look();
+    ensure_with(&[])
+}
+
+/// The same, and `more` programs with it.
+pub(crate) fn ensure_with(more: &[Program]) -> Result<Route> {
+    let mut looked = Looked::look(more);
     if looked.missing().any(|step| step.packages) && may_install() {
         process::run(Command::new("apt-get").args(["update", "--quiet", "--quiet"]))?;
         // Which packages there are decides which steps lead to a compiler.
-        looked = Looked::look();
+        looked = Looked::look(more);
     }
     if looked.missing().next().is_some() && !may_install() {
         bail!("installing what is missing takes root and `apt-get`; run:\n{}", looked.list());
@@ -39,7 +44,7 @@ pub(crate) fn ensure() -> Result<Route> {
         carry_out(step)?;
     }
     // Looking again, and not the steps' success, says whether it is complete.
-    match Looked::look() {
+    match Looked::look(more) {
         Looked { route: Ok(route), other } if other.is_empty() => {
             say::progress("setup: everything is there");
             Ok(route)
@@ -55,8 +60,8 @@ struct Looked {
 }
 
 impl Looked {
-    fn look() -> Self {
-        let absent = PROGRAMS.iter().filter(|program| !process::is_on_path(program.name));
+    fn look(more: &[Program]) -> Self {
+        let absent = PROGRAMS.iter().chain(more).filter(|program| !process::is_on_path(program.name));
         let programs = absent.map(|program| {
             let what = format!("`{}` is not installed: {}", program.name, program.reason);
             Step::install(what, &[program.package])

@@ -21,6 +21,9 @@ use crate::rows::Rows;
 /// The kernel program, compiled for BPF.
 static PROGRAM: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/iomt-filter"));
 
+/// The oldest kernel that the program is known to run on. An older one is asked all the same: it may
+/// carry what the program needs.
+pub const OLDEST_KERNEL: (u32, u32) = (6, 1);
 /// Flows that are remembered where nothing else is said.
 pub const DEFAULT_FLOWS: u32 = 131_072;
 /// Cells of the rule matrix that fit, both generations together.
@@ -60,7 +63,7 @@ pub enum LoadError {
     #[error("not allowed to load BPF programs; run as root, or give the process CAP_BPF and CAP_NET_ADMIN")]
     NotAllowed,
     /// The kernel lacks something that the program needs.
-    #[error("kernel {release} cannot run this program: it needs 5.18 or newer (XDP with fragments)")]
+    #[error("kernel {release} cannot run this program: it needs {}.{} or newer", OLDEST_KERNEL.0, OLDEST_KERNEL.1)]
     KernelTooOld {
         /// `uname -r`.
         release: String,
@@ -298,19 +301,18 @@ fn version_of(pins: &Path) -> u32 {
 }
 
 fn refused_object(error: EbpfError) -> LoadError {
-    if is_permission(&error) { LoadError::NotAllowed } else { LoadError::Object(error) }
+    if is_permission(&error) { LoadError::NotAllowed } else { too_old().unwrap_or(LoadError::Object(error)) }
 }
 
 fn refused_program(error: ProgramError) -> LoadError {
-    if is_permission(&error) {
-        return LoadError::NotAllowed;
-    }
-    match nix::sys::utsname::uname() {
-        Ok(name) if is_older_than(&name.release().to_string_lossy(), (5, 18)) => {
-            LoadError::KernelTooOld { release: name.release().to_string_lossy().into_owned() }
-        }
-        _ => LoadError::Program(error),
-    }
+    if is_permission(&error) { LoadError::NotAllowed } else { too_old().unwrap_or(LoadError::Program(error)) }
+}
+
+/// The reason that stands behind any refusal of a kernel that is too old.
+fn too_old() -> Option<LoadError> {
+    let name = nix::sys::utsname::uname().ok()?;
+    let release = name.release().to_string_lossy().into_owned();
+    is_older_than(&release, OLDEST_KERNEL).then_some(LoadError::KernelTooOld { release })
 }
 
 fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -335,9 +337,10 @@ mod tests {
 
     #[test]
     fn releases_are_compared_by_number() {
-        assert!(is_older_than("5.15.0-91-generic", (5, 18)));
-        assert!(!is_older_than("5.18", (5, 18)));
-        assert!(!is_older_than("6.1.0-18-amd64", (5, 18)));
+        assert!(is_older_than("5.15.0-91-generic", (6, 1)));
+        assert!(is_older_than("6.0.19", (6, 1)));
+        assert!(!is_older_than("6.1", (6, 1)));
+        assert!(!is_older_than("6.12.1+deb13-amd64", (6, 1)));
     }
 
     #[test]

@@ -1,0 +1,56 @@
+//! What the kernel says of the program: whether it takes it, and how much there was to look at.
+
+use std::env;
+use std::path::Path;
+use std::time::Instant;
+
+use aya::programs::Xdp;
+use iomt_filter::datapath::attach::{WantedMode, detach};
+use iomt_filter::datapath::{AttachMode, Datapath, LoadOptions, WriterToken};
+use iomt_filter_common::abi::PROGRAM;
+use iomt_filter_common::device::Port;
+
+/// `cargo xtask kernels` reads the lines that this prints.
+#[test]
+fn the_program_is_taken() {
+    let mut datapath = match Datapath::load(&LoadOptions::default()) {
+        Ok(datapath) => datapath,
+        Err(error) => {
+            eprintln!("refused: {:#}", anyhow::Error::from(error));
+            panic!("the kernel refused the program");
+        }
+    };
+    let program: &mut Xdp = datapath.ebpf_mut().program_mut(PROGRAM).unwrap().try_into().unwrap();
+    // Once more, without the time that the tables take.
+    program.unload().unwrap();
+    let start = Instant::now();
+    program.load().unwrap();
+    let milliseconds = start.elapsed().as_millis();
+    let info = program.info().unwrap();
+    let verified = info.verified_instruction_count().unwrap();
+    let translated = info.size_translated().unwrap();
+    let jited = info.size_jitted();
+    eprintln!(
+        "program: {verified} instructions verified, {translated} bytes translated, {jited} bytes of machine code, {milliseconds} ms to load"
+    );
+}
+
+/// `IOMT_FILTER_INTERFACE` names an interface that no traffic is expected on: what comes in is dropped.
+#[test]
+fn the_driver_takes_the_program_and_its_link_is_pinned() {
+    let Ok(interface) = env::var("IOMT_FILTER_INTERFACE") else { return };
+    let pins = Path::new("/sys/fs/bpf").join(format!("iomt-filter-tests-{}", std::process::id()));
+    let state = tempfile::tempdir().unwrap();
+    let token = WriterToken::take(state.path()).unwrap();
+    let options = LoadOptions { pins: Some(pins.clone()), ..LoadOptions::default() };
+    let mut datapath = Datapath::load(&options).unwrap();
+    let attached = datapath.attach(&interface, Port::Device, WantedMode::Native, &token).unwrap();
+    assert_eq!(attached.mode, Some(AttachMode::Native));
+
+    drop(datapath);
+    let mut next = Datapath::load(&options).unwrap();
+    assert!(next.is_adopted());
+    let replaced = next.attach(&interface, Port::Device, WantedMode::Native, &token).unwrap();
+    assert_eq!(replaced.mode, None, "the program of the process before was not replaced in place");
+    assert_eq!(detach(&pins).unwrap(), [interface]);
+}
