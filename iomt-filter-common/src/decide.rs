@@ -26,6 +26,10 @@ pub struct Ingress {
     pub now: u64,
 }
 
+const NO_DOUBT: u32 = 0;
+const SPOOFED: u32 = 1;
+const UNKNOWN: u32 = 2;
+
 /// Judges one frame. Precedence, first match decides:
 ///
 /// 1. what could not be parsed, and fragments without their first: by `unparsed`; with it they are judged
@@ -73,12 +77,14 @@ pub fn decide<T: Tables>(
     if believed && tables.settings().has_management != 0 && management::covers(packet, tables) {
         return answer(Verdict::Pass, Reason::Management, tables); // 3
     }
-    let (ends, spoofed, unknown) = match identity {
-        Identity::Known(ends) => (ends, false, false),
-        Identity::Spoofed(ends) => (ends, true, false),
-        Identity::Unknown(ends) => (ends, false, true),
+    let (ends, doubt) = match identity {
+        Identity::Known(ends) => (ends, NO_DOUBT),
+        Identity::Spoofed(ends) => (ends, SPOOFED),
+        Identity::Unknown(ends) => (ends, UNKNOWN),
         Identity::NotOurs => return answer(Verdict::Pass, Reason::NoDevice, tables), // 4
     };
+    let doubt = tables.forget(doubt);
+    let (spoofed, unknown) = (doubt == SPOOFED, doubt == UNKNOWN);
     let choice = Otherwise::from_number(tables.settings().unknown_device);
     if unknown && (ends.receiver == 0 || choice as u8 == Otherwise::Drop as u8) {
         return answer(otherwise(choice), Reason::UnknownDevice, tables); // 4

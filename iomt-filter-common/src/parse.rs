@@ -69,7 +69,7 @@ impl Unparsed {
 #[inline(always)]
 pub fn parse<R: PacketReader + ?Sized>(frame: &R, packet: &mut Packet) -> Result<(), Unparsed> {
     packet.length = frame.length();
-    let payload = ethernet::parse(frame, packet)?;
+    let payload = frame.forget(ethernet::parse(frame, packet)?);
     match packet.ethertype {
         ethernet::IPV4 => impossible::check(ipv4::parse(frame, payload, packet), packet),
         ethernet::IPV6 => impossible::check(ipv6::parse(frame, payload, packet), packet),

@@ -21,6 +21,13 @@ pub trait Tables {
     /// What holds for all devices.
     fn settings(&self) -> Settings;
 
+    /// The same value; in the kernel, one of which the verifier knows nothing any more. See
+    /// [`PacketReader::forget`](crate::reader::PacketReader::forget).
+    #[inline(always)]
+    fn forget(&self, value: u32) -> u32 {
+        value
+    }
+
     /// The device that `address` is bound to.
     fn device_by_address(&self, address: Address) -> Option<u32>;
     /// A device with this hardware address, that of `vlan` before any other.

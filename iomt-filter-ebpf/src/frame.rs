@@ -4,6 +4,8 @@ use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::PacketReader;
 
+use crate::maps::Veil;
+
 /// Headers end before this offset: 14 bytes of Ethernet, 8 of tags, 40 of IPv6 and its extension
 /// headers. A bound for the verifier; what lies beyond cannot be read.
 const MAX_OFFSET: usize = 0x3fff;
@@ -13,14 +15,15 @@ pub(crate) struct Frame {
     start: usize,
     end: usize,
     length: u32,
+    veil: Veil,
 }
 
 impl Frame {
     #[inline(always)]
-    pub(crate) fn new(context: &XdpContext) -> Self {
+    pub(crate) fn new(context: &XdpContext, veil: Veil) -> Self {
         // SAFETY: the context is the one that the kernel passed to the program.
         let length = unsafe { bpf_xdp_get_buff_len(context.ctx) } as u32;
-        Self { start: context.data(), end: context.data_end(), length }
+        Self { start: context.data(), end: context.data_end(), length, veil }
     }
 }
 
@@ -47,6 +50,6 @@ impl PacketReader for Frame {
 
     #[inline(always)]
     fn forget(&self, value: u32) -> u32 {
-        crate::maps::forget(value)
+        self.veil.forget(value)
     }
 }

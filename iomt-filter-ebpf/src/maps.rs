@@ -104,6 +104,12 @@ impl Scratch {
         Some(unsafe { &mut *scratch })
     }
 
+    /// What hides numbers from the verifier.
+    #[inline(always)]
+    pub(crate) const fn veil(&mut self) -> Veil {
+        Veil(&raw mut self.word)
+    }
+
     /// Makes the packet [`Packet::default`], which is all zero.
     ///
     /// By words that the compiler cannot join: it would call a function that writes byte after byte.
@@ -119,21 +125,22 @@ impl Scratch {
     }
 }
 
-/// The same value, of which the verifier knows nothing any more.
+/// Hides numbers from the verifier: 'found' and 'not found' are a number and a known zero, see [`Scratch`].
 ///
-/// 'Found' and 'not found' are a number and a known zero: see [`Scratch`].
-#[inline(always)]
-pub(crate) fn forget(value: u32) -> u32 {
-    match SCRATCH.get_ptr_mut(0) {
-        Some(scratch) => {
-            // SAFETY: points at this CPU's own value, of which nothing else uses the word.
-            unsafe {
-                let word = &raw mut (*scratch).word;
-                word.write_volatile(value);
-                word.read_volatile()
-            }
+/// A pointer that is looked up once: a lookup at each use would be one more branch for the verifier.
+#[derive(Clone, Copy)]
+pub(crate) struct Veil(*mut u32);
+
+impl Veil {
+    /// The same value, of which the verifier knows nothing any more.
+    #[inline(always)]
+    pub(crate) fn forget(self, value: u32) -> u32 {
+        // SAFETY: points at this CPU's own word, which nothing else uses; written first, so what is read is
+        // the value.
+        unsafe {
+            self.0.write_volatile(value);
+            self.0.read_volatile()
         }
-        None => value,
     }
 }
 
@@ -169,16 +176,17 @@ pub(crate) fn ingress(context: &XdpContext) -> Ingress {
 #[derive(Clone, Copy)]
 pub(crate) struct Maps {
     active: Active,
+    veil: Veil,
 }
 
 impl Maps {
     /// The generation that is active now; `None` before the first.
     #[inline(always)]
-    pub(crate) fn active() -> Option<Self> {
+    pub(crate) fn active(veil: Veil) -> Option<Self> {
         let word = ACTIVE.get_ptr(0)?;
         // SAFETY: points at the map's only value; volatile, because user space writes it at any time.
         let active = unsafe { word.read_volatile() };
-        if active.generation() == 0 { None } else { Some(Self { active }) }
+        if active.generation() == 0 { None } else { Some(Self { active, veil }) }
     }
 
     #[inline(always)]
@@ -204,7 +212,7 @@ impl Maps {
             reserved: 0,
             port: service.port.to_be_bytes(),
         };
-        forget(SERVICES.get(&Key::new(32 + 32, key)).copied().unwrap_or(0)) as u16
+        self.veil.forget(SERVICES.get(&Key::new(32 + 32, key)).copied().unwrap_or(0)) as u16
     }
 
     /// The lowest rule in any of the cells of a peer and a service, 0 for none.
@@ -217,7 +225,7 @@ impl Maps {
                 let key = RuleKey { slot, profile, direction, peer, service };
                 // SAFETY: rows of the active generation are not removed while a program that reads it runs.
                 let rule = unsafe { RULES.get(&key) }.copied().unwrap_or(0);
-                first = forget(first.min(rule.wrapping_sub(1)));
+                first = self.veil.forget(first.min(rule.wrapping_sub(1)));
             }
         }
         first.wrapping_add(1)
@@ -233,6 +241,11 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn forget(&self, value: u32) -> u32 {
+        self.veil.forget(value)
+    }
+
+    #[inline(always)]
     fn settings(&self) -> Settings {
         SETTINGS.get(self.active.slot()).copied().unwrap_or_default()
     }
@@ -241,7 +254,7 @@ impl Tables for Maps {
     fn device_by_address(&self, address: Address) -> Option<u32> {
         // SAFETY: rows of the active generation are not removed while a program that reads it runs.
         let found = unsafe { DEVICE_ADDRS.get(&self.address_key(address)) }.copied().unwrap_or(0);
-        some(forget(found))
+        some(self.veil.forget(found))
     }
 
     #[inline(always)]
@@ -250,7 +263,7 @@ impl Tables for Maps {
         for vlan in [0, vlan] {
             let key = MacKey { slot: self.active.slot(), mac, vlan };
             // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-            found = forget(unsafe { DEVICE_MACS.get(&key) }.copied().unwrap_or(found));
+            found = self.veil.forget(unsafe { DEVICE_MACS.get(&key) }.copied().unwrap_or(found));
         }
         some(found)
     }

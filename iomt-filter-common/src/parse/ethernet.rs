@@ -49,7 +49,8 @@ pub(super) fn parse<R: PacketReader + ?Sized>(frame: &R, packet: &mut Packet) ->
 pub(super) fn is_link_protocol<R: PacketReader + ?Sized>(frame: &R, payload: u32, packet: &Packet) -> bool {
     match packet.ethertype {
         EAPOL | LLDP | PTP => true,
-        SLOW_PROTOCOLS => matches!(frame.read::<1>(payload), Some([1 | 2])),
+        // Read with the byte before: the verifier does not follow a check for one byte.
+        SLOW_PROTOCOLS => matches!(frame.read::<2>(payload - 1), Some([_, 1 | 2])),
         length if length < FIRST_ETHERTYPE => {
             packet.destination_mac == STP_GROUP && frame.read::<3>(payload) == Some([0x42, 0x42, 0x03])
         }

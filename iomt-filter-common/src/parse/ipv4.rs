@@ -15,8 +15,8 @@ const OPTION_NOTHING: u8 = 1;
 /// Loose and strict source routes (RFC 791 §3.1): the sender would choose the way, past the filter.
 const OPTION_LOOSE_ROUTE: u8 = 0x83;
 const OPTION_STRICT_ROUTE: u8 = 0x89;
-/// Bytes of options that a header can have.
-const MAX_OPTION_BYTES: usize = 40;
+/// Options that a header can have: its 40 bytes, each a padding.
+const MAX_OPTIONS: usize = 40;
 /// A cursor never stands behind this; a bound for the verifier.
 const LAST_OPTION_BYTE: u32 = 63;
 
@@ -55,19 +55,20 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
         packet.set_fragment(if offset == 0 { Fragment::First } else { Fragment::Later });
     }
     if header_length > MIN_HEADER {
-        options(frame, start + MIN_HEADER, header_length - MIN_HEADER)?;
+        options(frame, frame.forget(start + MIN_HEADER), frame.forget(header_length - MIN_HEADER))?;
     }
     if offset != 0 {
         return Ok(());
     }
-    transport::parse(frame, start + header_length, start + total_length, packet)
+    let (transport, end) = (frame.forget(start + header_length), frame.forget(start + total_length));
+    transport::parse(frame, transport, end, packet)
 }
 
 /// Walks `length` bytes of options: their lengths must add up, and none may be a source route.
 #[inline(always)]
 fn options<R: PacketReader + ?Sized>(frame: &R, start: u32, length: u32) -> Result<(), Unparsed> {
     let mut at = 0;
-    for _ in 0..MAX_OPTION_BYTES {
+    for _ in 0..MAX_OPTIONS {
         at = frame.forget(at) & LAST_OPTION_BYTE;
         if at >= length {
             return Ok(());

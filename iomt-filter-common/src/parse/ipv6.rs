@@ -47,7 +47,7 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
     if packet.fragment() as u8 == Fragment::Later as u8 {
         return Ok(());
     }
-    transport::parse(frame, offset, end, packet)
+    transport::parse(frame, frame.forget(offset), frame.forget(end), packet)
 }
 
 /// Walks to the upper-layer header, whose number `packet.protocol` then holds, and returns its offset.

@@ -39,10 +39,10 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
             packet.source_port = u16_at(&header, 4);
             packet.destination_port = packet.source_port;
             if !is_v4 && matches!(header[0], 135 | 136) {
-                quoted::neighbour(frame, start + 8, end, packet);
+                quoted::neighbour(frame, frame.forget(start + 8), end, packet);
             }
             if quoted::is_error(is_v4, header[0]) {
-                quoted::read(frame, start + 8, end, packet);
+                quoted::read(frame, frame.forget(start + 8), end, packet);
             }
             packet.set_transport();
             return Ok(());

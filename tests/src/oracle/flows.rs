@@ -58,14 +58,14 @@ struct Flow {
     ended: bool,
 }
 
-/// Ends, identification and protocol of a packet in fragments.
-type PacketKey = (IpAddr, IpAddr, u32, u8);
+/// Ends, identification and protocol of what comes in fragments.
+type PieceKey = (IpAddr, IpAddr, u32, u8);
 
 /// Every flow, dead ones included.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     flows: HashMap<Key, Flow>,
-    firsts: HashMap<PacketKey, (Ip, u32, u64)>,
+    firsts: HashMap<PieceKey, (Ip, u32, u64)>,
 }
 
 impl Memory {

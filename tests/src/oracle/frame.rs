@@ -203,8 +203,8 @@ fn ipv4(rest: &[u8], fields: &mut Fields) -> What {
             return MALFORMED;
         }
     }
-    if has_bad_options(&rest[20..header]) {
-        return MALFORMED;
+    if let Some(reason) = bad_options(&rest[20..header]) {
+        return What::Unreadable(reason);
     }
     if offset != 0 {
         return possible(What::LaterFragment(piece), source, destination);
@@ -317,17 +317,17 @@ fn possible(what: What, source: IpAddr, destination: IpAddr) -> What {
     }
 }
 
-/// Options whose lengths do not add up, and source routes.
-fn has_bad_options(mut options: &[u8]) -> bool {
+/// What is wrong with options: lengths that do not add up, source routes.
+fn bad_options(mut options: &[u8]) -> Option<Reason> {
     loop {
         match *options {
-            [] | [0, ..] => return false,
+            [] | [0, ..] => return None,
             [1, ..] => options = &options[1..],
-            [0x83 | 0x89, ..] => return true,
+            [0x83 | 0x89, ..] => return Some(Reason::Malformed),
             [_, length, ..] if length >= 2 && usize::from(length) <= options.len() => {
                 options = &options[usize::from(length)..];
             }
-            _ => return true,
+            _ => return Some(Reason::Malformed),
         }
     }
 }
