@@ -114,6 +114,17 @@ fn lists_spare_what_is_ours() {
 }
 
 #[test]
+fn no_ipv6_line_of_a_feed_blocks_ipv4() {
+    let extra = "[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\n";
+    for line in ["::/19", "::/32", "::/95", "::ffff:0:0/95", "::ffff:0.0.0.0/96", "::/1"] {
+        let list = format!("{line}\n2001:db8::/32\n");
+        let intent = load(extra, "", &[("c2.txt", list.as_bytes())], &[block(line)]).unwrap();
+        assert_eq!(intent.rows.listings.len(), 1, "{line}: {:?}", intent.rows.listings);
+        assert_eq!(intent.feeds[0].removed.len(), 1, "{line}");
+    }
+}
+
+#[test]
 fn every_layout_of_a_country_database() {
     let text = |code: &str| Value::from(code);
     let iso = |code: &str| Value::map([("iso_code", text(code))]);
