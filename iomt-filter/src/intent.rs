@@ -73,7 +73,7 @@ impl Intent {
     /// The same with other blocks by hand; no file is read again.
     #[must_use]
     pub fn with_blocks(&self, numbers: &mut Numbers, blocks: &[ManualBlock]) -> Self {
-        let mut rows = self.rows.clone();
+        let mut rows = self.rows.without_listings();
         let mut warnings: Vec<_> = self.warnings.iter().take(self.other_warnings).cloned().collect();
         let feeds = self.lists.list(&mut rows, numbers, blocks, &mut warnings);
         Self {

@@ -82,7 +82,8 @@ pub fn listings(
     let holes = holes.into_iter().map(|hole| (canonical(hole.network), Err(hole)));
     let entries = entries.into_iter().map(|entry| (canonical(entry.network), Ok(entry)));
     let mut items: Vec<(IpNet, Result<Listed, Hole>)> = entries.chain(holes).collect();
-    items.sort_unstable_by_key(|(network, item)| (*network, item.is_ok()));
+    // A sort that sees what is in order already: the entries of feeds are.
+    items.sort_by_key(|(network, item)| (*network, item.is_ok()));
     let mut rows = Vec::with_capacity(items.len());
     let mut around: Vec<(IpNet, Covering)> = Vec::new();
     for same in items.chunk_by(|(one, _), (other, _)| one == other) {

@@ -132,6 +132,10 @@ impl Lists<'_> {
             report.number = numbers.feeds.get(&feed.name).copied().unwrap_or(0);
             reports.push(report);
         }
+        // In the order of the rows: with every block by hand they are put in order again.
+        gathered.listed.sort_by_key(|entry| entry.network);
+        gathered.holes.sort_unstable();
+        gathered.holes.dedup();
         FeedLists { gathered, operators: Guard::for_operators(ranges), reports }
     }
 
