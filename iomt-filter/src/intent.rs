@@ -2,7 +2,8 @@
 //! nowhere else, and what they come to is [`Intent`].
 //!
 //! A configuration and what the host is connected to come in. A mistake in policy or inventory, or a
-//! damaged country database that a profile needs, stops; a feed that cannot be read never does.
+//! damaged country database that a profile needs, stops; a feed that cannot be read never does. What the
+//! agent has kept in its state folder stands in for a feed or database that cannot be used now.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,9 +23,11 @@ use crate::numbers::Numbers;
 use crate::policy::{Extras, Policy, compile};
 use crate::rows::Rows;
 
+pub mod last_good;
 mod lists;
 mod without_effect;
 
+use self::last_good::{Content, LastGood};
 use self::lists::FeedLists;
 
 pub use lists::{FeedReport, FeedState};
@@ -57,6 +60,10 @@ pub struct Intent {
     pub rules: usize,
     /// Devices.
     pub devices: usize,
+    /// What the agent keeps for a time when it cannot be read; nothing where no file was read.
+    pub last_good: Option<LastGood>,
+    /// Why there is no country database, or only a copy of it, although a profile needs it.
+    missing_countries: Option<Diagnostic>,
     /// The feeds by themselves, and how many of the warnings are not about blocks by hand.
     lists: Arc<FeedLists>,
     other_warnings: usize,
@@ -66,7 +73,7 @@ impl Intent {
     /// The same with other blocks by hand; no file is read again.
     #[must_use]
     pub fn with_blocks(&self, numbers: &mut Numbers, blocks: &[ManualBlock]) -> Self {
-        let mut rows = self.rows.clone();
+        let mut rows = self.rows.without_listings();
         let mut warnings: Vec<_> = self.warnings.iter().take(self.other_warnings).cloned().collect();
         let feeds = self.lists.list(&mut rows, numbers, blocks, &mut warnings);
         Self {
@@ -78,9 +85,18 @@ impl Intent {
             segments: self.segments.clone(),
             rules: self.rules,
             devices: self.devices,
+            last_good: None,
+            missing_countries: self.missing_countries.clone(),
             lists: self.lists.clone(),
             other_warnings: self.other_warnings,
         }
+    }
+
+    /// Why this must not take the place of `before`: it would no longer know countries that a profile
+    /// refuses.
+    #[must_use]
+    pub fn loses(&self, before: &Self) -> Option<Diagnostic> {
+        self.missing_countries.clone().filter(|_| before.geo.is_some())
     }
 
     /// Why these may not be blocked by hand: one line for each that would cut what must not be cut.
@@ -109,6 +125,8 @@ pub struct GeoReport {
     pub age_days: Option<i64>,
     /// Prefixes that the policy needs of it.
     pub prefixes: usize,
+    /// Why the last good copy is used in its place; nothing where it is not.
+    pub kept: Option<String>,
 }
 
 /// Reads everything that `config` names, at this moment.
@@ -129,13 +147,14 @@ pub fn read(
 
     let extras = extras(config, host);
     let compiled = compile(&policy, &inventory, &extras, numbers);
-    let countries = countries(config, &policy, &mut warnings);
-    let ((mut rows, found), countries) = both(compiled, countries)?;
+    let mut last_good = LastGood::default();
+    let countries = countries(config, &policy, &mut warnings, &mut last_good);
+    let ((mut rows, found), (countries, missing_countries)) = both(compiled, countries)?;
     warnings.extend(found);
     warnings.extend(without_effect::warnings(config, &policy, &rows));
 
     let lists = lists::Lists { config, host, segments: &extras.segments };
-    let lists = lists.read(&rows, numbers, &mut warnings);
+    let lists = lists.read(&rows, numbers, &mut warnings, &mut last_good);
     let other_warnings = warnings.len();
     let feeds = lists.list(&mut rows, numbers, blocks, &mut warnings);
     let (geo, database) = match countries {
@@ -156,6 +175,8 @@ pub fn read(
         segments: extras.segments,
         rules,
         devices,
+        last_good: Some(last_good),
+        missing_countries,
         lists: Arc::new(lists),
         other_warnings,
     })
@@ -215,50 +236,89 @@ struct Countries {
     database: CountryDatabase,
 }
 
-/// The country database. Where it cannot be read, that is an error if a profile needs it.
+/// The country database, and what is wrong where a profile needs it and it cannot be used. A damaged one
+/// is an error then, if there is no last good copy.
 fn countries(
     config: &Config,
     policy: &Policy,
     warnings: &mut Vec<Diagnostic>,
-) -> Result<Option<Countries>, Vec<Diagnostic>> {
-    let Some(path) = &config.geo.database else { return Ok(None) };
+    last_good: &mut LastGood,
+) -> Result<(Option<Countries>, Option<Diagnostic>), Vec<Diagnostic>> {
+    let Some(path) = &config.geo.database else { return Ok((None, None)) };
     let shown = path.display().to_string();
     let place = Place::file(&shown);
+    let is_needed = policy.profiles.iter().any(|profile| profile.geo.is_some());
     let distinctions = Distinctions::of(policy);
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let message = format!("failed to read the country database `{shown}`: {error}");
-            let help = "until it is there, every country counts as unknown; set `database` in `[geo]`";
-            warnings.push(Diagnostic::warning(&place, message).help(help));
-            return Ok(None);
-        }
-    };
-    let opened =
-        CountryDatabase::open(bytes).and_then(|database| Ok((expand(&database, &distinctions)?, database)));
-    let (rows, database) = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            let message = format!("the country database `{shown}` cannot be used: {error}");
-            let help = "fetch it again: a country database in MaxMind's format (.mmdb)";
-            if policy.profiles.iter().any(|profile| profile.geo.is_some()) {
-                return Err(vec![Diagnostic::error(&place, message).help(help)]);
+    let (message, help, is_damaged) = match read_countries(path) {
+        Ok(content) => match open_countries(&content, &distinctions) {
+            Ok(opened) => {
+                last_good.read.push((last_good::COUNTRIES.into(), content));
+                return Ok((Some(account(config, path, opened, None, warnings)), None));
             }
-            warnings.push(Diagnostic::warning(&place, message).help(help));
-            return Ok(None);
-        }
+            Err(error) => (
+                format!("the country database `{shown}` cannot be used: {error}"),
+                "fetch it again: a country database in MaxMind's format (.mmdb)",
+                true,
+            ),
+        },
+        Err(error) => (
+            format!("failed to read the country database `{shown}`: {error}"),
+            "until it is there, every country counts as unknown; set `database` in `[geo]`",
+            false,
+        ),
     };
+    let error = Diagnostic::error(&place, message.clone());
+    let lost = || error.clone().help("put a country database there; or remove `database` from `[geo]`");
+    let copy = last_good::read(&config.paths.state, last_good::COUNTRIES.as_ref()).filter(|_| is_needed);
+    if let Some(copy) = copy
+        && let Ok(opened) = open_countries(&copy, &distinctions)
+    {
+        let since = last_good::since(copy.updated());
+        let kept = format!("{message}; its last good copy is of {since}");
+        let help = "the copy is used at a start only; a reload is refused until the database is back";
+        warnings.push(Diagnostic::warning(&place, kept.clone()).help(help));
+        return Ok((Some(account(config, path, opened, Some(kept), warnings)), Some(lost())));
+    }
+    if is_damaged && is_needed {
+        return Err(vec![error.help(help)]);
+    }
+    warnings.push(Diagnostic::warning(&place, message).help(help));
+    Ok((None, is_needed.then(lost)))
+}
+
+type Opened = (std::collections::BTreeMap<crate::rows::Prefix, Country>, CountryDatabase);
+
+fn read_countries(path: &Path) -> std::io::Result<Content> {
+    let modified = std::fs::metadata(path)?.modified().ok();
+    Ok(Content { bytes: std::fs::read(path)?, modified })
+}
+
+fn open_countries(
+    content: &Content,
+    distinctions: &Distinctions,
+) -> Result<Opened, crate::geo::DatabaseError> {
+    let database = CountryDatabase::open(content.bytes.clone())?;
+    Ok((expand(&database, distinctions)?, database))
+}
+
+fn account(
+    config: &Config,
+    path: &Path,
+    (rows, database): Opened,
+    kept: Option<String>,
+    warnings: &mut Vec<Diagnostic>,
+) -> Countries {
+    let shown = path.display().to_string();
     let built = database.built();
     let age = built.map(|built| Timestamp::now().duration_since(built));
     if age.is_some_and(|age| age > jiff::SignedDuration::try_from(config.geo.max_age).unwrap_or_default()) {
         let days = age.map_or(0, |age| age.as_hours() / 24);
         let message = format!("the country database `{shown}` is {days} days old");
-        warnings.push(
-            Diagnostic::warning(&place, message).help("fetch a newer one, or raise `max_age` in `[geo]`"),
-        );
+        let warning = Diagnostic::warning(&Place::file(&shown), message);
+        warnings.push(warning.help("fetch a newer one, or raise `max_age` in `[geo]`"));
     }
     let age_days = age.map(|age| age.as_hours() / 24);
     let kind = database.kind().to_owned();
-    let report = GeoReport { path: path.clone(), kind, built, age_days, prefixes: rows.len() };
-    Ok(Some(Countries { rows, report, database }))
+    let report = GeoReport { path: path.to_owned(), kind, built, age_days, prefixes: rows.len(), kept };
+    Countries { rows, report, database }
 }

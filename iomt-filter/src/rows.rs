@@ -45,6 +45,27 @@ pub struct Rows {
     pub names: Names,
 }
 
+impl Rows {
+    /// The same without listings, of which there may be a million: none of them is copied.
+    #[must_use]
+    pub fn without_listings(&self) -> Self {
+        Self {
+            settings: self.settings,
+            profiles: self.profiles.clone(),
+            devices: self.devices.clone(),
+            device_macs: self.device_macs.clone(),
+            device_addresses: self.device_addresses.clone(),
+            peers: self.peers.clone(),
+            services: self.services.clone(),
+            rules: self.rules.clone(),
+            protected: self.protected.clone(),
+            listings: BTreeMap::new(),
+            countries: self.countries.clone(),
+            names: self.names.clone(),
+        }
+    }
+}
+
 /// What the numbers in rows and events are called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {

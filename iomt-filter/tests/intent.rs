@@ -114,6 +114,31 @@ fn lists_spare_what_is_ours() {
 }
 
 #[test]
+fn other_blocks_are_as_if_everything_had_been_read_with_them() {
+    let extra = "[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\nscore = 70\n";
+    let policy = "[protected]\npairs = [{ device = \"ct-*\", peer = \"192.0.2.5\" }]\n";
+    let list: &[(&str, &[u8])] = &[("c2.txt", b"203.0.113.9\n192.0.2.0/24\n9.9.9.0/24\n9.9.9.9\n9.9.9.9\n")];
+    let blocks = [block("9.9.8.0/23"), block("192.0.2.4/30"), block("2001:db8::/32")];
+    let whole = load(extra, policy, list, &blocks).unwrap();
+    let mut numbers = Numbers { feeds: [("c2".to_owned(), 1)].into(), ..Numbers::default() };
+    let later = load(extra, policy, list, &blocks[..1]).unwrap().with_blocks(&mut numbers, &blocks);
+    assert_eq!(later.rows, whole.rows);
+    assert_eq!(later.feeds.last(), whole.feeds.last());
+    assert_eq!(later.rows.without_listings().listings.len(), 0);
+}
+
+#[test]
+fn no_ipv6_line_of_a_feed_blocks_ipv4() {
+    let extra = "[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\n";
+    for line in ["::/19", "::/32", "::/95", "::ffff:0:0/95", "::ffff:0.0.0.0/96", "::/1"] {
+        let list = format!("{line}\n2001:db8::/32\n");
+        let intent = load(extra, "", &[("c2.txt", list.as_bytes())], &[block(line)]).unwrap();
+        assert_eq!(intent.rows.listings.len(), 1, "{line}: {:?}", intent.rows.listings);
+        assert_eq!(intent.feeds[0].removed.len(), 1, "{line}");
+    }
+}
+
+#[test]
 fn every_layout_of_a_country_database() {
     let text = |code: &str| Value::from(code);
     let iso = |code: &str| Value::map([("iso_code", text(code))]);

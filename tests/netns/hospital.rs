@@ -226,3 +226,41 @@ fn an_invalid_policy_is_refused_and_what_runs_stays() {
     assert_cut(&session);
     filter.remove().unwrap();
 }
+
+#[test]
+fn files_that_went_bad_unblock_nobody() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let _services = services(&hospital);
+    let mut filter = filter(&hospital, &agent());
+    let assert_cut_off = |filter: &Filter<'_>, what: &str| {
+        let events = Events::follow(filter).unwrap();
+        for version in Version::BOTH {
+            for (from, to, reason) in [(Host::Ct, Host::C2, "blocklist"), (Host::Pump, Host::Denied, "geo")] {
+                let outcome = connection::attempt(&hospital[from], to.at(version, HTTPS), ATTEMPT).unwrap();
+                assert_eq!(outcome, Outcome::NoAnswer, "{what}: {to:?} {version:?}");
+                events.wait_for(Expected { from, to, version, reason }).unwrap();
+            }
+        }
+    };
+    let state = |filter: &Filter<'_>| filter.json(&["status"]).unwrap()["feeds"][0]["state"].clone();
+    for content in ["", "<!doctype html>\n203.0.113.9\n"] {
+        filter.write("threats.txt", content).unwrap();
+        filter.tell(&["reload"]).unwrap();
+        assert_eq!(state(&filter), "kept");
+        assert_cut_off(&filter, content);
+    }
+    std::fs::remove_file(filter.folder().join("country.mmdb")).unwrap();
+    let refused = filter.ask(&["reload"]).unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.errors.contains("country.mmdb"), "{}", refused.errors);
+
+    std::fs::remove_file(filter.folder().join("threats.txt")).unwrap();
+    filter.kill().unwrap();
+    filter.start().unwrap();
+    assert_eq!(state(&filter), "kept");
+    assert_cut_off(&filter, "a new agent");
+    filter.remove().unwrap();
+}

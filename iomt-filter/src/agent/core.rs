@@ -11,7 +11,7 @@ use super::store;
 use crate::api::messages::{BlockRequest, Changed, FailedReload, UnblockRequest};
 use crate::config::Config;
 use crate::datapath::{Attachment, Datapath, WriterToken};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Place};
 use crate::feeds::manual::ManualBlock;
 use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Overrides};
@@ -119,6 +119,9 @@ impl Core {
         let blocks = self.blocks();
         let intent =
             intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks).map_err(shown)?;
+        if let Some(lost) = intent.loses(&self.intent) {
+            return Err(shown(vec![lost]));
+        }
         let changed = self.activate(intent, numbers, blocks)?;
         (self.config, self.host) = (config, host);
         Ok(changed)
@@ -145,7 +148,7 @@ impl Core {
     /// Makes an intent what the kernel judges with. On an error nothing has changed.
     pub(super) fn activate(
         &mut self,
-        intent: Intent,
+        mut intent: Intent,
         numbers: Numbers,
         blocks: Vec<ManualBlock>,
     ) -> Result<Changed, Errors> {
@@ -158,6 +161,13 @@ impl Core {
         self.book.write(next, Page::new(&self.host_name, &intent, &self.attachments));
         let generation =
             self.datapath.apply(intent.rows.clone(), &self.token).map_err(|error| vec![chain(&error)])?;
+        if let Some(last_good) = intent.last_good.take() {
+            for error in store::keep(&self.config.paths.state, &last_good) {
+                let error = chain(&error);
+                tracing::error!(error, "a last good copy is not kept");
+                intent.warnings.push(Diagnostic::warning(&Place::default(), error));
+            }
+        }
         let warnings = intent.warnings.iter().map(ToString::to_string).collect();
         (self.intent, self.numbers, self.blocks) = (intent, numbers, blocks);
         self.generation_since = Timestamp::now();

@@ -1,14 +1,17 @@
-//! What the agent keeps in its state folder: numbers of names, and manual blocks.
+//! What the agent keeps in its state folder: numbers of names, manual blocks, and last good copies.
 //!
 //! A file is written beside the old one, synced and renamed: after a power cut there is one of the two.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+
+use crate::intent::last_good::{self, LastGood};
 
 /// Why state could not be read or kept.
 #[derive(Debug, Error)]
@@ -42,16 +45,53 @@ pub fn load<T: DeserializeOwned + Default>(folder: &Path, name: &str) -> Result<
 /// # Errors
 /// When it cannot be written; what was kept before is then still there.
 pub fn save(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
-    let path = folder.join(name);
-    let beside = folder.join(format!("{name}.new"));
-    let written = (|| {
-        let mut file = File::create(&beside)?;
-        file.write_all(&serde_json::to_vec_pretty(value)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)?;
-        File::open(folder)?.sync_all()
-    })();
-    written.map_err(|error| StoreError::Write(path, error))
+    let bytes = serde_json::to_vec_pretty(value).map_err(io::Error::from);
+    let written = bytes.and_then(|bytes| replace(&folder.join(name), &bytes, None));
+    written.map_err(|error| StoreError::Write(folder.join(name), error))
+}
+
+/// Keeps what was read as the last good copies, and lets copies go that are no longer wanted. A copy that
+/// is the same already is left alone. What could not be done comes back.
+pub fn keep(folder: &Path, last_good: &LastGood) -> Vec<StoreError> {
+    let mut errors = Vec::new();
+    for (file, content) in &last_good.read {
+        let path = folder.join(file);
+        if fs::read(&path).is_ok_and(|kept| kept == content.bytes) {
+            // A file that was only touched: the copy is as fresh as it.
+            if let Some(modified) = content.modified {
+                let _ = File::options().append(true).open(&path).and_then(|file| file.set_modified(modified));
+            }
+            continue;
+        }
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        if let Err(error) = made.and_then(|()| replace(&path, &content.bytes, content.modified)) {
+            errors.push(StoreError::Write(path, error));
+        }
+    }
+    // Where the folder cannot be read there is no copy to let go.
+    for entry in fs::read_dir(folder.join(last_good::FEEDS)).into_iter().flatten().flatten() {
+        if last_good.wanted.contains(&Path::new(last_good::FEEDS).join(entry.file_name())) {
+            continue;
+        }
+        if let Err(error) = fs::remove_file(entry.path()) {
+            errors.push(StoreError::Write(entry.path(), error));
+        }
+    }
+    errors
+}
+
+fn replace(path: &Path, bytes: &[u8], modified: Option<SystemTime>) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    if let Some(modified) = modified {
+        file.set_modified(modified)?;
+    }
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

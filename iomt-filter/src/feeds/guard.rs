@@ -4,8 +4,9 @@
 //! range is removed and counted; one that only covers a guarded range keeps the rest and leaves a hole.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -15,6 +16,8 @@ use crate::policy::peer::canonical;
 pub const SHORTEST_V4: u8 = 8;
 /// The shortest IPv6 prefix that a list may have.
 pub const SHORTEST_V6: u8 = 19;
+/// Where NAT64 (RFC 6052) puts all of IPv4: a list may hold no more of it there than as IPv4.
+const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 /// Addresses that are nobody's on the internet (RFC 6890). Documentation ranges are not among them: they
 /// hurt nobody, and examples and tests list them.
@@ -29,8 +32,16 @@ const SPECIAL: &[(&str, Reason)] = &[
     ("192.168.0.0/16", Reason::Private),
     ("224.0.0.0/4", Reason::Multicast),
     ("240.0.0.0/4", Reason::Reserved),
-    ("::/128", Reason::Reserved),
-    ("::1/128", Reason::Loopback),
+    // RFC 4291 reserves ::/8, where IPv4 stands in its mapped form; of it, only what NAT64 has been given
+    // (0064::/16) is anybody's.
+    ("::/10", Reason::Reserved),
+    ("40::/11", Reason::Reserved),
+    ("60::/14", Reason::Reserved),
+    ("65::/16", Reason::Reserved),
+    ("66::/15", Reason::Reserved),
+    ("68::/13", Reason::Reserved),
+    ("70::/12", Reason::Reserved),
+    ("80::/9", Reason::Reserved),
     ("fc00::/7", Reason::Private),
     ("fe80::/10", Reason::LinkLocal),
     ("ff00::/8", Reason::Multicast),
@@ -40,7 +51,7 @@ const SPECIAL: &[(&str, Reason)] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
 #[allow(missing_docs, reason = "the message of each says what it is")]
 pub enum Reason {
-    #[error("wider than a list may be (/8, IPv6 /19)")]
+    #[error("wider than a list may be (/8, IPv6 /19, NAT64 /104)")]
     TooWide,
     #[error("an address of this host")]
     OwnAddress,
@@ -160,6 +171,7 @@ impl Guard {
 fn is_too_wide(entry: &IpNet) -> bool {
     let shortest = match entry {
         IpNet::V4(_) => SHORTEST_V4,
+        IpNet::V6(v6) if v6.contains(&NAT64) || NAT64.contains(v6) => NAT64.prefix_len() + SHORTEST_V4,
         IpNet::V6(_) => SHORTEST_V6,
     };
     entry.prefix_len() < shortest
@@ -202,7 +214,7 @@ mod tests {
             ("224.0.0.5", Some(Reason::Multicast)),
             ("255.255.255.255", Some(Reason::Reserved)),
             ("fe80::1", Some(Reason::LinkLocal)),
-            ("::1", Some(Reason::Loopback)),
+            ("::1", Some(Reason::Reserved)),
             ("0.0.0.0/1", Some(Reason::TooWide)),
             ("2000::/3", Some(Reason::TooWide)),
         ] {
@@ -216,6 +228,37 @@ mod tests {
         let parts: Vec<_> = guarded.removed.iter().map(|removed| removed.part.to_string()).collect();
         assert!(guarded.is_listed);
         assert_eq!(parts, ["203.0.113.7/32", "203.0.113.200/32"]);
+    }
+
+    #[test]
+    fn nobody_may_list_where_ipv4_stands_in_ipv6() {
+        for guard in [Guard::for_feeds(own()), Guard::for_operators(own())] {
+            for bits in 0..=128 {
+                let expected = if bits < SHORTEST_V6 { Reason::TooWide } else { Reason::Reserved };
+                let entry = IpNet::new_assert(Ipv6Addr::UNSPECIFIED.into(), bits);
+                assert_eq!(reason(&guard, &entry.to_string()), Some(expected), "{entry}");
+            }
+            for (text, expected) in [
+                ("::1", Some(Reason::Reserved)),
+                ("::8.8.8.8", Some(Reason::Reserved)),
+                ("0:0:0:1::/64", Some(Reason::Reserved)),
+                ("ff:ffff::/32", Some(Reason::Reserved)),
+                ("::ffff:0.0.0.0/96", Some(Reason::TooWide)),
+                ("0.0.0.0/7", Some(Reason::TooWide)),
+                ("2000::/18", Some(Reason::TooWide)),
+                ("64:ff9b::/32", Some(Reason::TooWide)),
+                ("64:ff9b::/103", Some(Reason::TooWide)),
+                ("64:ff9b::9.9.9.9", None),
+                ("100::/64", None),
+            ] {
+                assert_eq!(reason(&guard, text), expected, "{text}");
+            }
+        }
+        let reserved: Vec<IpNet> = SPECIAL.iter().map(|(text, _)| net(text)).collect();
+        for first in 0..=0xffu16 {
+            let entry = IpNet::new_assert(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0).into(), 16);
+            assert_eq!(reserved.iter().any(|range| range.contains(&entry)), first != 0x64, "{entry}");
+        }
     }
 
     #[test]

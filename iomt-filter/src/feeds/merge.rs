@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use iomt_filter_common::reputation::Listing;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
+use crate::policy::peer::{canonical, mapped_range};
 use crate::rows::Prefix;
 
 /// An entry that passed the guard.
@@ -42,7 +43,8 @@ impl Listed {
     }
 
     fn listing(&self) -> Listing {
-        Listing { feed: self.feed, score: self.score, prefix_bits: Prefix::from(self.network).bits }
+        let prefix_bits = Prefix::from(canonical(self.network)).bits;
+        Listing { feed: self.feed, score: self.score, prefix_bits }
     }
 }
 
@@ -71,16 +73,17 @@ impl Covering {
 }
 
 /// For every listed prefix and every hole, the most severe entry that covers it. Entries of feeds never
-/// lie inside a hole: the guard has removed those.
+/// lie inside a hole: the guard has removed those. An IPv6 entry never covers IPv4, however wide it is.
 pub fn listings(
     entries: impl IntoIterator<Item = Listed>,
     holes: impl IntoIterator<Item = Hole>,
 ) -> BTreeMap<Prefix, Listing> {
     // A hole comes before the entries of its prefix, which are by hand.
-    let holes = holes.into_iter().map(|hole| (hole.network, Err(hole)));
-    let mut items: Vec<(IpNet, Result<Listed, Hole>)> =
-        entries.into_iter().map(|entry| (entry.network, Ok(entry))).chain(holes).collect();
-    items.sort_unstable_by_key(|(network, item)| (*network, item.is_ok()));
+    let holes = holes.into_iter().map(|hole| (canonical(hole.network), Err(hole)));
+    let entries = entries.into_iter().map(|entry| (canonical(entry.network), Ok(entry)));
+    let mut items: Vec<(IpNet, Result<Listed, Hole>)> = entries.chain(holes).collect();
+    // A sort that sees what is in order already: the entries of feeds are.
+    items.sort_by_key(|(network, item)| (*network, item.is_ok()));
     let mut rows = Vec::with_capacity(items.len());
     let mut around: Vec<(IpNet, Covering)> = Vec::new();
     for same in items.chunk_by(|(one, _), (other, _)| one == other) {
@@ -99,7 +102,14 @@ pub fn listings(
         rows.push((Prefix::from(network), listing));
         around.push((network, covering));
     }
-    rows.into_iter().collect()
+    let is_wide = |network: &IpNet| matches!(network, IpNet::V6(v6) if v6.contains(&mapped_range()));
+    let holds_ipv4 = items.iter().any(|(network, _)| is_wide(network));
+    let mut rows: BTreeMap<Prefix, Listing> = rows.into_iter().collect();
+    if holds_ipv4 {
+        // In the 128-bit form it would be found for every IPv4 address that nothing else covers.
+        rows.entry(Prefix::from(IpNet::V4(Ipv4Net::default()))).or_insert(Listing::NONE);
+    }
+    rows
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Feeds and manual blocks: read, guarded, merged into listings, and accounted for.
 
 use std::path::Path;
-use std::time::SystemTime;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -17,6 +16,8 @@ use crate::numbers::Numbers;
 use crate::policy::peer::canonical;
 use crate::rows::Rows;
 
+use super::last_good::{self, Content, LastGood};
+
 /// The largest file that is read as a list.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -26,6 +27,8 @@ const MAX_BYTES: u64 = 256 << 20;
 pub enum FeedState {
     /// Its entries are listed.
     Loaded,
+    /// Its file cannot be used, and why; the entries of its last good copy are listed.
+    Kept(String),
     /// `enabled = false`.
     Disabled,
     /// None of its entries is, and why.
@@ -50,7 +53,7 @@ pub struct FeedReport {
     /// What became of it.
     #[serde(flatten)]
     pub state: FeedState,
-    /// When its file was last changed.
+    /// When the file that its entries are from was last changed.
     pub updated: Option<Timestamp>,
     /// How long ago that was, in seconds.
     pub age: Option<u64>,
@@ -101,6 +104,7 @@ impl Lists<'_> {
         rows: &Rows,
         numbers: &mut Numbers,
         warnings: &mut Vec<Diagnostic>,
+        last_good: &mut LastGood,
     ) -> FeedLists {
         let mut gathered = Gathered::default();
         let ranges = self.guarded(rows);
@@ -108,53 +112,31 @@ impl Lists<'_> {
         let mut reports = Vec::with_capacity(self.config.feeds.len());
         for (order, feed) in self.config.feeds.iter().enumerate() {
             let order = u16::try_from(order).unwrap_or(u16::MAX).saturating_add(1);
-            let mut report = self.feed(feed, order, &guard, numbers, &mut gathered);
-            if let FeedState::NotLoaded(reason) = &report.state {
-                let message = format!("feed `{}` is not loaded: {reason}", feed.name);
-                warnings.push(Diagnostic::warning(&feed.place, message));
+            let mut report = FeedReport::new(&feed.name, FeedState::Disabled);
+            if feed.enabled {
+                report = match numbers.feed(&feed.name) {
+                    Some(number) => {
+                        let reading = Reading { feed, number, order, guard: &guard };
+                        let (report, found) = reading.with_last_good(&self.config.paths.state, last_good);
+                        gathered.listed.extend(found.listed);
+                        gathered.holes.extend(found.holes);
+                        report
+                    }
+                    None => FeedReport::new(
+                        &feed.name,
+                        FeedState::NotLoaded("no number is left for it".to_owned()),
+                    ),
+                };
             }
+            warnings.extend(warning(feed, &report));
             report.number = numbers.feeds.get(&feed.name).copied().unwrap_or(0);
             reports.push(report);
         }
+        // In the order of the rows: with every block by hand they are put in order again.
+        gathered.listed.sort_by_key(|entry| entry.network);
+        gathered.holes.sort_unstable();
+        gathered.holes.dedup();
         FeedLists { gathered, operators: Guard::for_operators(ranges), reports }
-    }
-
-    fn feed(
-        &self,
-        feed: &Feed,
-        order: u16,
-        guard: &Guard,
-        numbers: &mut Numbers,
-        gathered: &mut Gathered,
-    ) -> FeedReport {
-        if !feed.enabled {
-            return FeedReport::new(&feed.name, FeedState::Disabled);
-        }
-        let (parsed, updated) = match read_file(feed) {
-            Ok(read) => read,
-            Err(reason) => return FeedReport::new(&feed.name, FeedState::NotLoaded(reason)),
-        };
-        let mut report = FeedReport::new(&feed.name, FeedState::Loaded);
-        report.updated = updated;
-        report.age = updated.map(|updated| Timestamp::now().duration_since(updated).as_secs().max(0) as u64);
-        if parsed.entries.is_empty() {
-            let reason =
-                parsed.rejects.first().map(|reject| format!("line {}: {}", reject.line, reject.reason));
-            let reason = reason.unwrap_or_else(|| "the list is empty".to_owned());
-            report.state = FeedState::NotLoaded(format!("no entry can be used; {reason}"));
-        }
-        report.rejected = parsed.rejects;
-        report.notes = parsed.notes;
-        let Some(number) = numbers.feed(&feed.name) else {
-            report.state = FeedState::NotLoaded("no number is left for it".to_owned());
-            return report;
-        };
-        for entry in parsed.entries {
-            let score = entry.score.unwrap_or(feed.score);
-            let listed = Listed { network: entry.network, score, feed: number, order, by_hand: false };
-            gathered.add(listed, guard, &mut report);
-        }
-        report
     }
 
     /// What is ours, with the gravest reason first where two are the same range.
@@ -173,6 +155,98 @@ impl Lists<'_> {
             .chain(self.segments.iter().map(|&network| (network, Reason::Segment)))
             .chain(self.host.networks().into_iter().map(|network| (network, Reason::OwnNetwork)))
             .collect()
+    }
+}
+
+/// What a feed is read with.
+struct Reading<'r> {
+    feed: &'r Feed,
+    number: u16,
+    order: u16,
+    guard: &'r Guard,
+}
+
+impl Reading<'_> {
+    /// Reads the feed; where that fails, the last good copy of it in the folder `state`.
+    fn with_last_good(&self, state: &Path, last_good: &mut LastGood) -> (FeedReport, Gathered) {
+        let copy = last_good::of_feed(&self.feed.name);
+        last_good.wanted.insert(copy.clone());
+        let reason = match read_file(self.feed) {
+            Ok(content) => {
+                let (report, gathered) = self.list(&content);
+                let FeedState::NotLoaded(reason) = &report.state else {
+                    last_good.read.push((copy, content));
+                    return (report, gathered);
+                };
+                let reason = reason.clone();
+                match self.kept(state, &copy, &reason) {
+                    Some(kept) => return kept,
+                    None => return (report, gathered),
+                }
+            }
+            Err(reason) => reason,
+        };
+        self.kept(state, &copy, &reason).unwrap_or_else(|| {
+            (FeedReport::new(&self.feed.name, FeedState::NotLoaded(reason)), Gathered::default())
+        })
+    }
+
+    fn kept(&self, state: &Path, copy: &Path, reason: &str) -> Option<(FeedReport, Gathered)> {
+        let (mut report, gathered) = self.list(&last_good::read(state, copy)?);
+        if report.state != FeedState::Loaded {
+            return None;
+        }
+        let since = last_good::since(report.updated);
+        report.state = FeedState::Kept(format!("{reason}; its last good copy is of {since}"));
+        Some((report, gathered))
+    }
+
+    /// What the guard lets through of a content.
+    fn list(&self, content: &Content) -> (FeedReport, Gathered) {
+        let mut gathered = Gathered::default();
+        let mut report = FeedReport::new(&self.feed.name, FeedState::Loaded);
+        report.updated = content.updated();
+        let age = |updated| Timestamp::now().duration_since(updated).as_secs().max(0) as u64;
+        report.age = report.updated.map(age);
+        let Parsed { entries, rejects, notes } = match formats::parse(self.feed.format, &content.bytes) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                report.state = FeedState::NotLoaded(error.to_string());
+                return (report, gathered);
+            }
+        };
+        (report.rejected, report.notes) = (rejects, notes);
+        for entry in entries {
+            let score = entry.score.unwrap_or(self.feed.score);
+            let network = entry.network;
+            let listed = Listed { network, score, feed: self.number, order: self.order, by_hand: false };
+            gathered.add(listed, self.guard, &mut report);
+        }
+        if report.entries == 0 {
+            let rejected =
+                report.rejected.first().map(|reject| format!("line {}: {}", reject.line, reject.reason));
+            let removed =
+                report.removed.first().map(|removed| format!("`{}`: {}", removed.entry, removed.reason));
+            let reason = rejected.or(removed).unwrap_or_else(|| "the list is empty".to_owned());
+            report.state = FeedState::NotLoaded(format!("no entry can be used; {reason}"));
+        }
+        (report, gathered)
+    }
+}
+
+/// What deserves a look of a feed that could not be read. Nothing but the configuration empties a feed.
+fn warning(feed: &Feed, report: &FeedReport) -> Option<Diagnostic> {
+    let on_purpose = "mend it; to do without its entries, remove the `[[feed]]` or set `enabled = false`";
+    match &report.state {
+        FeedState::Kept(reason) => {
+            let message = format!("feed `{}` cannot be loaded and stays as it was: {reason}", feed.name);
+            Some(Diagnostic::warning(&feed.place, message).help(on_purpose))
+        }
+        FeedState::NotLoaded(reason) => {
+            let message = format!("feed `{}` is not loaded: {reason}", feed.name);
+            Some(Diagnostic::warning(&feed.place, message))
+        }
+        FeedState::Loaded | FeedState::Disabled => None,
     }
 }
 
@@ -213,7 +287,7 @@ impl Gathered {
     }
 }
 
-fn read_file(feed: &Feed) -> Result<(Parsed, Option<Timestamp>), String> {
+fn read_file(feed: &Feed) -> Result<Content, String> {
     let path: &Path = match &feed.source {
         FeedSource::Path(path) => path,
         FeedSource::Url(_) => return Err("fetching from a URL is not supported yet; give `path`".to_owned()),
@@ -227,9 +301,7 @@ fn read_file(feed: &Feed) -> Result<(Parsed, Option<Timestamp>), String> {
         return Err(format!("`{}` is larger than {} MiB", path.display(), MAX_BYTES >> 20));
     }
     let bytes = std::fs::read(path).map_err(failed)?;
-    let parsed = formats::parse(feed.format, &bytes).map_err(|error| error.to_string())?;
-    let updated = metadata.modified().ok().and_then(|time: SystemTime| Timestamp::try_from(time).ok());
-    Ok((parsed, updated))
+    Ok(Content { bytes, modified: metadata.modified().ok() })
 }
 
 fn manual_blocks(
