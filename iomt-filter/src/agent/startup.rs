@@ -46,7 +46,7 @@ pub fn run(config: &Path) -> Result<ExitCode> {
         .mode(0o750)
         .create(state)
         .with_context(|| format!("failed to make the state folder `{}`", state.display()))?;
-    let token = WriterToken::take(state)?;
+    let token = WriterToken::take(state)?.and_pins(&config.paths.pins)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -32,12 +32,11 @@ pub fn run(config: &Path, options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // Without a state folder there was never an agent to be in the way of.
-    let _token = match config.paths.state.exists() {
-        true => {
-            Some(WriterToken::take(&config.paths.state).context("an agent would go on without its tables")?)
-        }
-        false => None,
+    let token = match config.paths.state.exists() {
+        true => WriterToken::take(&config.paths.state).and_then(|token| token.and_pins(pins)),
+        false => WriterToken::of_pins(pins),
     };
+    let _token = token.context("an agent would go on without its tables")?;
     if !options.yes && !confirmed(&interfaces)? {
         bail!("not confirmed, nothing was changed");
     }
