@@ -10,6 +10,7 @@ pub mod plan;
 pub mod apply;
 pub mod generation;
 pub mod lock;
+mod pins;
 pub mod replay;
 pub mod counts;
 

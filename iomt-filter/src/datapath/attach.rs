@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use super::load::{Datapath, LoadError, program};
 use super::lock::WriterToken;
+use super::pins::{remove_folder, remove_tables};
 
 /// How the kernel runs the program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,16 +167,9 @@ pub fn attached_interfaces(pins: &Path) -> Vec<String> {
 /// When a pin cannot be removed; those before it are gone.
 pub fn detach(pins: &Path) -> io::Result<Vec<String>> {
     let interfaces = attached_interfaces(pins);
-    for interface in &interfaces {
-        fs::remove_file(links_folder(pins).join(interface))?;
-    }
-    let folders = fs::read_dir(pins).into_iter().flatten().flatten().map(|entry| entry.path());
-    for folder in folders.filter(|path| path.is_dir()) {
-        for pin in fs::read_dir(&folder)?.flatten() {
-            fs::remove_file(pin.path())?;
-        }
-        fs::remove_dir(folder)?;
-    }
+    // The links first: tables without a link are tables that judge nobody, and a start knows them.
+    remove_folder(&links_folder(pins))?;
+    remove_tables(pins)?;
     match fs::remove_dir(pins) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(interfaces),
