@@ -88,7 +88,7 @@ fn an_interface_that_is_made_anew_is_judged_again() {
     let filter = filter(&hospital, &agent());
     filter.host().ip(&["link", "del", "port-pump"]).unwrap();
     wait_for_mode(&filter, "port-pump", &["missing"]);
-    filter.host().ip(&["link", "add", "port-pump", "type", "dummy"]).unwrap();
+    filter.host().ip(&["link", "add", "port-pump", "type", "veth", "peer", "name", "far-pump"]).unwrap();
     wait_for_mode(&filter, "port-pump", &["native", "generic"]);
     assert!(is_judged(&filter, "port-pump"));
     filter.remove().unwrap();
@@ -109,7 +109,7 @@ fn a_link_is_taken_over_by_its_interface_not_by_its_name() {
     };
     // The port of the pump is called otherwise now, and a new interface has its name.
     rename("port-pump", "old.pump");
-    filter.host().ip(&["link", "add", "port-pump", "type", "dummy"]).unwrap();
+    filter.host().ip(&["link", "add", "port-pump", "type", "veth", "peer", "name", "far-pump"]).unwrap();
     rename("port-ct", "swap");
     rename("uplink", "port-ct");
     rename("swap", "uplink");
@@ -151,6 +151,7 @@ fn a_start_with_a_busy_port_attaches_to_none() {
     assert!(!pins(&other).join("maps").exists());
     let _ = fs::remove_dir_all(pins(&other));
     first.write("config.toml", text).unwrap();
+    first.start().unwrap();
     first.remove().unwrap();
 }
 

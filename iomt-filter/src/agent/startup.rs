@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
-use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -53,6 +53,8 @@ pub fn run(config: &Path) -> Result<ExitCode> {
         .build()
         .context("failed to start the runtime")?;
     let entered = runtime.enter();
+    // A reload that is asked for during the start follows it, and does not end the process.
+    let hangup = signal(SignalKind::hangup()).context("failed to wait for signals")?;
     let listener = server::listen(&config.paths.socket)?;
     drop(entered);
 
@@ -65,7 +67,7 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     };
     let socket = core.config.paths.socket.clone();
     let agent = Arc::new(Agent::new(core, history));
-    let served = runtime.block_on(serve(listener, agent));
+    let served = runtime.block_on(serve(listener, hangup, agent));
     // The socket is ours until the process ends: nobody else could have made another.
     let _ = fs::remove_file(&socket);
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -97,6 +99,9 @@ fn start(
 
     // Kernels before 5.11 count maps against this limit.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
     let options = LoadOptions {
         pins: Some(config.paths.pins.clone()),
         devices: numbers.devices.len(),
@@ -139,9 +144,12 @@ fn fill_and_attach(
     Ok(core)
 }
 
-async fn serve(listener: tokio::net::UnixListener, agent: Arc<Agent>) -> std::io::Result<()> {
+async fn serve(
+    listener: tokio::net::UnixListener,
+    mut hangup: Signal,
+    agent: Arc<Agent>,
+) -> std::io::Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = |mut stopped: watch::Receiver<bool>| async move {

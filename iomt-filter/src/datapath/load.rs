@@ -151,6 +151,7 @@ pub struct Datapath {
     pub(super) active: ActiveWord,
     pub(super) pins: Option<PathBuf>,
     pub(super) device_capacity: u32,
+    pub(super) flow_capacity: usize,
     /// What each slot holds; `None` where that is not known.
     pub(super) slots: [Option<Rows>; SLOTS as usize],
     pub(super) needs_grace: bool,
@@ -201,6 +202,7 @@ impl Datapath {
             active,
             pins: options.pins.clone(),
             device_capacity,
+            flow_capacity: options.flows as usize,
             slots: if adopted { [None, None] } else { [Some(Rows::default()), Some(Rows::default())] },
             needs_grace: adopted,
             links: Vec::new(),
@@ -245,11 +247,6 @@ impl Datapath {
     pub fn xdp(&self) -> Result<&Xdp, LoadError> {
         let program = self.ebpf.program(abi::PROGRAM).ok_or(LoadError::NoMap(abi::PROGRAM))?;
         program.try_into().map_err(LoadError::Program)
-    }
-
-    /// The program's own rare diagnostics, for `aya_log`.
-    pub const fn ebpf_mut(&mut self) -> &mut Ebpf {
-        &mut self.ebpf
     }
 }
 
