@@ -3,11 +3,12 @@
 pub mod startup;
 pub mod core;
 pub mod history;
+pub mod interfaces;
 pub mod recorder;
 pub mod views;
 pub mod store;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use self::core::Core;
 use self::history::History;
@@ -80,9 +81,16 @@ impl Agent {
         self.core().reload()
     }
 
-    /// Lets manual blocks go whose time is up.
-    pub(crate) fn expire(&self) {
-        self.core().expire();
+    /// What has to be done every second: manual blocks whose time is up go, and interfaces are looked
+    /// after. Where a reload is under way, the next second does it.
+    pub(crate) fn tick(&self) {
+        let mut core = match self.core.try_lock() {
+            Ok(core) => core,
+            Err(TryLockError::Poisoned(core)) => core.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        core.expire();
+        core.look_after_interfaces();
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {

@@ -169,6 +169,19 @@ impl Config {
         Ok(config)
     }
 
+    /// Reads a configuration as far as it can be read, and what is wrong with it: for the verb that must
+    /// work whatever state the file is in.
+    pub fn load_what_can_be_read(path: &Path) -> (Self, Vec<Diagnostic>) {
+        let shown = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => read::config(&SourceFile::new(&shown, text), path, false),
+            Err(error) => {
+                let message = format!("failed to read the configuration `{shown}`: {error}");
+                (Self::defaults(path), vec![Diagnostic::error(&Place::file(&shown), message)])
+            }
+        }
+    }
+
     /// What holds without a configuration at `path`, for verbs that need no interface.
     pub fn defaults(path: &Path) -> Self {
         read::config(&SourceFile::new(&path.display().to_string(), ""), path, false).0

@@ -10,11 +10,13 @@ pub mod plan;
 pub mod apply;
 pub mod generation;
 pub mod lock;
+mod link;
+mod pins;
 pub mod replay;
 pub mod counts;
 
 pub use apply::ApplyError;
-pub use attach::{AttachError, AttachMode, Attachment};
+pub use attach::{AttachError, AttachMode, Attachment, Standing};
 pub use generation::Generation;
 pub use load::{Datapath, LoadError, LoadOptions};
 pub use lock::WriterToken;

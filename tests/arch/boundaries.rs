@@ -32,6 +32,7 @@ const RAW: &[&str] = &[
     "iomt-filter-ebpf/src/report.rs",
     "iomt-filter/build.rs",
     "iomt-filter/src/datapath/generation.rs",
+    "iomt-filter/src/datapath/link.rs",
 ];
 
 #[test]

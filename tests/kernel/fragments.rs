@@ -131,11 +131,7 @@ fn discovery_is_no_way_out() {
     let mut judge = Kernel::load().judge(&world);
     let advert = |to: &str| Frame::from(world.v6("ct-1")).to(to).icmp(136, 0, 0).hop_limit(255);
     assert_eq!(answer(&mut judge, &advert("ff02::1"), Port::Device, 1), "pass link");
-    assert_eq!(
-        answer(&mut judge, &advert("2001:db8:bad::9"), Port::Device, 1),
-        "drop not-allowed",
-        "far away"
-    );
+    assert_eq!(answer(&mut judge, &advert("2001:db8:bad::9"), Port::Device, 1), "drop blocklist", "far away");
     let mut large = advert("ff02::1");
     if let Transport::Icmp(icmp) = &mut large.transport {
         icmp.body = vec![0; 400];

@@ -4,10 +4,8 @@ use std::env;
 use std::path::Path;
 use std::time::Instant;
 
-use aya::programs::Xdp;
 use iomt_filter::datapath::attach::{WantedMode, detach};
 use iomt_filter::datapath::{AttachMode, Datapath, LoadOptions, WriterToken};
-use iomt_filter_common::abi::PROGRAM;
 use iomt_filter_common::device::Port;
 
 /// `cargo xtask kernels` reads the lines that this prints.
@@ -20,7 +18,7 @@ fn the_program_is_taken() {
             panic!("the kernel refused the program");
         }
     };
-    let program: &mut Xdp = datapath.ebpf_mut().program_mut(PROGRAM).unwrap().try_into().unwrap();
+    let program = datapath.xdp_mut().unwrap();
     // Once more, without the time that the tables take.
     program.unload().unwrap();
     let start = Instant::now();

@@ -3,6 +3,7 @@
 
 mod namespaces;
 mod hospital;
+mod lifecycle;
 mod readme;
 
 use iomt_filter_tests::netns::available;

@@ -145,7 +145,8 @@ impl Core {
         }
     }
 
-    /// Makes an intent what the kernel judges with. On an error nothing has changed.
+    /// Makes an intent what the kernel judges with. On an error the generation before judges on; the
+    /// numbers of new names are kept even so, which harms nobody.
     pub(super) fn activate(
         &mut self,
         mut intent: Intent,
@@ -182,7 +183,7 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
     let paths = |config: &Config| -> [PathBuf; 3] {
         [config.paths.socket.clone(), config.paths.state.clone(), config.paths.pins.clone()]
     };
-    if ports(old) != ports(new) {
+    if ports(old) != ports(new) || old.interfaces.mode != new.interfaces.mode {
         Some("`[interfaces]`")
     } else if paths(old) != paths(new) {
         Some("`paths.socket`, `paths.state` or `paths.pins`")

@@ -8,22 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use iomt_filter_common::device::Port;
 use jiff::Timestamp;
-use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use super::Agent;
 use super::core::{BLOCKS, Core, NUMBERS};
 use super::history::History;
-use super::recorder::{self, Book, Page};
+use super::interfaces;
+use super::recorder::{self, Book};
 use super::store;
 use crate::api::server;
 use crate::cli::FINDING;
-use crate::config::{AttachMode as WantedByConfig, Config};
-use crate::datapath::attach::{self, WantedMode};
-use crate::datapath::{Attachment, Datapath, LoadOptions, WriterToken};
+use crate::config::Config;
+use crate::datapath::{Datapath, LoadOptions, WriterToken};
 use crate::diagnostic::Diagnostic;
 use crate::feeds::manual::ManualBlock;
 use crate::host::HostNetworks;
@@ -46,13 +46,15 @@ pub fn run(config: &Path) -> Result<ExitCode> {
         .mode(0o750)
         .create(state)
         .with_context(|| format!("failed to make the state folder `{}`", state.display()))?;
-    let token = WriterToken::take(state)?;
+    let token = WriterToken::take(state)?.and_pins(&config.paths.pins)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
     let entered = runtime.enter();
+    // A reload that is asked for during the start follows it, and does not end the process.
+    let hangup = signal(SignalKind::hangup()).context("failed to wait for signals")?;
     let listener = server::listen(&config.paths.socket)?;
     drop(entered);
 
@@ -65,7 +67,7 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     };
     let socket = core.config.paths.socket.clone();
     let agent = Arc::new(Agent::new(core, history));
-    let served = runtime.block_on(serve(listener, agent));
+    let served = runtime.block_on(serve(listener, hangup, agent));
     // The socket is ours until the process ends: nobody else could have made another.
     let _ = fs::remove_file(&socket);
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -93,10 +95,13 @@ fn start(
     for warning in &intent.warnings {
         tracing::warn!("{warning}");
     }
-    check_interfaces(&config)?;
+    interfaces::check(&config)?;
 
     // Kernels before 5.11 count maps against this limit.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
     let options = LoadOptions {
         pins: Some(config.paths.pins.clone()),
         devices: numbers.devices.len(),
@@ -135,64 +140,16 @@ fn fill_and_attach(
     blocks: Vec<ManualBlock>,
 ) -> Result<Core> {
     core.activate(intent, numbers, blocks).map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
-    let before = attach::attached_interfaces(&core.config.paths.pins);
-    let ports = core.config.interfaces.device.iter().map(|name| (name.clone(), Port::Device));
-    let uplinks = core.config.interfaces.uplink.iter().map(|name| (name.clone(), Port::Uplink));
-    for (interface, port) in ports.chain(uplinks).collect::<Vec<_>>() {
-        let wanted = match core.config.interfaces.mode {
-            WantedByConfig::Auto => WantedMode::Auto,
-            WantedByConfig::Native => WantedMode::Native,
-            WantedByConfig::Generic => WantedMode::Generic,
-        };
-        match core.datapath.attach(&interface, port, wanted, &core.token) {
-            Ok(attachment) => {
-                log_attachment(&attachment);
-                core.attachments.push(attachment);
-            }
-            Err(error) => {
-                undo(&core, &before);
-                return Err(error.into());
-            }
-        }
-    }
-    let generation = core.datapath.generation().map_or(0, |generation| generation.number);
-    core.book.write(generation, Page::new(&core.host_name, &core.intent, &core.attachments));
+    core.attach_all()?;
     Ok(core)
 }
 
-/// Takes the program off what this start put it on.
-fn undo(core: &Core, before: &[String]) {
-    for attachment in &core.attachments {
-        if !before.contains(&attachment.interface)
-            && let Err(error) = attach::detach_interface(&core.config.paths.pins, &attachment.interface)
-        {
-            tracing::error!(%error, interface = attachment.interface, "failed to detach again");
-        }
-    }
-}
-
-fn log_attachment(attachment: &Attachment) {
-    let mode = super::views::mode_name(attachment.mode);
-    tracing::info!(interface = attachment.interface, port = attachment.port.name(), mode, "judging");
-}
-
-fn check_interfaces(config: &Config) -> Result<()> {
-    let all = config.interfaces.device.iter().chain(&config.interfaces.uplink);
-    let missing: Vec<_> =
-        all.filter(|name| nix::net::if_::if_nametoindex(name.as_str()).is_err()).cloned().collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let config = config.paths.config.display();
-    anyhow::bail!(
-        "`{}` of `[interfaces]` in `{config}` is not on this host; `ip link` lists those there are",
-        missing.join("`, `")
-    )
-}
-
-async fn serve(listener: tokio::net::UnixListener, agent: Arc<Agent>) -> std::io::Result<()> {
+async fn serve(
+    listener: tokio::net::UnixListener,
+    mut hangup: Signal,
+    agent: Arc<Agent>,
+) -> std::io::Result<()> {
     let (stop, stopped) = watch::channel(false);
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = |mut stopped: watch::Receiver<bool>| async move {
@@ -201,12 +158,13 @@ async fn serve(listener: tokio::net::UnixListener, agent: Arc<Agent>) -> std::io
     let server = tokio::spawn(server::serve(listener, agent.clone(), shutdown(stopped.clone())));
     tracing::info!("ready");
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => reload(agent.clone()),
-            _ = second.tick() => expire(agent.clone()),
+            _ = second.tick() => tick(agent.clone()),
         }
     }
     let _ = stop.send(true);
@@ -227,8 +185,8 @@ fn reload(agent: Arc<Agent>) {
     });
 }
 
-fn expire(agent: Arc<Agent>) {
-    tokio::task::spawn_blocking(move || agent.expire());
+fn tick(agent: Arc<Agent>) {
+    tokio::task::spawn_blocking(move || agent.tick());
 }
 
 fn invalid(found: &[Diagnostic]) -> ExitCode {

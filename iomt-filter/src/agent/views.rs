@@ -12,9 +12,10 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::Errors;
 use super::core::{Core, chain};
+use super::interfaces::left_over_warning;
 use crate::api::messages::{Defaults, DeviceStatus, Fates, FlowStatus, Interface, Status, Table};
-use crate::datapath::AttachMode;
 use crate::datapath::counts::Count;
+use crate::datapath::{AttachMode, Attachment, Standing};
 use crate::events::protocol_name;
 use crate::inventory::show_mac;
 use crate::rows::Rows;
@@ -56,7 +57,7 @@ pub(super) fn status(core: &Core) -> Result<Status, Errors> {
             .map(|attachment| Interface {
                 name: attachment.interface.clone(),
                 port: attachment.port.name().to_owned(),
-                mode: mode_name(attachment.mode).to_owned(),
+                mode: mode_name(attachment).to_owned(),
             })
             .collect(),
         segments: core.intent.segments.clone(),
@@ -66,7 +67,7 @@ pub(super) fn status(core: &Core) -> Result<Status, Errors> {
         geo: core.intent.geo.as_ref().and_then(|geo| serde_json::to_value(geo).ok()),
         frames,
         events,
-        warnings: core.intent.warnings.iter().map(ToString::to_string).collect(),
+        warnings: warnings(core),
         failed_reload: core.failed_reload.clone(),
     })
 }
@@ -93,8 +94,13 @@ pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
             status.addresses.push(IpAddr::from(*address).to_string());
         }
     }
+    let gone: BTreeMap<u32, &String> =
+        core.numbers.devices.iter().map(|(name, &number)| (number, name)).collect();
     for count in counts(core)? {
-        let status = all.entry(count.device).or_default();
+        let status = all.entry(count.device).or_insert_with(|| DeviceStatus {
+            name: gone.get(&count.device).map(|name| (*name).clone()),
+            ..DeviceStatus::default()
+        });
         match count.verdict {
             Verdict::Pass => status.allowed += count.frames,
             Verdict::Drop | Verdict::Reset => status.dropped += count.frames,
@@ -127,13 +133,22 @@ pub(super) fn flows(core: &Core) -> Result<Vec<FlowStatus>, Errors> {
     Ok(list)
 }
 
-/// `native`, `generic`, or `kept` for a link of an earlier agent.
-pub(super) const fn mode_name(mode: Option<AttachMode>) -> &'static str {
-    match mode {
-        Some(AttachMode::Native) => "native",
-        Some(AttachMode::Generic) => "generic",
-        None => "kept",
+/// How an interface is judged, or why it is not.
+pub(super) const fn mode_name(attachment: &Attachment) -> &'static str {
+    match (attachment.standing, attachment.mode) {
+        (Standing::LeftOver, _) => "left over",
+        (Standing::Missing, _) => "missing",
+        (Standing::NotAttached, _) => "not attached",
+        (Standing::Judging, Some(AttachMode::Native)) => "native",
+        (Standing::Judging, Some(AttachMode::Generic)) => "generic",
+        (Standing::Judging, None) => "kept",
     }
+}
+
+/// What is not as it should be with what runs.
+fn warnings(core: &Core) -> Vec<String> {
+    let left_over = core.attachments.iter().filter(|attachment| attachment.standing == Standing::LeftOver);
+    left_over.map(left_over_warning).chain(core.intent.warnings.iter().map(ToString::to_string)).collect()
 }
 
 fn flow_status(rows: &Rows, key: &FlowKey, flow: &Flow, generation: u32, now: u64) -> FlowStatus {
@@ -166,7 +181,8 @@ const fn progress_name(progress: u8) -> &'static str {
 }
 
 fn counts(core: &Core) -> Result<Vec<Count>, Errors> {
-    let devices = core.intent.rows.devices.keys().copied();
+    // Those that left the inventory too: their frames are in the accounting of records for good.
+    let devices = core.numbers.devices.values().copied();
     core.datapath.counts(devices).map_err(|error| vec![chain(&error)])
 }
 

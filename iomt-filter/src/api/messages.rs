@@ -66,7 +66,8 @@ pub struct Interface {
     pub name: String,
     /// `device` or `uplink`.
     pub port: String,
-    /// `native`, `generic`, or `kept` where the link of an earlier agent goes on as it was.
+    /// `native`, `generic`, or `kept` where the link of an earlier agent goes on as it was; `left over`
+    /// where that interface is configured no more; `missing` or `not attached` where it is not judged.
     pub mode: String,
 }
 

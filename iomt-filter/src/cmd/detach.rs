@@ -1,10 +1,10 @@
 //! `iomt-filter detach`: the one way to stop filtering.
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::config::Config;
@@ -17,6 +17,12 @@ pub struct Options {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    /// The pin folder, where the configuration cannot be read
+    #[arg(long, value_name = "DIR")]
+    pins: Option<PathBuf>,
+    /// Take the program off this interface alone; the tables stay
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
 }
 
 /// Takes the program off every interface and removes tables, flows and counters from the kernel.
@@ -24,26 +30,60 @@ pub struct Options {
 /// # Errors
 /// When an agent runs, nobody confirms, or the kernel refuses.
 pub fn run(config: &Path, options: &Options) -> Result<ExitCode> {
-    let config = Config::load(config).map_err(|found| anyhow!(crate::cmd::joined(&found)))?;
-    let pins = &config.paths.pins;
+    // This is the emergency exit: a mistake elsewhere in the configuration does not shut it.
+    let (config, found) = Config::load_what_can_be_read(config);
+    if options.pins.is_none() {
+        found.iter().for_each(output::note);
+    }
+    let pins = options.pins.as_ref().unwrap_or(&config.paths.pins);
     let interfaces = attach::attached_interfaces(pins);
+    if let Some(interface) = &options.interface {
+        return detach_one(pins, interface, &interfaces, &config, options);
+    }
     if interfaces.is_empty() && !pins.exists() {
-        output::text("nothing is attached")?;
+        output::text(format!("nothing is attached by pins in `{}`", pins.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
     // Without a state folder there was never an agent to be in the way of.
-    let _token = match config.paths.state.exists() {
-        true => {
-            Some(WriterToken::take(&config.paths.state).context("an agent would go on without its tables")?)
-        }
-        false => None,
+    let token = match options.pins.is_none() && config.paths.state.exists() {
+        true => WriterToken::take(&config.paths.state).and_then(|token| token.and_pins(pins)),
+        false => WriterToken::of_pins(pins),
     };
+    let _token = token.context("an agent would go on without its tables")?;
     if !options.yes && !confirmed(&interfaces)? {
         bail!("not confirmed, nothing was changed");
     }
     let detached =
         attach::detach(pins).with_context(|| format!("failed to remove the pins in `{}`", pins.display()))?;
     output::text(format!("filtering has ended on {}", named(&detached)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Beside a running agent too, as long as that does not attach to the interface again.
+fn detach_one(
+    pins: &Path,
+    interface: &str,
+    attached: &[String],
+    config: &Config,
+    options: &Options,
+) -> Result<ExitCode> {
+    if !attached.iter().any(|name| name == interface) {
+        bail!("`{interface}` has no link in `{}`; those that have: {}", pins.display(), named(attached));
+    }
+    let is_configured =
+        config.interfaces.device.iter().chain(&config.interfaces.uplink).any(|name| name == interface);
+    let _token = match WriterToken::of_pins(pins) {
+        Err(error) if is_configured => {
+            return Err(error).context("the agent would attach to the interface again");
+        }
+        token => token,
+    };
+    if !options.yes && !confirmed(&[interface.to_owned()])? {
+        bail!("not confirmed, nothing was changed");
+    }
+    attach::detach_interface(pins, interface)
+        .with_context(|| format!("failed to remove the pin of `{interface}`"))?;
+    output::text(format!("filtering has ended on `{interface}`"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -211,8 +211,9 @@ fn clear_hash<Key: aya::Pod, Value: aya::Pod>(
     name: &'static str,
     is_ours: impl Fn(&Key) -> bool,
 ) -> Result<(), ApplyError> {
-    let keys: Vec<Key> = table.keys().filter_map(Result::ok).filter(is_ours).collect();
-    for key in keys {
+    // A row that cannot be read might be one that lets something pass: then nothing is swapped.
+    let keys: Vec<Key> = table.keys().collect::<Result<_, _>>().map_err(failed(name))?;
+    for key in keys.into_iter().filter(is_ours) {
         table.remove(&key).map_err(failed(name))?;
     }
     Ok(())
@@ -223,8 +224,8 @@ fn clear_trie<Key: aya::Pod, Value: aya::Pod>(
     name: &'static str,
     is_ours: impl Fn(&Key) -> bool,
 ) -> Result<(), ApplyError> {
-    let keys: Vec<_> = table.keys().filter_map(Result::ok).filter(|key| is_ours(&key.data())).collect();
-    for key in keys {
+    let keys: Vec<_> = table.keys().collect::<Result<_, _>>().map_err(failed(name))?;
+    for key in keys.into_iter().filter(|key| is_ours(&key.data())) {
         table.remove(&key).map_err(failed(name))?;
     }
     Ok(())

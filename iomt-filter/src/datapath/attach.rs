@@ -9,11 +9,13 @@ use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, Xdp};
 use iomt_filter_common::device::Port;
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{if_indextoname, if_nametoindex};
 use thiserror::Error;
 
+use super::link::{self, Link};
 use super::load::{Datapath, LoadError, program};
 use super::lock::WriterToken;
+use super::pins::{remove_folder, remove_tables};
 
 /// How the kernel runs the program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,19 @@ pub enum WantedMode {
     Generic,
 }
 
+/// How an interface stands to the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is configured and judged.
+    Judging,
+    /// It is judged by the link of an earlier process, and configured no more.
+    LeftOver,
+    /// It is configured, and not on this host at present.
+    Missing,
+    /// It is configured and there, and the program could not be put on it.
+    NotAttached,
+}
+
 /// The program on an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
@@ -47,6 +62,8 @@ pub struct Attachment {
     pub port: Port,
     /// How the program runs there; `None` where a link of an earlier process was taken over.
     pub mode: Option<AttachMode>,
+    /// How it stands to the configuration.
+    pub standing: Standing,
 }
 
 /// Why the program could not be put on an interface.
@@ -56,7 +73,9 @@ pub enum AttachError {
     #[error("no interface `{0}` on this host; `ip link` lists those there are")]
     NoInterface(String),
     /// The interface already runs an XDP program.
-    #[error("another XDP program runs on `{0}`; take it off first (`ip link set dev {0} xdp off`)")]
+    #[error(
+        "another XDP program runs on `{0}`; take it off first: `bpftool net` names it; `ip link set dev {0} xdp off` removes a program, `bpftool link detach` a link"
+    )]
     Busy(String),
     /// The driver cannot run it natively, and nothing else was wanted.
     #[error(
@@ -80,6 +99,24 @@ pub enum AttachError {
         /// What the kernel said.
         #[source]
         error: ProgramError,
+    },
+    /// The link that is pinned for it cannot be used; it goes on as it was.
+    #[error("failed to take over the link of `{interface}`, which goes on as it was")]
+    TakeOver {
+        /// The interface.
+        interface: String,
+        /// What went wrong.
+        #[source]
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The kernel does not say what runs on it.
+    #[error("failed to find out what runs on `{interface}`")]
+    Look {
+        /// The interface.
+        interface: String,
+        /// What went wrong.
+        #[source]
+        error: io::Error,
     },
     /// The link could not be pinned.
     #[error("failed to pin the link of `{interface}`")]
@@ -109,7 +146,8 @@ impl Datapath {
     /// there, without a packet between them.
     ///
     /// # Errors
-    /// When there is no such interface, the kernel refuses, or the link cannot be pinned.
+    /// When there is no such interface, the kernel refuses, or the link cannot be pinned. A link that
+    /// was there before is then left as it was.
     pub fn attach(
         &mut self,
         interface: &str,
@@ -119,13 +157,24 @@ impl Datapath {
     ) -> Result<Attachment, AttachError> {
         let name = || interface.to_owned();
         let index = if_nametoindex(interface).map_err(|_| AttachError::NoInterface(name()))?;
-        self.set_port(index, port, token).map_err(|error| AttachError::Port { interface: name(), error })?;
-        let pin = self.pins.as_deref().map(|pins| links_folder(pins).join(interface));
-        let xdp = program(&mut self.ebpf)?;
-        if let Some(pin) = &pin
-            && replace(xdp, pin)
+        let pin = self.pins.as_deref().map(|pins| pin_of(pins, interface));
+        let mut found = pinned(pin.as_deref(), interface)?;
+        if let Some(pins) = self.pins.as_deref()
+            && !matches!(found, Link::Missing)
+            && found != Link::At(index)
         {
-            return Ok(Attachment { interface: name(), index, port, mode: None });
+            tidy(pins)?;
+            found = pinned(pin.as_deref(), interface)?;
+        }
+        self.set_port(index, port, token).map_err(|error| AttachError::Port { interface: name(), error })?;
+        let xdp = program(&mut self.ebpf)?;
+        let attachment =
+            |mode| Attachment { interface: name(), index, port, mode, standing: Standing::Judging };
+        if let Some(pin) = &pin
+            && found == Link::At(index)
+        {
+            replace(xdp, pin).map_err(|error| AttachError::TakeOver { interface: name(), error })?;
+            return Ok(attachment(None));
         }
         let (link, mode) = attach_new(xdp, interface, index, wanted)?;
         if let Some(pin) = pin {
@@ -138,7 +187,50 @@ impl Datapath {
         } else {
             self.links.push(link);
         }
-        Ok(Attachment { interface: name(), index, port, mode: Some(mode) })
+        Ok(attachment(Some(mode)))
+    }
+
+    /// Puts the program into the links of interfaces that are not among `configured`, and lists them:
+    /// they go on being judged, in the role that they had.
+    pub fn take_left_over(&mut self, configured: &[String], _token: &WriterToken) -> Vec<Attachment> {
+        let Some(pins) = self.pins.clone() else { return Vec::new() };
+        let mut found = Vec::new();
+        for interface in attached_interfaces(&pins) {
+            let pin = pin_of(&pins, &interface);
+            if configured.contains(&interface) {
+                continue;
+            }
+            let Ok(Link::At(index)) = link::look(&pin) else { continue };
+            let replaced = program(&mut self.ebpf).map_err(Into::into).and_then(|xdp| replace(xdp, &pin));
+            if let Err(error) = replaced {
+                tracing::error!(%error, interface, "this interface goes on with the program of an earlier agent");
+            }
+            let port = Port::from_number(self.maps.ports.get(&index, 0).unwrap_or(0));
+            found.push(Attachment { interface, index, port, mode: None, standing: Standing::LeftOver });
+        }
+        found
+    }
+
+    /// Whether the program is on the interface that has the attachment's name at present.
+    #[must_use]
+    pub fn holds(&self, attachment: &Attachment) -> bool {
+        let is_there = if_nametoindex(attachment.interface.as_str()) == Ok(attachment.index);
+        let Some(pins) = &self.pins else { return is_there };
+        // Where the kernel does not answer, nothing is known that could be mended.
+        let found = link::look(&pin_of(pins, &attachment.interface));
+        is_there && found.map_or(true, |found| found == Link::At(attachment.index))
+    }
+
+    /// Forgets the roles of interfaces that are not among `indexes`.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn keep_ports(&mut self, indexes: &[u32], _token: &WriterToken) -> Result<(), MapError> {
+        let known: Vec<u32> = self.maps.ports.keys().collect::<Result<_, _>>()?;
+        known
+            .iter()
+            .filter(|index| !indexes.contains(index))
+            .try_for_each(|index| self.maps.ports.remove(index))
     }
 
     /// Tells the program the role of an interface by its index. Test runs come in on index 1, that of
@@ -151,11 +243,73 @@ impl Datapath {
     }
 }
 
+/// That an interface is there and can be judged: it runs no program, or ours.
+///
+/// # Errors
+/// When it is not, or the kernel does not say.
+pub fn check(pins: &Path, interface: &str) -> Result<(), AttachError> {
+    let name = || interface.to_owned();
+    let index = if_nametoindex(interface).map_err(|_| AttachError::NoInterface(name()))?;
+    if pinned(Some(&pin_of(pins, interface)), interface)? == Link::At(index) {
+        return Ok(());
+    }
+    match link::has_program(index).map_err(|error| AttachError::Look { interface: name(), error })? {
+        true => Err(AttachError::Busy(name())),
+        false => Ok(()),
+    }
+}
+
+/// Makes every pinned link bear the name that its interface has now, and removes those whose interface
+/// is gone. What is judged does not change.
+///
+/// # Errors
+/// When a pin cannot be read, renamed or removed.
+pub fn tidy(pins: &Path) -> Result<(), AttachError> {
+    let mut moved = Vec::new();
+    for interface in attached_interfaces(pins) {
+        let pin = pin_of(pins, &interface);
+        let failed = |error| AttachError::Look { interface: interface.clone(), error };
+        match link::look(&pin).map_err(failed)? {
+            Link::Missing => {}
+            Link::Gone => fs::remove_file(&pin).map_err(failed)?,
+            Link::At(index) => {
+                let now = if_indextoname(index).ok().and_then(|name| name.into_string().ok());
+                let now = now.unwrap_or_else(|| elsewhere(index));
+                if now != interface {
+                    tracing::warn!(before = interface, now, "an interface that is judged has another name");
+                    moved.push((index, pin, now));
+                }
+            }
+        }
+    }
+    // By way of a name that no interface has: two may have changed names with each other.
+    for (index, pin, now) in &moved {
+        let failed = |error| AttachError::Look { interface: now.clone(), error };
+        fs::rename(pin, pin_of(pins, &elsewhere(*index))).map_err(failed)?;
+    }
+    for (index, _, now) in &moved {
+        let failed = |error| AttachError::Look { interface: now.clone(), error };
+        fs::rename(pin_of(pins, &elsewhere(*index)), pin_of(pins, now)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// What stands for the name of an interface that has none here; longer than any name.
+fn elsewhere(index: u32) -> String {
+    format!("elsewhere-index-{index}")
+}
+
+fn pinned(pin: Option<&Path>, interface: &str) -> Result<Link, AttachError> {
+    let failed = |error| AttachError::Look { interface: interface.to_owned(), error };
+    pin.map_or(Ok(Link::Missing), link::look).map_err(failed)
+}
+
 /// Interfaces that have a pinned link below `pins`.
 #[must_use]
 pub fn attached_interfaces(pins: &Path) -> Vec<String> {
     let entries = fs::read_dir(links_folder(pins)).into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<_> = names.map(|name| name.replace(':', ".")).collect();
     names.sort();
     names
 }
@@ -166,16 +320,9 @@ pub fn attached_interfaces(pins: &Path) -> Vec<String> {
 /// When a pin cannot be removed; those before it are gone.
 pub fn detach(pins: &Path) -> io::Result<Vec<String>> {
     let interfaces = attached_interfaces(pins);
-    for interface in &interfaces {
-        fs::remove_file(links_folder(pins).join(interface))?;
-    }
-    let folders = fs::read_dir(pins).into_iter().flatten().flatten().map(|entry| entry.path());
-    for folder in folders.filter(|path| path.is_dir()) {
-        for pin in fs::read_dir(&folder)?.flatten() {
-            fs::remove_file(pin.path())?;
-        }
-        fs::remove_dir(folder)?;
-    }
+    // The links first: tables without a link are tables that judge nobody, and a start knows them.
+    remove_folder(&links_folder(pins))?;
+    remove_tables(pins)?;
     match fs::remove_dir(pins) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(interfaces),
@@ -187,31 +334,26 @@ pub fn detach(pins: &Path) -> io::Result<Vec<String>> {
 /// # Errors
 /// When its pin cannot be removed.
 pub fn detach_interface(pins: &Path, interface: &str) -> io::Result<()> {
-    fs::remove_file(links_folder(pins).join(interface))
+    fs::remove_file(pin_of(pins, interface))
+}
+
+/// A BPF file system reserves names with a dot, which interfaces of VLANs have; a colon, which no
+/// interface has, stands for it.
+fn pin_of(pins: &Path, interface: &str) -> PathBuf {
+    links_folder(pins).join(interface.replace('.', ":"))
 }
 
 fn links_folder(pins: &Path) -> PathBuf {
     pins.join("links")
 }
 
-/// Puts the program into a pinned link. `false` where there is none, or its interface is gone.
-fn replace(xdp: &mut Xdp, pin: &Path) -> bool {
-    let Ok(pinned) = PinnedLink::from_pin(pin) else { return false };
-    let replaced = XdpLink::try_from(FdLink::from(pinned))
-        .ok()
-        .and_then(|link| xdp.attach_to_link(link).ok())
-        .and_then(|id| xdp.take_link(id).ok());
-    match replaced {
-        Some(link) => {
-            // The pin keeps the link; this is only our handle to it.
-            drop(FdLink::try_from(link));
-            true
-        }
-        None => {
-            let _ = fs::remove_file(pin);
-            false
-        }
-    }
+/// Puts the program into a pinned link. Where that fails, link and pin are as they were.
+fn replace(xdp: &mut Xdp, pin: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let link = XdpLink::try_from(FdLink::from(PinnedLink::from_pin(pin)?))?;
+    let id = xdp.attach_to_link(link)?;
+    // The pin keeps the link; this is only our handle to it.
+    drop(FdLink::try_from(xdp.take_link(id)?));
+    Ok(())
 }
 
 fn attach_new(

@@ -85,9 +85,15 @@ impl Datapath {
     /// All remembered flows, of whatever generation.
     ///
     /// # Errors
-    /// When the kernel refuses a read. Flows that end meanwhile are left out.
+    /// When the kernel refuses a read. Flows that end meanwhile are left out. A walk begins anew when the
+    /// flow that it stands at ends, so it is cut off at the number of flows that fit.
     pub fn flows(&self) -> Result<Vec<(FlowKey, Flow)>, MapError> {
-        self.maps.flows.iter().filter(|row| !matches!(row, Err(MapError::KeyNotFound))).collect()
+        self.maps
+            .flows
+            .iter()
+            .take(self.flow_capacity)
+            .filter(|row| !matches!(row, Err(MapError::KeyNotFound)))
+            .collect()
     }
 }
 

@@ -1,20 +1,28 @@
 //! Loads the program with tables of the right size, or takes over the tables that are pinned.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use aya::maps::lpm_trie::Key;
 use aya::maps::{MapData, MapError, RingBuf};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
-use iomt_filter_common::abi::{self, MAX_PROFILES, SLOTS, map};
-use iomt_filter_common::counters::{PER_DEVICE, REASONS};
+use iomt_filter_common::abi::{
+    self, Active, AddressKey, MAX_PROFILES, MacKey, PeerClass, ProtectedKey, RuleKey, SLOTS, ServiceKey, map,
+};
+use iomt_filter_common::counters::{EventLimit, FATES, PER_DEVICE, REASONS};
+use iomt_filter_common::device::Device;
+use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
+use iomt_filter_common::policy::{Profile, Settings};
+use iomt_filter_common::reputation::Listing;
 use thiserror::Error;
 
 use super::generation::{ActiveWord, Generation};
 use super::maps::Maps;
+use super::pins::{self, Shape};
 use super::plan;
 use crate::rows::Rows;
 
@@ -32,6 +40,8 @@ pub(super) const RULE_CELLS: u32 = 524_288;
 pub(super) const TRIE_ROWS: u32 = 16_777_216;
 /// Fragmented packets on their way at once.
 const FRAGMENTS: u32 = 8_192;
+/// Interfaces that can have a role.
+const PORT_ROWS: u32 = 4096;
 const EVENT_BUFFER_BYTES: u32 = 4 << 20;
 const REPLAY_BUFFER_BYTES: u32 = 64 << 10;
 
@@ -104,6 +114,19 @@ pub enum LoadError {
     /// The object lacks a map of the contract.
     #[error("the compiled program has no map `{0}`")]
     NoMap(&'static str),
+    /// Some tables are gone while interfaces are still judged by the others.
+    #[error(
+        "`{path}` holds tables that cannot be taken over ({what}) while `{}` is judged by them; run `iomt-filter detach`, then start again",
+        interfaces.join("`, `")
+    )]
+    Incomplete {
+        /// The pin folder.
+        path: PathBuf,
+        /// What is wrong with them.
+        what: String,
+        /// Interfaces that have a link.
+        interfaces: Vec<String>,
+    },
     /// A map has another type.
     #[error("failed to use the map `{0}`")]
     Map(&'static str, #[source] MapError),
@@ -134,6 +157,7 @@ pub struct Datapath {
     pub(super) active: ActiveWord,
     pub(super) pins: Option<PathBuf>,
     pub(super) device_capacity: u32,
+    pub(super) flow_capacity: usize,
     /// What each slot holds; `None` where that is not known.
     pub(super) slots: [Option<Rows>; SLOTS as usize],
     pub(super) needs_grace: bool,
@@ -150,7 +174,7 @@ impl Datapath {
     /// When the kernel refuses, the process lacks a capability, or what is pinned does not fit.
     pub fn load(options: &LoadOptions) -> Result<Self, LoadError> {
         let pinned_capacity = match &options.pins {
-            Some(pins) => prepare_pins(pins)?,
+            Some(pins) => pins::prepare(pins, options)?,
             None => None,
         };
         let device_capacity = pinned_capacity.unwrap_or_else(|| device_capacity(options.devices));
@@ -169,8 +193,8 @@ impl Datapath {
             loader.map_max_entries(name, *entries);
         }
         if let Some(pins) = &options.pins {
-            for name in sizes.keys().chain([&map::ACTIVE, &map::SETTINGS, &map::PORTS, &map::FATES]) {
-                loader.map_pin_path(name, maps_folder(pins).join(name));
+            for shape in shapes(options, device_capacity) {
+                loader.map_pin_path(shape.name, pins::maps_folder(pins).join(shape.name));
             }
         }
         let mut ebpf = loader.load(PROGRAM).map_err(refused_object)?;
@@ -184,6 +208,7 @@ impl Datapath {
             active,
             pins: options.pins.clone(),
             device_capacity,
+            flow_capacity: options.flows as usize,
             slots: if adopted { [None, None] } else { [Some(Rows::default()), Some(Rows::default())] },
             needs_grace: adopted,
             links: Vec::new(),
@@ -230,9 +255,12 @@ impl Datapath {
         program.try_into().map_err(LoadError::Program)
     }
 
-    /// The program's own rare diagnostics, for `aya_log`.
-    pub const fn ebpf_mut(&mut self) -> &mut Ebpf {
-        &mut self.ebpf
+    /// The same, to be loaded again.
+    ///
+    /// # Errors
+    /// When the compiled object lacks it.
+    pub fn xdp_mut(&mut self) -> Result<&mut Xdp, LoadError> {
+        program(&mut self.ebpf)
     }
 }
 
@@ -241,63 +269,40 @@ pub(super) fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoadError> {
     program.try_into().map_err(LoadError::Program)
 }
 
-pub(super) fn maps_folder(pins: &Path) -> PathBuf {
-    pins.join("maps")
-}
-
 /// Room for twice the devices, so that a growing inventory does not need new tables.
 fn device_capacity(devices: usize) -> u32 {
     u32::try_from(devices.saturating_mul(2).max(255)).unwrap_or(u32::MAX / 2).next_power_of_two()
 }
 
+/// The size that the kernel is to make each map in.
 fn sizes(options: &LoadOptions, devices: u32) -> BTreeMap<&'static str, u32> {
+    shapes(options, devices).into_iter().map(|shape| (shape.name, shape.entries)).collect()
+}
+
+/// What the kernel is to make of each map that is pinned.
+pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
     let buffer = if options.replay { REPLAY_BUFFER_BYTES } else { EVENT_BUFFER_BYTES };
-    BTreeMap::from([
-        (map::PROFILES, SLOTS * MAX_PROFILES),
-        (map::DEVICES, SLOTS * devices),
-        (map::DEVICE_MACS, SLOTS * devices * 4),
-        (map::DEVICE_ADDRS, SLOTS * devices * 8),
-        (map::PEERS, TRIE_ROWS),
-        (map::SERVICES, TRIE_ROWS),
-        (map::RULES, RULE_CELLS),
-        (map::PROTECTED, TRIE_ROWS),
-        (map::LISTINGS, TRIE_ROWS),
-        (map::COUNTRIES, TRIE_ROWS),
-        (map::FLOWS, options.flows),
-        (map::FRAGMENTS, FRAGMENTS),
-        (map::COUNTERS, devices * PER_DEVICE),
-        (map::LIMITS, devices * REASONS),
-        (map::EVENTS, buffer),
-    ])
-}
-
-/// Makes the pin folder, and says how many devices the tables in it hold, where there are any.
-fn prepare_pins(pins: &Path) -> Result<Option<u32>, LoadError> {
-    let folder = maps_folder(pins);
-    let failed = |error| LoadError::Pins { path: pins.to_owned(), error };
-    fs::create_dir_all(&folder).map_err(failed)?;
-    let devices = folder.join(map::DEVICES);
-    if !devices.exists() {
-        fs::create_dir_all(pins.join(format!("contract-{}", abi::VERSION))).map_err(failed)?;
-        return Ok(None);
-    }
-    let version = version_of(pins);
-    if version != abi::VERSION {
-        return Err(LoadError::OtherVersion { path: pins.to_owned(), found: version, needed: abi::VERSION });
-    }
-    let info = MapData::from_pin(&devices)
-        .and_then(|map| map.info())
-        .map_err(|error| LoadError::Map(map::DEVICES, error))?;
-    Ok(Some(info.max_entries() / SLOTS))
-}
-
-/// The version that the pins' folder `contract-N` names; 0 for none.
-fn version_of(pins: &Path) -> u32 {
-    let names = fs::read_dir(pins).into_iter().flatten().flatten();
-    names
-        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("contract-")?.parse().ok())
-        .max()
-        .unwrap_or(0)
+    vec![
+        Shape::of::<u32, Active>(map::ACTIVE, 1),
+        Shape::of::<u32, Settings>(map::SETTINGS, SLOTS),
+        Shape::of::<u32, Profile>(map::PROFILES, SLOTS * MAX_PROFILES),
+        Shape::of::<u32, Device>(map::DEVICES, SLOTS * devices),
+        Shape::of::<MacKey, u32>(map::DEVICE_MACS, SLOTS * devices * 4),
+        Shape::of::<AddressKey, u32>(map::DEVICE_ADDRS, SLOTS * devices * 8),
+        Shape::of::<Key<AddressKey>, PeerClass>(map::PEERS, TRIE_ROWS),
+        Shape::of::<Key<ServiceKey>, u32>(map::SERVICES, TRIE_ROWS),
+        Shape::of::<RuleKey, u32>(map::RULES, RULE_CELLS),
+        Shape::of::<Key<ProtectedKey>, u32>(map::PROTECTED, TRIE_ROWS),
+        Shape::of::<Key<AddressKey>, Listing>(map::LISTINGS, TRIE_ROWS),
+        Shape::of::<Key<AddressKey>, u32>(map::COUNTRIES, TRIE_ROWS),
+        Shape::of::<FlowKey, Flow>(map::FLOWS, options.flows),
+        Shape::of::<FragmentKey, FirstFragment>(map::FRAGMENTS, FRAGMENTS),
+        Shape::of::<u32, u32>(map::PORTS, PORT_ROWS),
+        Shape::of::<u32, u64>(map::COUNTERS, devices * PER_DEVICE),
+        Shape::of::<u32, u64>(map::FATES, FATES),
+        Shape::of::<u32, EventLimit>(map::LIMITS, devices * REASONS),
+        Shape { name: map::EVENTS, key: 0, value: 0, entries: buffer },
+    ]
 }
 
 fn refused_object(error: EbpfError) -> LoadError {

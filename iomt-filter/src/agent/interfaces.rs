@@ -1,0 +1,168 @@
+//! Which interfaces are judged: puts the program on them at the start, and looks after them every second.
+
+use anyhow::Result;
+use iomt_filter_common::device::Port;
+use nix::net::if_::if_nametoindex;
+
+use super::core::{Core, chain};
+use super::recorder::Page;
+use super::views::mode_name;
+use crate::config::{AttachMode, Config};
+use crate::datapath::attach::{self, WantedMode};
+use crate::datapath::{AttachError, Attachment, Standing};
+
+/// That every configured interface is there and can be judged, so that a start that will fail changes
+/// nothing.
+pub(super) fn check(config: &Config) -> Result<()> {
+    let missing: Vec<_> =
+        named(config).map(|(name, _)| name).filter(|name| if_nametoindex(name.as_str()).is_err()).collect();
+    if !missing.is_empty() {
+        let config = config.paths.config.display();
+        anyhow::bail!(
+            "`{}` of `[interfaces]` in `{config}` is not on this host; `ip link` lists those there are",
+            missing.join("`, `")
+        )
+    }
+    attach::tidy(&config.paths.pins)?;
+    for (interface, _) in named(config) {
+        attach::check(&config.paths.pins, &interface)?;
+    }
+    Ok(())
+}
+
+fn named(config: &Config) -> impl Iterator<Item = (String, Port)> {
+    let devices = config.interfaces.device.iter().map(|name| (name.clone(), Port::Device));
+    let uplinks = config.interfaces.uplink.iter().map(|name| (name.clone(), Port::Uplink));
+    devices.chain(uplinks)
+}
+
+impl Core {
+    /// Puts the program on every configured interface, and into what earlier agents left behind.
+    pub(super) fn attach_all(&mut self) -> Result<()> {
+        let before = attach::attached_interfaces(&self.config.paths.pins);
+        for (interface, port) in named(&self.config).collect::<Vec<_>>() {
+            match self.attach(&interface, port) {
+                Ok(attachment) => {
+                    log_attachment(&attachment);
+                    self.attachments.push(attachment);
+                }
+                Err(error) => {
+                    self.undo(&before);
+                    return Err(error.into());
+                }
+            }
+        }
+        let left_over = self.left_over();
+        self.attachments.extend(left_over);
+        let indexes: Vec<_> = self.attachments.iter().map(|attachment| attachment.index).collect();
+        if let Err(error) = self.datapath.keep_ports(&indexes, &self.token) {
+            tracing::warn!(%error, "the roles of interfaces that are gone could not be removed");
+        }
+        self.note_interfaces();
+        Ok(())
+    }
+
+    /// Mends what has happened to interfaces: one that was made anew under its name is judged again.
+    pub(super) fn look_after_interfaces(&mut self) {
+        let before = self.attachments.clone();
+        let kept: Vec<_> = before.iter().filter_map(|attachment| self.look_after(attachment)).collect();
+        self.attachments = kept;
+        let left_over = self.left_over();
+        self.attachments.extend(left_over);
+        if self.attachments != before {
+            self.note_interfaces();
+        }
+    }
+
+    fn look_after(&mut self, attachment: &Attachment) -> Option<Attachment> {
+        let interface = attachment.interface.as_str();
+        let is_held = self.datapath.holds(attachment);
+        let with = |standing| Some(Attachment { standing, ..attachment.clone() });
+        match attachment.standing {
+            Standing::LeftOver if is_held => return Some(attachment.clone()),
+            Standing::LeftOver => {
+                tracing::info!(interface, "judged no more: its link is gone");
+                return None;
+            }
+            _ if is_held => return with(Standing::Judging),
+            _ => {}
+        }
+        if if_nametoindex(interface).is_err() {
+            if attachment.standing != Standing::Missing {
+                tracing::error!(interface, "this interface is gone; it is judged again when it comes back");
+            }
+            return with(Standing::Missing);
+        }
+        match self.attach(interface, attachment.port) {
+            Ok(attachment) => {
+                tracing::warn!(
+                    interface,
+                    "this interface had lost the program; what came in meanwhile was not judged"
+                );
+                log_attachment(&attachment);
+                Some(attachment)
+            }
+            Err(error) => {
+                if attachment.standing != Standing::NotAttached {
+                    let error = chain(&error);
+                    tracing::error!(
+                        interface,
+                        error,
+                        "this interface is not judged; it is tried every second"
+                    );
+                }
+                with(Standing::NotAttached)
+            }
+        }
+    }
+
+    fn attach(&mut self, interface: &str, port: Port) -> Result<Attachment, AttachError> {
+        let wanted = match self.config.interfaces.mode {
+            AttachMode::Auto => WantedMode::Auto,
+            AttachMode::Native => WantedMode::Native,
+            AttachMode::Generic => WantedMode::Generic,
+        };
+        self.datapath.attach(interface, port, wanted, &self.token)
+    }
+
+    /// Interfaces with a link that nothing speaks of yet.
+    fn left_over(&mut self) -> Vec<Attachment> {
+        let known: Vec<_> = self.attachments.iter().map(|attachment| attachment.interface.clone()).collect();
+        let found = self.datapath.take_left_over(&known, &self.token);
+        for attachment in &found {
+            tracing::warn!("{}", left_over_warning(attachment));
+        }
+        found
+    }
+
+    /// Events name interfaces by the page of their generation.
+    fn note_interfaces(&self) {
+        let generation = self.datapath.generation().map_or(0, |generation| generation.number);
+        self.book.write(generation, Page::new(&self.host_name, &self.intent, &self.attachments));
+    }
+
+    /// Takes the program off what this start put it on.
+    fn undo(&self, before: &[String]) {
+        for attachment in &self.attachments {
+            if !before.contains(&attachment.interface)
+                && let Err(error) = attach::detach_interface(&self.config.paths.pins, &attachment.interface)
+            {
+                tracing::error!(%error, interface = attachment.interface, "failed to detach again");
+            }
+        }
+    }
+}
+
+/// What `status` and the log say of an interface that is judged without being configured.
+pub(super) fn left_over_warning(attachment: &Attachment) -> String {
+    let name = &attachment.interface;
+    format!(
+        "`{name}` is judged as a {} port, and `[interfaces]` does not name it; `iomt-filter detach --interface {name}` ends that",
+        attachment.port.name()
+    )
+}
+
+fn log_attachment(attachment: &Attachment) {
+    let mode = mode_name(attachment);
+    tracing::info!(interface = attachment.interface, port = attachment.port.name(), mode, "judging");
+}
