@@ -6,8 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use aya::maps::{MapData, RingBuf};
+use aya_log::EbpfLogger;
 use iomt_filter_common::event::Event;
 use iomt_filter_common::pod::Pod as _;
+use log::Log;
 use nix::time::{ClockId, clock_gettime};
 
 use super::history::History;
@@ -19,6 +21,8 @@ use crate::rows::Names;
 
 /// The program submits records without waking anybody; this is how long one waits at most.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Diagnostics are rare, and nobody waits for them.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
 /// Generations whose names are kept for records that are still on their way.
 const GENERATIONS: usize = 16;
 
@@ -103,4 +107,15 @@ fn time_base() -> i128 {
             .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
     };
     read(ClockId::CLOCK_REALTIME) - read(ClockId::CLOCK_BOOTTIME)
+}
+
+/// Hands the program's own diagnostics to the agent's log until the process ends.
+pub(crate) fn start_log(mut log: EbpfLogger<&'static dyn Log>) {
+    let drain = move || loop {
+        log.flush();
+        thread::sleep(LOG_PAUSE);
+    };
+    if let Err(error) = thread::Builder::new().name("program-log".into()).spawn(drain) {
+        tracing::error!(%error, "no thread to read the program's diagnostics with: none will be shown");
+    }
 }

@@ -109,6 +109,10 @@ fn start(
     };
     let mut datapath = Datapath::load(&options)?;
     tracing::info!(adopted = datapath.is_adopted(), "the kernel program is loaded");
+    match datapath.take_log() {
+        Ok(log) => recorder::start_log(log),
+        Err(error) => tracing::warn!(%error, "the program's own diagnostics cannot be shown"),
+    }
     if let Some(events) = datapath.take_events() {
         let book = Arc::new(Book::default());
         recorder::start(events, book.clone(), history.clone());

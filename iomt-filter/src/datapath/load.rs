@@ -9,6 +9,7 @@ use aya::maps::{MapData, MapError, RingBuf};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya_log::EbpfLogger;
 use iomt_filter_common::abi::{
     self, Active, AddressKey, MAX_PROFILES, MacKey, PeerClass, ProtectedKey, RuleKey, SLOTS, ServiceKey, map,
 };
@@ -18,6 +19,7 @@ use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::policy::{Profile, Settings};
 use iomt_filter_common::reputation::Listing;
+use log::Log;
 use thiserror::Error;
 
 use super::generation::{ActiveWord, Generation};
@@ -255,7 +257,15 @@ impl Datapath {
         program.try_into().map_err(LoadError::Program)
     }
 
-    /// The same, to be loaded again.
+    /// The program's own rare diagnostics; they can be taken once.
+    ///
+    /// # Errors
+    /// When the compiled object has none.
+    pub fn take_log(&mut self) -> Result<EbpfLogger<&'static dyn Log>, aya_log::Error> {
+        EbpfLogger::init(&mut self.ebpf)
+    }
+
+    /// The loaded program, to be loaded again.
     ///
     /// # Errors
     /// When the compiled object lacks it.
