@@ -35,7 +35,8 @@ pub(crate) fn driver(context: XdpContext) -> u32 {
         // SAFETY: the packet is that long, as just checked, and test runs begin it on a word.
         unsafe { (start as *mut u64).add(index).write_volatile(*word) };
     }
-    let port = ((counter + (counter >> run[SHIFT])) as u16).to_be();
+    // Port 0 is malformed.
+    let port = ((counter + (counter >> run[SHIFT])) as u16).max(1).to_be();
     match run[PORT_OFFSET] {
         PORT_OFFSET_V4 => write_port(start + PORT_OFFSET_V4 as usize, port),
         PORT_OFFSET_V6 => write_port(start + PORT_OFFSET_V6 as usize, port),

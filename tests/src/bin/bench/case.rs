@@ -130,7 +130,8 @@ impl Case {
             }
             Traffic::ToListed => {
                 let listed = FIRST_LISTED + chance % HOSPITALS[self.hospital].listed;
-                let tcp = Tcp { source_port: number as u16, destination_port: ALLOWED_PORT, flags: TCP_SYN };
+                let tcp =
+                    Tcp { source_port: flow_port(number), destination_port: ALLOWED_PORT, flags: TCP_SYN };
                 (frame::tcp(&self.outbound(number, listed), tcp), device_of(number))
             }
             Traffic::FromUnknown => {
