@@ -381,8 +381,9 @@ impl FlowEntry for Entry {
 
     #[inline(always)]
     fn store(&self, flow: &Flow) {
-        // SAFETY: as above. Another CPU may write the same flow at the same time: both hold packets that
-        // the same generation allows, so either's content is right.
+        // SAFETY: as above. Another CPU may write the same flow at the same time, and a full table may give the
+        // element to another flow between `load` and here: the memory stays valid, the content may then be
+        // another flow's until its next packet. The reading side cannot tell; see ARCHITECTURE.md.
         unsafe { self.0.write(*flow) }
     }
 }
