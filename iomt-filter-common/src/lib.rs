@@ -1,7 +1,7 @@
 //! The contract and the judgement that kernel program, agent and tests share.
 //!
 //! A frame goes through the modules in the order in which they stand here: [`parse`](parse::parse)
-//! turns bytes into a [`Packet`], [`decide`](decide::decide) turns a packet into a [`Decision`] with
+//! turns bytes into a [`Packet`], [`decide`](decide::decide) turns a [`Case`] into a [`Decision`] with
 //! the help of [`Tables`]. Nothing here does I/O, reads a clock, allocates or panics; time, bytes and
 //! tables come in as arguments.
 #![no_std]
@@ -19,13 +19,15 @@ pub mod reputation;
 pub mod geo;
 pub mod verdict;
 pub mod decide;
+pub mod case;
 pub mod tables;
 pub mod event;
 pub mod counters;
 pub mod pod;
 
 pub use addr::{Address, Mac};
-pub use decide::{Ingress, decide};
+pub use case::Case;
+pub use decide::{Stage, decide};
 pub use packet::Packet;
 pub use parse::{Unparsed, parse};
 pub use reader::PacketReader;

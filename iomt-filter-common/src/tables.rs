@@ -4,6 +4,8 @@
 //! generation once, so that no frame meets two.
 
 use crate::addr::{Address, Mac};
+use crate::case::Case;
+use crate::decide::{self, Stage};
 use crate::device::Device;
 use crate::flow::{Flow, FlowKey};
 use crate::fragment::{FirstFragment, FragmentKey};
@@ -21,11 +23,14 @@ pub trait Tables {
     /// What holds for all devices.
     fn settings(&self) -> Settings;
 
-    /// The same value; in the kernel, one of which the verifier knows nothing any more. See
-    /// [`PacketReader::forget`](crate::reader::PacketReader::forget).
+    /// Takes one step of the judgement; whether it answered. The kernel program has each step verified on
+    /// its own, so that what there is to walk adds up and does not multiply.
     #[inline(always)]
-    fn forget(&self, value: u32) -> u32 {
-        value
+    fn run(&self, stage: Stage, case: &mut Case) -> bool
+    where
+        Self: Sized,
+    {
+        decide::run(stage, case, self)
     }
 
     /// The device that `address` is bound to.

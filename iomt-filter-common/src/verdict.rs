@@ -138,6 +138,13 @@ pub struct Decision {
     reserved: u8,
 }
 
+impl Default for Decision {
+    /// A drop without a reason: nobody has answered yet.
+    fn default() -> Self {
+        Self { reason: 0, ..Self::new(Verdict::Drop, Reason::Malformed, 0) }
+    }
+}
+
 impl Decision {
     /// `verdict` for `reason`, not yet attributed to a device.
     #[inline(always)]

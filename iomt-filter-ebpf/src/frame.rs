@@ -4,8 +4,6 @@ use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::PacketReader;
 
-use crate::maps::Veil;
-
 /// Headers end before this offset: 14 bytes of Ethernet, 8 of tags, 40 of IPv6 and its extension
 /// headers. A bound for the verifier; what lies beyond cannot be read.
 const MAX_OFFSET: usize = 0x3fff;
@@ -15,15 +13,14 @@ pub(crate) struct Frame {
     start: usize,
     end: usize,
     length: u32,
-    veil: Veil,
 }
 
 impl Frame {
     #[inline(always)]
-    pub(crate) fn new(context: &XdpContext, veil: Veil) -> Self {
+    pub(crate) fn new(context: &XdpContext) -> Self {
         // SAFETY: the context is the one that the kernel passed to the program.
         let length = unsafe { bpf_xdp_get_buff_len(context.ctx) } as u32;
-        Self { start: context.data(), end: context.data_end(), length, veil }
+        Self { start: context.data(), end: context.data_end(), length }
     }
 }
 
@@ -46,10 +43,5 @@ impl PacketReader for Frame {
         // SAFETY: `at..at + N` lies between the start and the end of the packet, as just checked; a byte
         // array has no alignment.
         Some(unsafe { (at as *const [u8; N]).read() })
-    }
-
-    #[inline(always)]
-    fn forget(&self, value: u32) -> u32 {
-        self.veil.forget(value)
     }
 }

@@ -12,6 +12,8 @@ mod maps;
 mod program;
 #[cfg(target_arch = "bpf")]
 mod report;
+#[cfg(target_arch = "bpf")]
+mod stages;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

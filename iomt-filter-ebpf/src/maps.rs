@@ -13,7 +13,7 @@ use iomt_filter_common::abi::{
     RuleKey, SERVICE_ANY, SLOTS, ServiceKey,
 };
 use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVICE};
-use iomt_filter_common::decide::Ingress;
+use iomt_filter_common::decide::Stage;
 use iomt_filter_common::device::{Device, Port};
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
@@ -21,7 +21,9 @@ use iomt_filter_common::geo::Country;
 use iomt_filter_common::policy::{Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::tables::FlowEntry;
-use iomt_filter_common::{Address, Decision, Mac, Packet, Tables};
+use iomt_filter_common::{Address, Case, Mac, Tables};
+
+use crate::stages;
 
 #[map]
 static ACTIVE: Array<Active> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -65,7 +67,7 @@ pub(crate) static LIMITS: PerCpuArray<EventLimit> = PerCpuArray::with_max_entrie
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
 
 #[map]
-static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+static CASE: PerCpuArray<Case> = PerCpuArray::with_max_entries(1, 0);
 
 /// Devices that the tables have room for, set by the loader.
 #[unsafe(no_mangle)]
@@ -83,65 +85,18 @@ fn global(variable: &'static u32) -> u32 {
     unsafe { core::ptr::read_volatile(variable) }
 }
 
-/// Memory of this CPU's own, for one frame at a time.
-///
-/// It spares the stack, and more: the verifier tells apart every combination of known numbers on the
-/// stack and walks what follows once for each. Of map memory it knows nothing, and walks once.
-#[repr(C, align(8))]
-pub(crate) struct Scratch {
-    pub(crate) packet: Packet,
-    pub(crate) decision: Decision,
-    word: u32,
-}
-
-impl Scratch {
-    /// This CPU's.
-    #[inline(always)]
-    pub(crate) fn get() -> Option<&'static mut Self> {
-        let scratch = SCRATCH.get_ptr_mut(0)?;
-        // SAFETY: the value is this CPU's own, and a program is not interrupted by itself on one CPU. All
-        // bit patterns are values of its fields.
-        Some(unsafe { &mut *scratch })
+/// The case at hand, in memory of this CPU's own: it spares the stack, of which there are 512 bytes. Cleared.
+#[inline(always)]
+pub(crate) fn case() -> Option<&'static mut Case> {
+    const WORDS: usize = size_of::<Case>() / size_of::<u64>();
+    let case = CASE.get_ptr_mut(0)?;
+    for word in 0..WORDS {
+        // By words that the compiler cannot join: it would call a function that writes byte after byte.
+        // SAFETY: a case is that many words, aligned to one, and zero is a value of all its fields.
+        unsafe { case.cast::<u64>().add(word).write_volatile(0) };
     }
-
-    /// What hides numbers from the verifier.
-    #[inline(always)]
-    pub(crate) const fn veil(&mut self) -> Veil {
-        Veil(&raw mut self.word)
-    }
-
-    /// Makes the packet [`Packet::default`], which is all zero.
-    ///
-    /// By words that the compiler cannot join: it would call a function that writes byte after byte.
-    #[inline(always)]
-    pub(crate) fn clear_packet(&mut self) {
-        const WORDS: usize = size_of::<Packet>() / size_of::<u64>();
-        let packet = (&raw mut self.packet).cast::<u64>();
-        for word in 0..WORDS {
-            // SAFETY: a packet is that many words without padding, begins on one because it is the first
-            // field here, and zero is a value of all its fields.
-            unsafe { packet.add(word).write_volatile(0) };
-        }
-    }
-}
-
-/// Hides numbers from the verifier: 'found' and 'not found' are a number and a known zero, see [`Scratch`].
-///
-/// A pointer that is looked up once: a lookup at each use would be one more branch for the verifier.
-#[derive(Clone, Copy)]
-pub(crate) struct Veil(*mut u32);
-
-impl Veil {
-    /// The same value, of which the verifier knows nothing any more.
-    #[inline(always)]
-    pub(crate) fn forget(self, value: u32) -> u32 {
-        // SAFETY: points at this CPU's own word, which nothing else uses; written first, so what is read is
-        // the value.
-        unsafe {
-            self.0.write_volatile(value);
-            self.0.read_volatile()
-        }
-    }
+    // SAFETY: the value is this CPU's own, and a program is not interrupted by itself on one CPU.
+    Some(unsafe { &mut *case })
 }
 
 /// Whether every frame is to be recorded, and clock and port come from user space.
@@ -158,35 +113,48 @@ pub(crate) fn events_per_second() -> u32 {
 
 /// Port and clock of the frame at hand.
 #[inline(always)]
-pub(crate) fn ingress(context: &XdpContext) -> Ingress {
+fn ingress(context: &XdpContext) -> (Port, u64) {
     if is_replay()
         && let Some(input) = INPUT.get(0)
     {
-        return Ingress { port: Port::from_number(input.port), now: input.now };
+        return (Port::from_number(input.port), input.now);
     }
     // SAFETY: the helper takes no argument.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let interface = context.ingress_ifindex() as u32;
     // SAFETY: the value is one word, and stays readable until the program ends even where it is removed.
     let port = unsafe { PORTS.get(interface) }.copied().unwrap_or(0);
-    Ingress { port: Port::from_number(port), now }
+    (Port::from_number(port), now)
 }
 
 /// The tables of one generation.
 #[derive(Clone, Copy)]
 pub(crate) struct Maps {
     active: Active,
-    veil: Veil,
 }
 
 impl Maps {
     /// The generation that is active now; `None` before the first.
     #[inline(always)]
-    pub(crate) fn active(veil: Veil) -> Option<Self> {
+    pub(crate) fn active() -> Option<Self> {
         let word = ACTIVE.get_ptr(0)?;
         // SAFETY: points at the map's only value; volatile, because user space writes it at any time.
         let active = unsafe { word.read_volatile() };
-        if active.generation() == 0 { None } else { Some(Self { active, veil }) }
+        if active.generation() == 0 { None } else { Some(Self { active }) }
+    }
+
+    /// The generation that judges `case`.
+    #[inline(always)]
+    pub(crate) const fn of(case: &Case) -> Self {
+        Self { active: case.active }
+    }
+
+    /// Notes in `case` where and when the frame came in, and who judges it.
+    #[inline(always)]
+    pub(crate) fn enter(&self, context: &XdpContext, case: &mut Case) {
+        let (port, now) = ingress(context);
+        case.enter(port, now);
+        case.active = self.active;
     }
 
     #[inline(always)]
@@ -212,7 +180,7 @@ impl Maps {
             reserved: 0,
             port: service.port.to_be_bytes(),
         };
-        self.veil.forget(SERVICES.get(&Key::new(32 + 32, key)).copied().unwrap_or(0)) as u16
+        SERVICES.get(&Key::new(32 + 32, key)).copied().unwrap_or(0) as u16
     }
 
     /// The lowest rule in any of the cells of a peer and a service, 0 for none.
@@ -225,7 +193,7 @@ impl Maps {
                 let key = RuleKey { slot, profile, direction, peer, service };
                 // SAFETY: rows of the active generation are not removed while a program that reads it runs.
                 let rule = unsafe { RULES.get(&key) }.copied().unwrap_or(0);
-                first = self.veil.forget(first.min(rule.wrapping_sub(1)));
+                first = first.min(rule.wrapping_sub(1));
             }
         }
         first.wrapping_add(1)
@@ -241,8 +209,8 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn forget(&self, value: u32) -> u32 {
-        self.veil.forget(value)
+    fn run(&self, stage: Stage, case: &mut Case) -> bool {
+        stages::run(stage, case)
     }
 
     #[inline(always)]
@@ -254,7 +222,7 @@ impl Tables for Maps {
     fn device_by_address(&self, address: Address) -> Option<u32> {
         // SAFETY: rows of the active generation are not removed while a program that reads it runs.
         let found = unsafe { DEVICE_ADDRS.get(&self.address_key(address)) }.copied().unwrap_or(0);
-        some(self.veil.forget(found))
+        some(found)
     }
 
     #[inline(always)]
@@ -263,7 +231,7 @@ impl Tables for Maps {
         for vlan in [0, vlan] {
             let key = MacKey { slot: self.active.slot(), mac, vlan };
             // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-            found = self.veil.forget(unsafe { DEVICE_MACS.get(&key) }.copied().unwrap_or(found));
+            found = unsafe { DEVICE_MACS.get(&key) }.copied().unwrap_or(found);
         }
         some(found)
     }

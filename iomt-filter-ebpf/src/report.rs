@@ -3,9 +3,8 @@
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::counters::{self, EventLimit, Fate, REASONS};
-use iomt_filter_common::decide::Ingress;
 use iomt_filter_common::event::Event;
-use iomt_filter_common::{Decision, Packet, Verdict};
+use iomt_filter_common::{Case, Decision, Verdict};
 
 use crate::maps::{self, COUNTERS, EVENTS, FATES, LIMITS};
 
@@ -22,13 +21,14 @@ pub(crate) fn is_worth_a_record(decision: &Decision) -> bool {
 }
 
 /// Writes a record, within the device's limit.
-#[inline(never)]
-pub(crate) fn emit(context: &XdpContext, packet: &Packet, decision: &Decision, ingress: &Ingress) {
+#[inline(always)]
+pub(crate) fn emit(context: &XdpContext, case: &Case) {
+    let decision = &case.decision;
     let verdict = decision.verdict();
     let count = if maps::is_replay() {
         1
     } else {
-        match take_token(decision, ingress.now) {
+        match take_token(decision, case.now) {
             Some(count) => count,
             None => return increment(FATES.get_ptr_mut(counters::fate_index(verdict, Fate::Suppressed))),
         }
@@ -36,11 +36,11 @@ pub(crate) fn emit(context: &XdpContext, packet: &Packet, decision: &Decision, i
     let fate = match EVENTS.reserve::<Event>(0) {
         Some(mut record) => {
             record.write(Event {
-                time: ingress.now,
+                time: case.now,
                 count,
                 interface: context.ingress_ifindex() as u32,
-                port: ingress.port as u32,
-                packet: *packet,
+                port: case.port() as u32,
+                packet: case.packet,
                 decision: *decision,
             });
             record.submit(u64::from(BPF_RB_NO_WAKEUP));

@@ -6,7 +6,7 @@ use iomt_filter::rows::Rows;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::packet::{Fragment, Kind, Packet};
 use iomt_filter_common::reputation::Listing;
-use iomt_filter_common::{Address, Decision, Direction, Ingress, Reason, Unparsed, Verdict, decide, parse};
+use iomt_filter_common::{Address, Case, Decision, Direction, Reason, Unparsed, Verdict, decide, parse};
 
 use crate::tables::{Memory, RowsTables};
 use crate::world::World;
@@ -108,11 +108,12 @@ impl Judge for Host {
 
     fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed {
         let tables = RowsTables::new(&self.rows, &self.memory, self.generation);
-        let mut packet = Packet::default();
-        let parsed = parse(frame, &mut packet);
-        let read = packet;
-        let decision = decide(parsed, &mut packet, Ingress { port, now }, &tables);
-        observe(&self.rows, &read, parsed, decision)
+        let mut case = Case::new(port, now);
+        let parsed = parse(frame, &mut case.packet);
+        case.set_parsed(parsed);
+        let read = case.packet;
+        decide(&mut case, &tables);
+        observe(&self.rows, &read, parsed, case.decision)
     }
 }
 

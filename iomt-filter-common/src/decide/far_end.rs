@@ -1,6 +1,7 @@
 //! Steps 6 to 8: what lists and countries say of the far end, in both directions alike.
 
 use super::side::{Side, Sides};
+use crate::case::Case;
 use crate::geo::Country;
 use crate::packet::Packet;
 use crate::reputation::Listing;
@@ -9,8 +10,9 @@ use crate::verdict::{Decision, Reason, Verdict};
 
 /// Asks the lists for both ends before it asks for countries. Where both ends fail, the stricter mode
 /// answers.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-pub(super) fn judge<T: Tables>(packet: &Packet, sides: &Sides, tables: &T) -> Option<Decision> {
+#[inline(always)]
+pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
+    let (packet, sides) = (&case.packet, &case.sides);
     let of_sender = listing(packet, sides.sender, tables);
     let of_receiver = listing(packet, sides.receiver, tables);
     if of_sender != Listing::NONE || of_receiver != Listing::NONE {

@@ -2,6 +2,7 @@
 
 use super::answer;
 use super::side::Side;
+use crate::case::Case;
 use crate::device::{self, Port};
 use crate::packet::{Fragment, Kind, Packet, protocol};
 use crate::tables::Tables;
@@ -20,8 +21,9 @@ const DHCP_CLIENT: u16 = 68;
 const DHCPV6_SERVER: u16 = 547;
 const DHCPV6_CLIENT: u16 = 546;
 
-#[cfg_attr(target_arch = "bpf", inline(never))]
-pub(super) fn judge<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Option<Decision> {
+#[inline(always)]
+pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
+    let (packet, port) = (&case.packet, case.port());
     match packet.kind() {
         Kind::Link => Some(answer(Verdict::Pass, Reason::Link, tables)),
         Kind::Arp => Some(arp(packet, port, tables)),

@@ -1,14 +1,28 @@
 //! Step 3: the pairs that nothing may cut.
 
+use super::answer;
+use crate::case::Case;
 use crate::flow::FlowKey;
 use crate::packet::{Packet, protocol};
 use crate::tables::Tables;
+use crate::verdict::{Decision, Reason, Verdict};
+
+/// Asked only where a pair is configured; on a device port only for a sender that is who it says.
+#[inline(always)]
+pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
+    let is_known = case.sides.principal().is_device() && !case.is_spoofed() && !case.is_unknown();
+    let is_believed = is_known || !case.is_from_device();
+    if tables.settings().has_management == 0 || !is_believed || !covers(&case.packet, tables) {
+        return None;
+    }
+    Some(answer(Verdict::Pass, Reason::Management, tables))
+}
 
 /// Whether the packet is a management peer's, opening one of its services, or the answer to it.
 ///
-/// Asked only where a pair is configured. No state is kept, so that nothing can forget it; a TCP answer must not open a connection.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-pub(super) fn covers<T: Tables>(packet: &Packet, tables: &T) -> bool {
+/// No state is kept, so that nothing can forget it; a TCP answer must not open a connection.
+#[inline(always)]
+fn covers<T: Tables>(packet: &Packet, tables: &T) -> bool {
     if tables.is_management(packet.source, FlowKey::service_of(packet, false)) {
         return true;
     }

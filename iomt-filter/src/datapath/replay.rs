@@ -3,7 +3,6 @@
 use aya::maps::{MapError, RingBuf};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions};
 use iomt_filter_common::abi::Input;
-use iomt_filter_common::decide::Ingress;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::event::Event;
 use iomt_filter_common::pod::Pod as _;
@@ -147,12 +146,11 @@ impl Replay {
             Otherwise::Pass => Verdict::Pass,
         };
         let generation = self.datapath.generation().map_or(0, |generation| generation.number);
-        let ingress = Ingress { port, now };
         Event {
-            time: ingress.now,
+            time: now,
             count: 1,
             interface: 0,
-            port: ingress.port as u32,
+            port: port as u32,
             packet,
             decision: Decision::new(verdict, reason, generation),
         }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use iomt_filter_common::decide::Ingress;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::event::Event;
 use iomt_filter_common::reputation::Listing;
@@ -24,8 +23,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 fn event(frame: &[u8], port: Port, decision: Decision) -> Event {
     let mut packet = Packet::default();
     let _ = parse(frame, &mut packet);
-    let ingress = Ingress { port, now: TIME };
-    Event { time: ingress.now, count: 1, interface: 3, port: port as u32, packet, decision }
+    Event { time: TIME, count: 1, interface: 3, port: port as u32, packet, decision }
 }
 
 fn words(event: &Event) -> Record {

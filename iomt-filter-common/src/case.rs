@@ -1,0 +1,120 @@
+//! One frame on its way through the judgement.
+
+use crate::abi::Active;
+use crate::decide::side::Sides;
+use crate::device::Port;
+use crate::packet::Packet;
+use crate::parse::Unparsed;
+use crate::verdict::Decision;
+
+/// A frame, and what has been found out about it so far: what the stages of
+/// [`decide`](crate::decide::decide) hand on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Case {
+    /// The frame.
+    pub packet: Packet,
+    /// When it came in: nanoseconds of a clock that never goes back.
+    pub now: u64,
+    /// The generation that judges it, read once, so that no frame meets two. Unset where the tables that
+    /// are asked are of one generation anyway.
+    pub active: Active,
+    /// The answer; what it says before a stage has answered means nothing.
+    pub decision: Decision,
+    /// The devices at its ends.
+    pub(crate) sides: Sides,
+    port: u32,
+    /// [`Unparsed`](crate::parse::Unparsed) as a number, 0 where all of the frame was read.
+    unparsed: u8,
+    /// [`Doubt`] as a number.
+    doubt: u8,
+    /// 1 where the packet goes against the direction in which its conversation was opened.
+    is_reply: u8,
+    /// 1 where its flow is remembered, of whatever generation.
+    has_flow: u8,
+}
+
+/// What is wrong with the sender.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// Nothing.
+    #[default]
+    None = 0,
+    /// It claims what is bound to something else.
+    Spoofed = 1,
+    /// It is not in the inventory.
+    Unknown = 2,
+}
+
+impl Case {
+    /// A frame that comes in on `port` at `now`, before it is read.
+    pub fn new(port: Port, now: u64) -> Self {
+        let mut case = Self::default();
+        case.enter(port, now);
+        case
+    }
+
+    /// Notes where and when the frame comes in.
+    #[inline(always)]
+    pub const fn enter(&mut self, port: Port, now: u64) {
+        self.port = port as u32;
+        self.now = now;
+    }
+
+    /// The role of the interface.
+    #[inline(always)]
+    pub const fn port(&self) -> Port {
+        Port::from_number(self.port)
+    }
+
+    /// Notes whether all of the frame was read.
+    #[inline(always)]
+    pub fn set_parsed(&mut self, parsed: Result<(), Unparsed>) {
+        self.unparsed = match parsed {
+            Ok(()) => 0,
+            Err(unparsed) => unparsed as u8,
+        };
+    }
+
+    #[inline(always)]
+    pub(crate) const fn unparsed(&self) -> Option<Unparsed> {
+        Unparsed::from_number(self.unparsed as u32)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is_from_device(&self) -> bool {
+        self.port != Port::Uplink as u32
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is_spoofed(&self) -> bool {
+        self.doubt == Doubt::Spoofed as u8
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is_unknown(&self) -> bool {
+        self.doubt == Doubt::Unknown as u8
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is_reply(&self) -> bool {
+        self.is_reply != 0
+    }
+
+    #[inline(always)]
+    pub(crate) const fn has_flow(&self) -> bool {
+        self.has_flow != 0
+    }
+
+    #[inline(always)]
+    pub(crate) const fn set_doubt(&mut self, doubt: Doubt) {
+        self.doubt = doubt as u8;
+    }
+
+    #[inline(always)]
+    pub(crate) const fn set_conversation(&mut self, is_reply: bool, has_flow: bool) {
+        self.is_reply = is_reply as u8;
+        self.has_flow = has_flow as u8;
+    }
+}

@@ -1,0 +1,49 @@
+//! Step 9: packets of conversations that are remembered, or should be.
+
+use super::side::Side;
+use crate::case::Case;
+use crate::device;
+use crate::flow::{self, Judged};
+use crate::packet::{Packet, protocol};
+use crate::policy::Otherwise;
+use crate::tables::{FlowEntry, Tables};
+use crate::verdict::{Decision, Reason};
+
+/// Finds the packet's flow; one of this generation passes.
+#[inline(always)]
+pub(super) fn established<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
+    let conversation = flow::find(&case.packet, case.now, tables);
+    case.set_conversation(conversation.is_reply, conversation.entry.is_some());
+    let judged = Judged::by(&conversation.entry.as_ref()?.load());
+    let is_shared = case.is_spoofed() || device::may_be_unbound(case.packet.source);
+    if is_shared || judged.generation != tables.generation() {
+        return None;
+    }
+    flow::pass(&case.packet, &conversation, &judged, case.now, tables);
+    Some(case.sides.principal().allow(Reason::Established, judged.rule, judged.generation))
+}
+
+/// What has no flow of its own, after its far ends were judged: errors about one pass, the middle of a
+/// connection does not.
+#[inline(always)]
+pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
+    let generation = tables.generation();
+    let strictest: Side = case.sides.strictest();
+    if case.is_spoofed() {
+        return Some(strictest.soften(Reason::Spoofed, generation)); // 4, softened
+    }
+    if let Some(rule) = flow::quoted(&case.packet, case.now, tables) {
+        return Some(case.sides.principal().allow(Reason::Related, rule, generation));
+    }
+    if is_midstream(case) && tables.settings().midstream != Otherwise::Pass as u8 {
+        return Some(strictest.soften(Reason::NoFlow, generation));
+    }
+    None
+}
+
+/// TCP that belongs to no flow and opens none.
+#[inline(always)]
+pub(super) const fn is_midstream(case: &Case) -> bool {
+    let packet: &Packet = &case.packet;
+    !case.has_flow() && packet.protocol == protocol::TCP && !packet.opens_tcp()
+}
