@@ -17,9 +17,12 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     let packet = &case.packet;
     let mut is_reply = case.is_reply();
     let mut found = find(packet, is_reply, &case.sides, tables);
-    if found.is_err() && conversation::is_midstream(case) {
-        // Picked up in the middle: the receiver may have opened it.
-        found = find(packet, true, &case.sides, tables);
+    if found.is_err()
+        && conversation::is_midstream(case)
+        && let Ok(rule) = find(packet, true, &case.sides, tables)
+    {
+        // Picked up in the middle: the receiver has opened it.
+        found = Ok(rule);
         is_reply = true;
     }
     let rule = match found {
