@@ -61,6 +61,24 @@ impl Unparsed {
     }
 }
 
+/// A part of a frame that is read by a function of its own. Its number is part of no contract.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The IPv4 header and what follows it.
+    Ipv4,
+    /// One option of an IPv4 header.
+    Ipv4Option,
+    /// The IPv6 header and what follows it.
+    Ipv6,
+    /// The extension headers of IPv6.
+    Ipv6Extensions,
+    /// The transport header.
+    Transport,
+    /// The packet that an ICMP error quotes.
+    Quoted,
+}
+
 /// Reads `frame` into `packet`, which must be [`Packet::default`] when this begins.
 ///
 /// # Errors
@@ -69,16 +87,50 @@ impl Unparsed {
 #[inline(always)]
 pub fn parse<R: PacketReader + ?Sized>(frame: &R, packet: &mut Packet) -> Result<(), Unparsed> {
     packet.length = frame.length();
-    let payload = frame.forget(ethernet::parse(frame, packet)?);
+    let payload = ethernet::parse(frame, packet)?;
     match packet.ethertype {
-        ethernet::IPV4 => impossible::check(ipv4::parse(frame, payload, packet), packet),
-        ethernet::IPV6 => impossible::check(ipv6::parse(frame, payload, packet), packet),
+        ethernet::IPV4 => ip(frame, Part::Ipv4, payload, packet),
+        ethernet::IPV6 => ip(frame, Part::Ipv6, payload, packet),
         ethernet::ARP => arp::parse(frame, payload, packet),
         _ if ethernet::is_link_protocol(frame, payload, packet) => {
             packet.set_kind(Kind::Link);
             Ok(())
         }
         _ => Err(Unparsed::NotIp),
+    }
+}
+
+#[inline(always)]
+fn ip<R: PacketReader + ?Sized>(
+    frame: &R,
+    part: Part,
+    start: u32,
+    packet: &mut Packet,
+) -> Result<(), Unparsed> {
+    frame.run(part, start, packet.length, packet)?;
+    impossible::check(packet)
+}
+
+/// Reads the part that lies in `start..end`; the offset of what follows it. What [`PacketReader::run`]
+/// does.
+///
+/// # Errors
+/// As [`parse`].
+#[inline(always)]
+pub fn run<R: PacketReader + ?Sized>(
+    part: Part,
+    frame: &R,
+    start: u32,
+    end: u32,
+    packet: &mut Packet,
+) -> Result<u32, Unparsed> {
+    match part {
+        Part::Ipv4 => ipv4::parse(frame, start, packet),
+        Part::Ipv4Option => ipv4::option(frame, start, end),
+        Part::Ipv6 => ipv6::parse(frame, start, packet),
+        Part::Ipv6Extensions => ipv6::extension_headers(frame, start, end, packet),
+        Part::Transport => transport::parse(frame, start, end, packet),
+        Part::Quoted => Ok(quoted::read(frame, start, end, packet)),
     }
 }
 

@@ -1,5 +1,8 @@
 //! How parsing reads a frame: the kernel program reads packet memory, tests read a slice.
 
+use crate::packet::Packet;
+use crate::parse::{self, Part, Unparsed};
+
 /// The bytes of one frame.
 pub trait PacketReader {
     /// Length of the whole frame in bytes, parts that cannot be read directly included.
@@ -8,11 +11,14 @@ pub trait PacketReader {
     /// `N` bytes at `offset`, or `None` where the frame (or its directly readable part) ends before.
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
 
-    /// The same value. In the kernel the verifier then knows nothing of it any more, and walks what
-    /// follows once instead of once for each value that it could tell apart: for cursors of loops.
+    /// Reads one part of the frame, see [`parse::run`]. The kernel program has each part verified on its
+    /// own, so that what there is to walk adds up and does not multiply.
+    ///
+    /// # Errors
+    /// As [`parse::parse`].
     #[inline(always)]
-    fn forget(&self, value: u32) -> u32 {
-        value
+    fn run(&self, part: Part, start: u32, end: u32, packet: &mut Packet) -> Result<u32, Unparsed> {
+        parse::run(part, self, start, end, packet)
     }
 }
 

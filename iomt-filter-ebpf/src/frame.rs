@@ -1,8 +1,14 @@
 //! Raw packet memory.
 
+use core::hint::black_box;
+
+use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
 use aya_ebpf::programs::XdpContext;
-use iomt_filter_common::PacketReader;
+use iomt_filter_common::parse::{Part, Unparsed};
+use iomt_filter_common::{Packet, PacketReader};
+
+use crate::stages;
 
 /// Headers end before this offset: 14 bytes of Ethernet, 8 of tags, 40 of IPv6 and its extension
 /// headers. A bound for the verifier; what lies beyond cannot be read.
@@ -10,29 +16,36 @@ const MAX_OFFSET: usize = 0x3fff;
 
 /// The frame that the program was called for.
 pub(crate) struct Frame {
+    context: *mut xdp_md,
     start: usize,
     end: usize,
-    length: u32,
 }
 
 impl Frame {
     #[inline(always)]
-    pub(crate) fn new(context: &XdpContext) -> Self {
-        // SAFETY: the context is the one that the kernel passed to the program.
-        let length = unsafe { bpf_xdp_get_buff_len(context.ctx) } as u32;
-        Self { start: context.data(), end: context.data_end(), length }
+    pub(crate) fn new(context: *mut xdp_md) -> Self {
+        let frame = XdpContext::new(context);
+        Self { context, start: frame.data(), end: frame.data_end() }
     }
 }
 
 impl PacketReader for Frame {
     #[inline(always)]
     fn length(&self) -> u32 {
-        self.length
+        // SAFETY: the context is the one that the kernel passed to the program.
+        unsafe { bpf_xdp_get_buff_len(self.context) as u32 }
+    }
+
+    #[inline(always)]
+    fn run(&self, part: Part, start: u32, end: u32, packet: &mut Packet) -> Result<u32, Unparsed> {
+        stages::read(part, self.context, packet, start, end)
     }
 
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        let offset = offset as usize;
+        // A value of its own: the compiler may otherwise check one copy and use another, of which the verifier
+        // knows nothing.
+        let offset = black_box(offset as usize);
         if offset > MAX_OFFSET {
             return None;
         }

@@ -7,7 +7,8 @@
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::decide::{self, Stage};
-use iomt_filter_common::{Case, parse};
+use iomt_filter_common::parse::{self, Part, Unparsed, parse};
+use iomt_filter_common::{Case, Packet};
 
 use crate::frame::Frame;
 use crate::maps::Maps;
@@ -29,7 +30,7 @@ pub(crate) fn write_record(context: &XdpContext, case: &mut Case) {
 #[inline(never)]
 extern "C" fn iomt_read(context: *mut xdp_md, case: *mut Case) -> u32 {
     let Some(case) = given(case) else { return 0 };
-    let parsed = parse(&Frame::new(&XdpContext::new(context)), &mut case.packet);
+    let parsed = parse(&Frame::new(context), &mut case.packet);
     case.set_parsed(parsed);
     1
 }
@@ -47,6 +48,54 @@ extern "C" fn iomt_record(context: *mut xdp_md, case: *mut Case) -> u32 {
 fn given<'a>(case: *mut Case) -> Option<&'a mut Case> {
     // SAFETY: null, or the case that the caller had and does not touch until the function returns.
     unsafe { case.as_mut() }
+}
+
+/// In the answer of a function that reads a part: an [`Unparsed`], and not an offset.
+const FAILED: u32 = 1 << 31;
+
+macro_rules! parts {
+    ($($function:ident = $part:ident,)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            #[inline(never)]
+            extern "C" fn $function(context: *mut xdp_md, packet: *mut Packet, start: u32, end: u32) -> u32 {
+                // SAFETY: null, or the packet that the caller had and does not touch until this returns.
+                let Some(packet) = (unsafe { packet.as_mut() }) else { return FAILED };
+                match parse::run(Part::$part, &Frame::new(context), start, end, packet) {
+                    Ok(offset) => offset,
+                    Err(unparsed) => FAILED | unparsed as u32,
+                }
+            }
+        )*
+
+        /// Reads a part of the frame that lies in `start..end`; the offset of what follows it.
+        #[inline(always)]
+        pub(crate) fn read(
+            part: Part,
+            context: *mut xdp_md,
+            packet: &mut Packet,
+            start: u32,
+            end: u32,
+        ) -> Result<u32, Unparsed> {
+            let offset = match part {
+                $(Part::$part => $function(context, packet, start, end),)*
+            };
+            match Unparsed::from_number(offset & !FAILED) {
+                Some(unparsed) if offset & FAILED != 0 => Err(unparsed),
+                _ if offset & FAILED != 0 => Err(Unparsed::Malformed),
+                _ => Ok(offset),
+            }
+        }
+    };
+}
+
+parts! {
+    iomt_ipv4 = Ipv4,
+    iomt_ipv4_option = Ipv4Option,
+    iomt_ipv6 = Ipv6,
+    iomt_ipv6_extensions = Ipv6Extensions,
+    iomt_transport = Transport,
+    iomt_quoted = Quoted,
 }
 
 macro_rules! stages {

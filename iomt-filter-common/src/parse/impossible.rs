@@ -7,8 +7,7 @@ use crate::packet::{Packet, protocol};
 /// to its own sender (RFC 1122 §3.2.1.3, RFC 4291 §2.5), or from or to port 0. A UDP sender that wants no
 /// answer may have port 0 (RFC 768).
 #[inline(always)]
-pub(super) fn check(parsed: Result<(), Unparsed>, packet: &Packet) -> Result<(), Unparsed> {
-    parsed?;
+pub(super) fn check(packet: &Packet) -> Result<(), Unparsed> {
     let (source, destination) = (packet.source, packet.destination);
     let addresses = source.is_multicast()
         || source.is_loopback()

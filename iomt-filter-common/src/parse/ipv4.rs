@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791), options skipped by the header's own length.
 
-use super::{Unparsed, transport, u16_at};
+use super::{Part, Unparsed, u16_at};
 use crate::addr::Address;
 use crate::packet::{Fragment, Kind, Packet};
 use crate::reader::PacketReader;
@@ -17,15 +17,13 @@ const OPTION_LOOSE_ROUTE: u8 = 0x83;
 const OPTION_STRICT_ROUTE: u8 = 0x89;
 /// Options that a header can have: its 40 bytes, each a padding.
 const MAX_OPTIONS: usize = 40;
-/// A cursor never stands behind this; a bound for the verifier.
-const LAST_OPTION_BYTE: u32 = 63;
 
 #[inline(always)]
 pub(super) fn parse<R: PacketReader + ?Sized>(
     frame: &R,
     start: u32,
     packet: &mut Packet,
-) -> Result<(), Unparsed> {
+) -> Result<u32, Unparsed> {
     let header = frame.read::<20>(start).ok_or(Unparsed::Malformed)?;
     if header[0] >> 4 != 4 {
         return Err(Unparsed::Malformed);
@@ -55,43 +53,42 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
         packet.set_fragment(if offset == 0 { Fragment::First } else { Fragment::Later });
     }
     if header_length > MIN_HEADER {
-        options(frame, frame.forget(start + MIN_HEADER), frame.forget(header_length - MIN_HEADER))?;
+        options(frame, start + MIN_HEADER, start + header_length, packet)?;
     }
-    if offset != 0 {
-        return Ok(());
-    }
-    let (transport, end) = (frame.forget(start + header_length), frame.forget(start + total_length));
-    transport::parse(frame, transport, end, packet)
+    let end = start + total_length;
+    if offset != 0 { Ok(end) } else { frame.run(Part::Transport, start + header_length, end, packet) }
 }
 
-/// Walks `length` bytes of options: their lengths must add up, and none may be a source route.
+/// Walks the options in `start..end`.
 #[inline(always)]
-fn options<R: PacketReader + ?Sized>(frame: &R, start: u32, length: u32) -> Result<(), Unparsed> {
-    let mut at = 0;
+fn options<R: PacketReader + ?Sized>(
+    frame: &R,
+    start: u32,
+    end: u32,
+    packet: &mut Packet,
+) -> Result<(), Unparsed> {
+    let mut at = start;
     for _ in 0..MAX_OPTIONS {
-        at = frame.forget(at) & LAST_OPTION_BYTE;
-        if at >= length {
-            return Ok(());
+        if at >= end {
+            break;
         }
-        at += match option_byte(frame, start, at)? {
-            OPTION_END => return Ok(()),
-            OPTION_NOTHING => 1,
-            OPTION_LOOSE_ROUTE | OPTION_STRICT_ROUTE => return Err(Unparsed::Malformed),
-            _ => {
-                let own = u32::from(option_byte(frame, start, at + 1)?);
-                if own < 2 || at + own > length {
-                    return Err(Unparsed::Malformed);
-                }
-                own
-            }
-        };
+        at = frame.run(Part::Ipv4Option, at, end, packet)?;
     }
     Ok(())
 }
 
-/// One byte of the options, read by the word that it lies in: a header is made of words.
+/// Reads the option at `start`, which must end before `end` and be no source route; the offset of the next.
 #[inline(always)]
-fn option_byte<R: PacketReader + ?Sized>(frame: &R, start: u32, at: u32) -> Result<u8, Unparsed> {
-    let word = frame.read::<4>(start + (at & !3)).ok_or(Unparsed::Malformed)?;
-    Ok((u32::from_be_bytes(word) >> (24 - 8 * (at & 3))) as u8)
+pub(super) fn option<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32) -> Result<u32, Unparsed> {
+    // With the byte before: the verifier does not follow a check for one byte.
+    let [_, kind] = frame.read::<2>(start - 1).ok_or(Unparsed::Malformed)?;
+    match kind {
+        OPTION_END => return Ok(end),
+        OPTION_NOTHING => return Ok(start + 1),
+        OPTION_LOOSE_ROUTE | OPTION_STRICT_ROUTE => return Err(Unparsed::Malformed),
+        _ => {}
+    }
+    let [_, length] = frame.read::<2>(start).ok_or(Unparsed::Malformed)?;
+    let next = start + u32::from(length);
+    if length < 2 || next > end { Err(Unparsed::Malformed) } else { Ok(next) }
 }

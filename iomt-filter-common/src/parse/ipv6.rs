@@ -1,6 +1,6 @@
 //! IPv6 (RFC 8200) with a bounded walk of its extension headers.
 
-use super::{MAX_EXTENSION_HEADERS, Unparsed, transport, u16_at, u32_at};
+use super::{MAX_EXTENSION_HEADERS, Part, Unparsed, u16_at, u32_at};
 use crate::addr::Address;
 use crate::packet::{Fragment, Kind, Packet};
 use crate::reader::PacketReader;
@@ -21,7 +21,7 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
     frame: &R,
     start: u32,
     packet: &mut Packet,
-) -> Result<(), Unparsed> {
+) -> Result<u32, Unparsed> {
     let header = frame.read::<40>(start).ok_or(Unparsed::Malformed)?;
     if header[0] >> 4 != 6 {
         return Err(Unparsed::Malformed);
@@ -43,16 +43,19 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
     if payload_length == 0 && packet.protocol == HOP_BY_HOP {
         return Err(Unparsed::Unsupported); // a jumbogram, RFC 2675
     }
-    let offset = extension_headers(frame, start + HEADER, end, packet)?;
-    if packet.fragment() as u8 == Fragment::Later as u8 {
-        return Ok(());
+    let mut offset = start + HEADER;
+    if is_extension(packet.protocol) {
+        offset = frame.run(Part::Ipv6Extensions, offset, end, packet)?;
     }
-    transport::parse(frame, frame.forget(offset), frame.forget(end), packet)
+    if packet.fragment() as u8 == Fragment::Later as u8 {
+        return Ok(end);
+    }
+    frame.run(Part::Transport, offset, end, packet)
 }
 
 /// Walks to the upper-layer header, whose number `packet.protocol` then holds, and returns its offset.
 #[inline(always)]
-fn extension_headers<R: PacketReader + ?Sized>(
+pub(super) fn extension_headers<R: PacketReader + ?Sized>(
     frame: &R,
     start: u32,
     end: u32,
@@ -60,9 +63,8 @@ fn extension_headers<R: PacketReader + ?Sized>(
 ) -> Result<u32, Unparsed> {
     let mut offset = start;
     for index in 0..MAX_EXTENSION_HEADERS {
-        offset = frame.forget(offset);
         let kind = packet.protocol;
-        if !matches!(kind, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS) {
+        if !is_extension(kind) {
             return Ok(offset);
         }
         let header = frame.read::<8>(offset).ok_or(Unparsed::Malformed)?;
@@ -99,8 +101,10 @@ fn extension_headers<R: PacketReader + ?Sized>(
             }
         }
     }
-    if matches!(packet.protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS) {
-        return Err(Unparsed::Unsupported);
-    }
-    Ok(offset)
+    if is_extension(packet.protocol) { Err(Unparsed::Unsupported) } else { Ok(offset) }
+}
+
+#[inline(always)]
+const fn is_extension(protocol: u8) -> bool {
+    matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
 }

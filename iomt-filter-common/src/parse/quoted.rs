@@ -22,24 +22,24 @@ pub(super) const fn is_error(is_v4: bool, icmp_type: u8) -> bool {
 /// Reads the packet quoted in `start..end` as far as a flow needs it. Nothing is noted of one that did
 /// not come from where the error goes to, or whose ports cannot be read.
 #[inline(always)]
-pub(super) fn read<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32, packet: &mut Packet) {
+pub(super) fn read<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32, packet: &mut Packet) -> u32 {
     let is_v4 = packet.kind() as u8 == Kind::Ipv4 as u8;
     let (source, number, transport) = if is_v4 {
-        let Some(header) = frame.read::<20>(start) else { return };
+        let Some(header) = frame.read::<20>(start) else { return end };
         if header[0] >> 4 != 4 || u16_at(&header, 6) & OFFSET_MASK != 0 {
-            return;
+            return end;
         }
         let source = Address::from_v4([header[12], header[13], header[14], header[15]]);
         packet.quoted_destination = Address::from_v4([header[16], header[17], header[18], header[19]]);
         let length = u32::from(header[0] & 0x0f) * 4;
         if length < IPV4_HEADER {
-            return;
+            return end;
         }
         (source, header[9], start + length)
     } else {
-        let Some(header) = frame.read::<40>(start) else { return };
+        let Some(header) = frame.read::<40>(start) else { return end };
         if header[0] >> 4 != 6 {
-            return;
+            return end;
         }
         let mut address = [0; 16];
         address.copy_from_slice(&header[24..40]);
@@ -48,18 +48,19 @@ pub(super) fn read<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32, pa
         (Address::from_v6(address), header[6], start + IPV6_HEADER)
     };
     if source != packet.destination || transport + 8 > end {
-        return;
+        return end;
     }
-    let Some(header) = frame.read::<8>(transport) else { return };
+    let Some(header) = frame.read::<8>(transport) else { return end };
     let query = if is_v4 { ECHO_REQUEST } else { ECHO_REQUEST_V6 };
     let (source_port, destination_port) = match number {
         protocol::TCP | protocol::UDP | protocol::SCTP => (u16_at(&header, 0), u16_at(&header, 2)),
         protocol::ICMP | protocol::ICMPV6 if header[0] == query => (u16_at(&header, 4), u16_at(&header, 4)),
-        _ => return,
+        _ => return end,
     };
     packet.quoted_source_port = source_port;
     packet.quoted_destination_port = destination_port;
     packet.quoted_protocol = number;
+    end
 }
 
 /// Reads what a neighbour solicitation or advertisement is about: its target, and the hardware address

@@ -2,7 +2,7 @@
 //!
 //! Other protocols have no ports and pass through as their number.
 
-use super::{Unparsed, quoted, u16_at};
+use super::{Part, Unparsed, quoted, u16_at};
 use crate::packet::{Fragment, Kind, Packet, protocol};
 use crate::reader::PacketReader;
 
@@ -16,7 +16,7 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
     start: u32,
     end: u32,
     packet: &mut Packet,
-) -> Result<(), Unparsed> {
+) -> Result<u32, Unparsed> {
     let first_fragment = packet.fragment() as u8 == Fragment::First as u8;
     let cut_short = if first_fragment { Unparsed::Fragment } else { Unparsed::Malformed };
     let is_v4 = packet.kind() as u8 == Kind::Ipv4 as u8;
@@ -26,7 +26,7 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
         protocol::UDP => UDP_HEADER,
         protocol::ICMP if is_v4 => 8,
         protocol::ICMPV6 if !is_v4 => 8,
-        _ => return Ok(()),
+        _ => return Ok(end),
     };
     if start + needed > end {
         return Err(cut_short);
@@ -39,13 +39,13 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
             packet.source_port = u16_at(&header, 4);
             packet.destination_port = packet.source_port;
             if !is_v4 && matches!(header[0], 135 | 136) {
-                quoted::neighbour(frame, frame.forget(start + 8), end, packet);
+                quoted::neighbour(frame, start + 8, end, packet);
             }
             if quoted::is_error(is_v4, header[0]) {
-                quoted::read(frame, frame.forget(start + 8), end, packet);
+                frame.run(Part::Quoted, start + 8, end, packet)?;
             }
             packet.set_transport();
-            return Ok(());
+            return Ok(end);
         }
         _ => {
             packet.source_port = u16_at(&header, 0);
@@ -70,5 +70,5 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
             return Err(cut_short);
         }
     }
-    Ok(())
+    Ok(end)
 }
