@@ -6,7 +6,7 @@
 use crate::addr::{Address, Mac};
 
 /// Version of this contract. Raised whenever a name, a layout or a meaning here changes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Names of the maps, as pinned.
 pub mod map {
@@ -39,6 +39,21 @@ pub mod map {
     /// LRU hash: [`FragmentKey`](crate::fragment::FragmentKey) to
     /// [`FirstFragment`](crate::fragment::FirstFragment).
     pub const FRAGMENTS: &str = "FRAGMENTS";
+    /// LRU hash: [`QueryKey`](crate::query::QueryKey) to [`Query`](crate::query::Query).
+    pub const QUERIES: &str = "QUERIES";
+    /// Hash: [`GrantKey`](crate::policy::GrantKey) to [`Grant`](crate::policy::Grant).
+    pub const GRANTS: &str = "GRANTS";
+    /// Array: device and family to [`Lease`](crate::lease::Lease).
+    pub const LEASES: &str = "LEASES";
+    /// LRU hash: [`Address`](crate::addr::Address) to the device that leased it last.
+    pub const LEASED: &str = "LEASED";
+    /// LRU hash: [`RequestKey`](crate::lease::RequestKey) to [`Request`](crate::lease::Request).
+    pub const REQUESTS: &str = "REQUESTS";
+    /// Array: device to [`Buckets`](crate::limit::Buckets).
+    pub const BUCKETS: &str = "BUCKETS";
+    /// Array of one word, mapped into user space: when the agent last said that it lives, in nanoseconds of
+    /// `CLOCK_BOOTTIME`; 0 before the first time.
+    pub const HEARTBEAT: &str = "HEARTBEAT";
     /// Hash: interface index to [`Port`](crate::device::Port).
     pub const PORTS: &str = "PORTS";
     /// Per-CPU array of packets, see [`counters`](crate::counters).

@@ -148,4 +148,10 @@ pub struct Mac(pub [u8; 6]);
 impl Mac {
     /// No address: a device that is known by its IP address alone (behind a router).
     pub const UNSET: Self = Self([0; 6]);
+
+    /// Whether it is the address of a group, all of a network included (IEEE 802 §8.2).
+    #[inline(always)]
+    pub const fn is_group(self) -> bool {
+        self.0[0] & 1 != 0
+    }
 }

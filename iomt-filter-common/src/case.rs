@@ -1,10 +1,12 @@
 //! One frame on its way through the judgement.
 
 use crate::abi::Active;
+use crate::addr::Address;
 use crate::decide::side::Sides;
 use crate::device::Port;
 use crate::packet::Packet;
 use crate::parse::Unparsed;
+use crate::reputation::Listing;
 use crate::verdict::Decision;
 
 /// A frame, and what has been found out about it so far: what the stages of
@@ -23,6 +25,10 @@ pub struct Case {
     pub decision: Decision,
     /// The devices at its ends.
     pub(crate) sides: Sides,
+    /// The group whose question the packet answers; `::` where it answers none.
+    pub(crate) group: Address,
+    /// The entry that covers a far end, whether or not it is severe enough.
+    pub listing: Listing,
     port: u32,
     /// [`Unparsed`](crate::parse::Unparsed) as a number, 0 where all of the frame was read.
     unparsed: u8,
@@ -32,6 +38,9 @@ pub struct Case {
     is_reply: u8,
     /// 1 where its flow is remembered, of whatever generation.
     has_flow: u8,
+    /// The country of a far end, as its number, where it was looked up.
+    pub country: u16,
+    reserved: u16,
 }
 
 /// What is wrong with the sender.

@@ -12,15 +12,16 @@ mod management;
 mod far_end;
 mod conversation;
 mod rules;
+mod limits;
 mod conclusion;
 pub(crate) mod side;
 
-/// A step of the judgement. Its number is part of no contract.
+/// A step of the judgement. Its number is in every record, see [`Decision::step`].
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// What could not be read; fragments.
-    Readable,
+    Readable = 1,
     /// Link protocols.
     Link,
     /// Which end is ours.
@@ -35,6 +36,8 @@ pub enum Stage {
     FarEnd,
     /// What belongs to no flow, and what an ICMP error quotes.
     Conversation,
+    /// Answers to what a group was asked.
+    Answer,
     /// Allow rules.
     Rules,
     /// What holds for every answer.
@@ -56,13 +59,17 @@ pub enum Stage {
 /// 8. country of the far end
 /// 9. a flow that this generation has judged passes, and an ICMP error that quotes one (`related`); TCP
 ///    that has no flow and opens none: `no-flow`
-/// 10. allow rules: a match passes and is remembered
+/// 10. allow rules and grants: a match passes and is remembered, within the limits of the devices
+///     (`rate-limit`); an answer to what a group was asked passes as the question does
 /// 11. nothing matched: `not-allowed`
+///
+/// What passes takes from the packet limits of its devices (`rate-limit`), and blocked TCP may be answered by
+/// a reset. A device that is to be open (`on_agent_loss`, `fail`) is in `monitor` and skips 7 and 8.
 ///
 /// A flow of this generation is looked up before 6: it has been through 6 to 8 in this very
 /// generation. Sources that several devices may use (`0.0.0.0`, `::`, link-local) are judged every time:
-/// their flow may be somebody else's. `learn` and `monitor` soften `spoofed`, `no-flow` and
-/// `not-allowed`, at the end and nowhere else; a softened `spoofed` still meets 5 to 8.
+/// their flow may be somebody else's. `learn` and `monitor` soften `spoofed`, `no-flow`,
+/// `not-allowed` and `rate-limit`, at the end and nowhere else; a softened `spoofed` still meets 5 to 8.
 #[inline(always)]
 pub fn decide<T: Tables>(case: &mut Case, tables: &T) {
     let _answered = tables.run(Stage::Readable, case) // 1
@@ -73,6 +80,7 @@ pub fn decide<T: Tables>(case: &mut Case, tables: &T) {
         || tables.run(Stage::Established, case) // 9, of what has been through 6 to 8
         || tables.run(Stage::FarEnd, case) // 6 to 8
         || tables.run(Stage::Conversation, case) // 9
+        || tables.run(Stage::Answer, case) // 10, of what a group was asked
         || tables.run(Stage::Rules, case); // 10, 11
     tables.run(Stage::Conclusion, case);
 }
@@ -89,14 +97,16 @@ pub fn run<T: Tables>(stage: Stage, case: &mut Case, tables: &T) -> bool {
         Stage::Established => conversation::established(case, tables),
         Stage::FarEnd => far_end::judge(case, tables),
         Stage::Conversation => conversation::judge(case, tables),
+        Stage::Answer => rules::answer_to_group(case, tables),
         Stage::Rules => rules::judge(case, tables),
         Stage::Conclusion => conclusion::judge(case, tables),
     };
-    if let Some(decision) = answer {
-        case.decision = decision;
-        return true;
+    let Some(mut decision) = answer else { return false };
+    if decision.step() == 0 {
+        decision.set_step(stage as u8);
     }
-    false
+    case.decision = decision;
+    true
 }
 
 #[inline(always)]

@@ -1,6 +1,7 @@
 //! Which ends of a packet are ours, and whether they are who they say.
 
 use crate::addr::{Address, Mac};
+use crate::lease;
 use crate::packet::Packet;
 use crate::policy::Mode;
 use crate::tables::Tables;
@@ -17,14 +18,27 @@ pub struct Device {
     pub profile: u16,
     /// [`Mode`](crate::policy::Mode) as a number; 0 is an empty slot.
     pub mode: u8,
-    /// Padding, zero.
-    pub reserved: u8,
+    /// [`FAIL_OPEN`](Self::FAIL_OPEN), [`HAS_GRANTS`](Self::HAS_GRANTS), [`BY_DHCP`](Self::BY_DHCP).
+    pub flags: u8,
 }
 
 impl Device {
+    /// It passes where its policy cannot be evaluated.
+    pub const FAIL_OPEN: u8 = 1;
+    /// At least one grant is its own.
+    pub const HAS_GRANTS: u8 = 2;
+    /// It has addresses from DHCP.
+    pub const BY_DHCP: u8 = 4;
+
+    /// Whether a flag is set.
+    #[inline(always)]
+    pub const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
     /// Whether the device may be seen in this VLAN.
     #[inline(always)]
-    const fn is_in(&self, vlan: u16) -> bool {
+    pub(crate) const fn is_in(&self, vlan: u16) -> bool {
         self.vlan == 0 || self.vlan == vlan
     }
 }
@@ -84,9 +98,12 @@ pub enum Identity {
 /// together. `0.0.0.0`, `::` and link-local IPv6 sources are nobody's binding: there the hardware
 /// address alone says who sends (DHCP, duplicate address detection).
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn identify<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Identity {
-    let receiver = tables.device_by_address(packet.destination).unwrap_or(0);
-    let by_address = tables.device_by_address(packet.source).unwrap_or(0);
+pub fn identify<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) -> Identity {
+    let mut receiver = lease::bound_to(packet.destination, now, tables);
+    let by_address = lease::bound_to(packet.source, now, tables);
+    if receiver == 0 && port as u8 == Port::Uplink as u8 && tables.in_segment(packet.destination) {
+        receiver = lease::offered_to(packet, tables);
+    }
     match port {
         Port::Uplink if receiver != 0 => Identity::Known(Ends { sender: by_address, receiver }),
         Port::Uplink if tables.in_segment(packet.destination) => Identity::Unknown(Ends::default()),
@@ -98,25 +115,25 @@ pub fn identify<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Identity 
 /// Whether the sender of an ARP packet claims an address that is not its own: the device to blame. An
 /// address that is bound to nobody may be claimed by an unknown sender, and by no device.
 #[inline(always)]
-pub fn arp_is_spoofed<T: Tables>(packet: &Packet, tables: &T) -> Option<u32> {
-    claim_is_spoofed(packet, packet.source, tables)
+pub fn arp_is_spoofed<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<u32> {
+    claim_is_spoofed(packet, packet.source, now, tables)
 }
 
 /// The same for neighbour discovery: an advertisement claims its target, anything else its source.
 #[inline(always)]
-pub fn neighbour_is_spoofed<T: Tables>(packet: &Packet, tables: &T) -> Option<u32> {
+pub fn neighbour_is_spoofed<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<u32> {
     const ADVERTISEMENT: u8 = 136;
     let claimed = if packet.icmp_type == ADVERTISEMENT { packet.quoted_destination } else { packet.source };
-    claim_is_spoofed(packet, claimed, tables)
+    claim_is_spoofed(packet, claimed, now, tables)
 }
 
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn claim_is_spoofed<T: Tables>(packet: &Packet, claimed: Address, tables: &T) -> Option<u32> {
+fn claim_is_spoofed<T: Tables>(packet: &Packet, claimed: Address, now: u64, tables: &T) -> Option<u32> {
     if may_be_unbound(claimed) {
         return None;
     }
     let vlan = packet.vlan_id();
-    let number = tables.device_by_address(claimed).unwrap_or(0);
+    let number = lease::bound_to(claimed, now, tables);
     if number == 0 {
         return tables.device_by_mac(packet.source_mac, vlan);
     }
@@ -145,10 +162,11 @@ fn identify_sender<T: Tables>(
     if by_address == 0 {
         let sender = tables.device_by_mac(mac, vlan).unwrap_or(0);
         let ends = Ends { sender, receiver };
-        let in_place = tables.device(sender).unwrap_or_default().is_in(vlan);
+        let row = tables.device(sender).unwrap_or_default();
+        let is_bound = may_be_unbound(packet.source) || asks_for_address(packet, &row);
         return match sender {
             0 => Identity::Unknown(ends),
-            _ if in_place && may_be_unbound(packet.source) => Identity::Known(ends),
+            _ if row.is_in(vlan) && is_bound => Identity::Known(ends),
             _ => Identity::Spoofed(ends),
         };
     }
@@ -157,6 +175,15 @@ fn identify_sender<T: Tables>(
         return Identity::Known(Ends { sender: by_address, receiver });
     }
     Identity::Spoofed(Ends { sender: blamed(by_address, &device, mac, vlan, tables), receiver })
+}
+
+/// A device by DHCP that renews a lease which was given before anybody looked.
+#[inline(always)]
+fn asks_for_address(packet: &Packet, device: &Device) -> bool {
+    device.has(Device::BY_DHCP)
+        && packet.dhcp_transaction != 0
+        && packet.lease_seconds == 0
+        && packet.sender_mac == packet.source_mac
 }
 
 /// Whether the device may be seen with this hardware address in this VLAN. One that has none of its own

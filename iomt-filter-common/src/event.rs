@@ -3,7 +3,7 @@
 use crate::packet::Packet;
 use crate::verdict::Decision;
 
-/// A record of the ring buffer: 152 bytes.
+/// A record of the ring buffer: 160 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {

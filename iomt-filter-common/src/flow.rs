@@ -1,8 +1,9 @@
 //! Remembered flows: what was opened, by whom, and which generation judged it.
 
 use crate::addr::Address;
-use crate::packet::{Kind, Packet, TCP_FIN, TCP_RST, protocol};
-use crate::policy::Service;
+use crate::limit;
+use crate::packet::{Kind, Packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, protocol};
+use crate::policy::{Permission, Service};
 use crate::tables::{FlowEntry, Tables};
 
 const SECOND: u64 = 1_000_000_000;
@@ -98,7 +99,7 @@ pub enum Progress {
     Closing = 2,
 }
 
-/// A remembered flow: 40 bytes, a table value. Only what was allowed is remembered.
+/// A remembered flow: 48 bytes, a table value. Only what was allowed is remembered.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
@@ -108,6 +109,8 @@ pub struct Flow {
     pub packets: u64,
     /// Bytes of those frames.
     pub bytes: u64,
+    /// When what allowed it ends, in nanoseconds of the program's clock; 0 for never.
+    pub expires: u64,
     /// The generation that judged it; it is good for no other.
     pub generation: u32,
     /// The rule that allowed it.
@@ -116,8 +119,8 @@ pub struct Flow {
     pub device: u32,
     /// [`Progress`] as a number.
     pub progress: u8,
-    /// Sides that have sent a FIN: 1 the opener, 2 the responder.
-    pub finished: u8,
+    /// Sides that have sent a FIN (1 the opener, 2 the responder) or an RST (4, 8).
+    pub ended: u8,
     /// Padding, zero.
     pub reserved: [u8; 2],
 }
@@ -169,7 +172,8 @@ pub fn quoted<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<u32> {
         entry = alive(tables.flow(&key.reversed()), key.protocol, now);
     }
     let flow = entry?.load();
-    if flow.generation == tables.generation() { Some(flow.rule) } else { None }
+    let judged = Judged::by(&flow);
+    if judged.is_good(now, tables) { Some(flow.rule) } else { None }
 }
 
 /// Only queries are quoted of ICMP, and a query never goes backwards through a flow.
@@ -200,8 +204,9 @@ fn role(packet: &Packet) -> Role {
     }
 }
 
-const FINISHED_OPENER: u8 = 1;
-const FINISHED_RESPONDER: u8 = 2;
+const FINISHED: u8 = 1;
+const RESET: u8 = 4;
+const BOTH_FINISHED: u8 = 3;
 const OPENING_PROGRESS: u8 = Progress::Opening as u8;
 const CLOSING_PROGRESS: u8 = Progress::Closing as u8;
 const ICMP_ECHO_REPLY: u8 = 0;
@@ -226,6 +231,9 @@ pub fn pass<T: Tables>(
 ) {
     if let Some(entry) = &conversation.entry {
         let mut flow = entry.load();
+        if limit::window(flow.last_seen) != limit::window(now) {
+            limit::count_flow(judged.device, 0, now, tables);
+        }
         advance(&mut flow, packet, conversation.is_reply, judged, now);
         entry.store(&flow);
         return;
@@ -240,17 +248,24 @@ pub fn pass<T: Tables>(
 pub struct Judged {
     /// The generation.
     pub generation: u32,
-    /// Its rule.
-    pub rule: u32,
     /// The device that the rule belongs to.
     pub device: u32,
+    /// Its rule, and when that ends.
+    pub permission: Permission,
 }
 
 impl Judged {
     /// Who allowed a remembered flow.
     #[inline(always)]
     pub const fn by(flow: &Flow) -> Self {
-        Self { generation: flow.generation, rule: flow.rule, device: flow.device }
+        let permission = Permission { rule: flow.rule, expires: flow.expires };
+        Self { generation: flow.generation, device: flow.device, permission }
+    }
+
+    /// Whether this is the judgement that holds at `now`.
+    #[inline(always)]
+    pub fn is_good<T: Tables>(&self, now: u64, tables: &T) -> bool {
+        self.generation == tables.generation() && self.permission.holds(now)
     }
 }
 
@@ -260,7 +275,8 @@ fn advance(flow: &mut Flow, packet: &Packet, is_reply: bool, judged: &Judged, no
     flow.packets += 1;
     flow.bytes += packet.length as u64;
     flow.generation = judged.generation;
-    flow.rule = judged.rule;
+    flow.rule = judged.permission.rule;
+    flow.expires = judged.permission.expires;
     flow.device = judged.device;
     if is_reply && flow.progress == Progress::Opening as u8 {
         flow.progress = Progress::Established as u8;
@@ -270,12 +286,20 @@ fn advance(flow: &mut Flow, packet: &Packet, is_reply: bool, judged: &Judged, no
     }
     if packet.opens_tcp() && flow.progress == Progress::Closing as u8 {
         flow.progress = Progress::Opening as u8;
-        flow.finished = 0;
+        flow.ended = 0;
     }
+    let side = is_reply as u8;
     if packet.tcp_flags & TCP_FIN != 0 {
-        flow.finished |= if is_reply { FINISHED_RESPONDER } else { FINISHED_OPENER };
+        flow.ended |= FINISHED << side;
     }
-    if packet.tcp_flags & TCP_RST != 0 || flow.finished == FINISHED_OPENER | FINISHED_RESPONDER {
+    if packet.tcp_flags & TCP_RST != 0 {
+        flow.ended |= RESET << side;
+    } else if flow.ended & (RESET << side) != 0 && packet.tcp_flags & (TCP_ACK | TCP_SYN) == TCP_ACK {
+        // Whoever ends a connection by RST says no more: somebody else had sent that one.
+        flow.ended &= !(RESET << side);
+        flow.progress = Progress::Established as u8;
+    }
+    if flow.ended > BOTH_FINISHED || flow.ended & BOTH_FINISHED == BOTH_FINISHED {
         flow.progress = Progress::Closing as u8;
     }
 }

@@ -35,7 +35,21 @@ impl FragmentKey {
     }
 }
 
-/// What is remembered of a first fragment: 24 bytes, a table value.
+/// Ranges of a packet that are told apart: honest fragments come in order or nearly so, and ranges that touch
+/// are one.
+const SPANS: usize = 4;
+
+/// A range of a packet's bytes that has come: 4 bytes. `end` is the first byte behind it; all zero is none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Its first byte.
+    pub start: u16,
+    /// The byte behind its last.
+    pub end: u16,
+}
+
+/// What is remembered of a first fragment, and which parts of its packet have come: 32 bytes, a table value.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FirstFragment {
@@ -45,9 +59,6 @@ pub struct FirstFragment {
     pub source_port: u16,
     /// As above.
     pub destination_port: u16,
-    /// Bytes of the packet that it holds: a later fragment that begins before would rewrite what was
-    /// judged (RFC 1858, RFC 3128, RFC 5722).
-    pub end: u16,
     /// Its TCP flags.
     pub tcp_flags: u8,
     /// Its ICMP type.
@@ -55,7 +66,47 @@ pub struct FirstFragment {
     /// Its protocol, behind extension headers.
     pub protocol: u8,
     /// Padding, zero.
-    pub reserved: [u8; 7],
+    pub reserved: u8,
+    /// What has come, the first fragment included: a later one that covers any of it again would rewrite what
+    /// was judged or what the receiver puts together (RFC 1858, RFC 3128, RFC 5722).
+    pub spans: [Span; SPANS],
+}
+
+impl FirstFragment {
+    /// Notes the range of another fragment; `false` where some of it has come already, or where it would be one
+    /// range too many.
+    #[inline(always)]
+    fn admit(&mut self, start: u16, end: u16) -> bool {
+        let (mut before, mut behind, mut free) = (SPANS, SPANS, SPANS);
+        for (index, span) in self.spans.iter().enumerate() {
+            if span.end == 0 {
+                free = index;
+            } else if start < span.end && span.start < end {
+                return false;
+            } else if span.end == start {
+                before = index;
+            } else if span.start == end {
+                behind = index;
+            }
+        }
+        let grown = Span {
+            start: self.spans.get(before).map_or(start, |span| span.start),
+            end: self.spans.get(behind).map_or(end, |span| span.end),
+        };
+        if let Some(span) = self.spans.get_mut(behind) {
+            *span = Span::default();
+        }
+        let place = if before < SPANS {
+            before
+        } else if behind < SPANS {
+            behind
+        } else {
+            free
+        };
+        let Some(span) = self.spans.get_mut(place) else { return false };
+        *span = grown;
+        true
+    }
 }
 
 /// Notes a first fragment.
@@ -65,23 +116,34 @@ pub fn remember<T: Tables>(packet: &Packet, now: u64, tables: &T) {
         seen: now,
         source_port: packet.source_port,
         destination_port: packet.destination_port,
-        end: packet.fragment_end,
         tcp_flags: packet.tcp_flags,
         icmp_type: packet.icmp_type,
         protocol: packet.protocol,
-        reserved: [0; 7],
+        spans: [
+            Span { start: 0, end: packet.fragment_end },
+            Span::default(),
+            Span::default(),
+            Span::default(),
+        ],
+        ..FirstFragment::default()
     };
     tables.remember_fragment(&FragmentKey::of(packet), &first);
 }
 
 /// Fills in what a later fragment's first one said, so that it is judged like that one. `false` where there
-/// is none, or this fragment would rewrite a part of it.
+/// is none, or this fragment would rewrite a part of the packet.
+///
+/// Two CPUs that note fragments of one packet at the same moment may lose one range. Then an overlap behind the
+/// first fragment may pass, never one over it: its range is there from the beginning.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn complete<T: Tables>(packet: &mut Packet, now: u64, tables: &T) -> bool {
-    let Some(first) = tables.fragment(&FragmentKey::of(packet)) else { return false };
-    if now.saturating_sub(first.seen) > LIFETIME || packet.fragment_offset < first.end {
+    let key = FragmentKey::of(packet);
+    let Some(mut first) = tables.fragment(&key) else { return false };
+    let is_late = now.saturating_sub(first.seen) > LIFETIME;
+    if is_late || !first.admit(packet.fragment_offset, packet.fragment_end) {
         return false;
     }
+    tables.remember_fragment(&key, &first);
     packet.source_port = first.source_port;
     packet.destination_port = first.destination_port;
     packet.tcp_flags = first.tcp_flags;

@@ -12,13 +12,18 @@ pub struct Packet {
     pub source: Address,
     /// IP destination; of ARP the target's protocol address.
     pub destination: Address,
-    /// Where the packet went that an ICMP error quotes (it came from this packet's destination), or the
-    /// target of a neighbour solicitation or advertisement.
+    /// Where the packet went that an ICMP error quotes (it came from this packet's destination), the target
+    /// of a neighbour solicitation or advertisement, or the address that a DHCP server gives.
     pub quoted_destination: Address,
     /// Length of the frame in bytes.
     pub length: u32,
     /// IP identification, to which fragment this belongs; 0 where the packet is whole.
     pub fragment_id: u32,
+    /// Transaction of a DHCP message that asks for an address or gives one (RFC 2131 §2, RFC 8415 §8), 0 for
+    /// none. That of DHCPv6 has bit 24 set.
+    pub dhcp_transaction: u32,
+    /// Seconds for which a DHCP server gives an address, 0 where it gives none.
+    pub lease_seconds: u32,
     /// VLAN identifiers, outermost first; `vlan_count` of them count.
     pub vlan: [u16; 2],
     /// EtherType behind the tags; below 0x600 the length field of an IEEE 802.3 frame.
@@ -35,11 +40,14 @@ pub struct Packet {
     pub quoted_source_port: u16,
     /// Destination port of the quoted packet; the identifier of a quoted ICMP query.
     pub quoted_destination_port: u16,
+    /// Offset of the transport header in the frame, 0 where it was not read.
+    pub transport_offset: u16,
     /// Source of the frame.
     pub source_mac: Mac,
     /// Destination of the frame.
     pub destination_mac: Mac,
-    /// Of ARP and neighbour discovery: the hardware address that the sender says it has.
+    /// Of ARP and neighbour discovery the hardware address that the sender says it has, of DHCP that of the
+    /// client.
     pub sender_mac: Mac,
     /// VLAN tags in the frame, 0 to 2.
     pub vlan_count: u8,
@@ -58,7 +66,6 @@ pub struct Packet {
     transport: u8,
     /// IP protocol number of the quoted packet; 0 where none is quoted.
     pub quoted_protocol: u8,
-    reserved: [u8; 2],
 }
 
 /// What the frame carries.

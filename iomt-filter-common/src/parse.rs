@@ -13,6 +13,7 @@ mod arp;
 mod ipv4;
 mod ipv6;
 mod transport;
+mod dhcp;
 mod impossible;
 mod quoted;
 
@@ -77,6 +78,14 @@ pub enum Part {
     Transport,
     /// The packet that an ICMP error quotes.
     Quoted,
+    /// A DHCP message.
+    Dhcp,
+    /// One of its options.
+    DhcpOption,
+    /// A DHCPv6 message.
+    Dhcpv6,
+    /// One of its options.
+    Dhcpv6Option,
 }
 
 /// Reads `frame` into `packet`, which must be [`Packet::default`] when this begins.
@@ -131,6 +140,10 @@ pub fn run<R: PacketReader + ?Sized>(
         Part::Ipv6Extensions => ipv6::extension_headers(frame, start, end, packet),
         Part::Transport => transport::parse(frame, start, end, packet),
         Part::Quoted => Ok(quoted::read(frame, start, end, packet)),
+        Part::Dhcp => Ok(dhcp::read(frame, start, end, packet)),
+        Part::DhcpOption => Ok(dhcp::option(frame, start, end, packet)),
+        Part::Dhcpv6 => Ok(dhcp::read_v6(frame, start, end, packet)),
+        Part::Dhcpv6Option => Ok(dhcp::option_v6(frame, start, end, packet)),
     }
 }
 

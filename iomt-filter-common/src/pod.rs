@@ -1,14 +1,18 @@
 //! Marks the types that are shared memory, and pins their layout. The only unsafe code of this crate.
 
 use crate::abi::{Active, AddressKey, Input, MacKey, PeerClass, ProtectedKey, RuleKey, ServiceKey};
+use crate::addr::Address;
 use crate::counters::EventLimit;
 use crate::device::Device;
 use crate::event::Event;
 use crate::flow::{Flow, FlowKey};
 use crate::fragment::{FirstFragment, FragmentKey};
 use crate::geo::Country;
+use crate::lease::{Lease, Request, RequestKey};
+use crate::limit::Buckets;
 use crate::packet::Packet;
-use crate::policy::{Profile, Settings};
+use crate::policy::{Grant, GrantKey, Profile, Settings};
+use crate::query::{Query, QueryKey};
 use crate::reputation::Listing;
 use crate::verdict::Decision;
 
@@ -46,23 +50,32 @@ macro_rules! shared {
 
 shared! {
     Active = 8,
+    Address = 16,
     AddressKey = 20,
+    Buckets = 64,
     Country = 2,
     Decision = 24,
     Device = 12,
-    Event = 152,
+    Event = 160,
     EventLimit = 16,
-    FirstFragment = 24,
-    Flow = 40,
+    FirstFragment = 32,
+    Flow = 48,
     FlowKey = 40,
     FragmentKey = 40,
+    Grant = 16,
+    GrantKey = 16,
     Input = 16,
+    Lease = 24,
     Listing = 4,
     MacKey = 12,
-    Packet = 104,
+    Packet = 112,
     PeerClass = 4,
-    Profile = 136,
+    Profile = 160,
     ProtectedKey = 24,
+    Query = 24,
+    QueryKey = 24,
+    Request = 16,
+    RequestKey = 12,
     RuleKey = 12,
     ServiceKey = 8,
     Settings = 8,

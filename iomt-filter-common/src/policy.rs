@@ -79,11 +79,32 @@ pub struct Settings {
     pub has_management: u8,
     /// 1 where at least one protected pair is configured.
     pub has_protected: u8,
-    /// Padding, zero.
-    pub reserved: [u8; 3],
+    /// 1 where at least one device has its address from DHCP.
+    pub has_dhcp: u8,
+    /// How long the agent may be missing before profiles with `on_agent_loss = "open"` are passed, in
+    /// seconds; 0 for ever.
+    pub agent_loss_seconds: u16,
 }
 
-/// A profile: 136 bytes, a table value.
+/// What a device may send, be sent and have open: 24 bytes. 0 is no limit.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Limits {
+    /// Packets a second from the device.
+    pub packets_from: u32,
+    /// Packets a second to the device.
+    pub packets_to: u32,
+    /// New connections a second from the device.
+    pub connections_from: u32,
+    /// New connections a second to the device.
+    pub connections_to: u32,
+    /// Flows with traffic in one minute.
+    pub flows: u32,
+    /// Padding, zero.
+    pub reserved: u32,
+}
+
+/// A profile: 160 bytes, a table value. All zero is none.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Profile {
@@ -99,8 +120,12 @@ pub struct Profile {
     pub fail_open: u8,
     /// 1 where devices are passed after the agent has been missing too long.
     pub open_on_agent_loss: u8,
+    /// 1: an array never misses, so a row has to say that it is one.
+    pub is_set: u8,
     /// Padding, zero.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
+    /// What its devices may send and be sent.
+    pub limits: Limits,
 }
 
 /// Which way a rule allows: seen from the device that the rule belongs to.
@@ -125,4 +150,68 @@ pub struct Service {
     pub reserved: u8,
     /// Port, host order.
     pub port: u16,
+}
+
+/// A cell of the grants, which are rules of one device: 16 bytes, a table key. Its numbers are those of a
+/// [`RuleKey`](crate::abi::RuleKey).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantKey {
+    /// Slot of the generation.
+    pub slot: u32,
+    /// The device.
+    pub device: u32,
+    /// [`RuleDirection`] as a number.
+    pub direction: u16,
+    /// Class of the peer.
+    pub peer: u16,
+    /// Class of the service.
+    pub service: u16,
+    /// Padding, zero.
+    pub reserved: u16,
+}
+
+/// Access that ends by itself: 16 bytes, a table value.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Grant {
+    /// When it ends, in nanoseconds of `CLOCK_BOOTTIME`.
+    pub expires: u64,
+    /// Its number among the rules.
+    pub rule: u32,
+    /// Padding, zero.
+    pub reserved: u32,
+}
+
+/// What allows a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permission {
+    /// The rule, 0 for none.
+    pub rule: u32,
+    /// When it ends, 0 for never.
+    pub expires: u64,
+}
+
+impl Permission {
+    /// Nothing does.
+    pub const NONE: Self = Self { rule: 0, expires: 0 };
+
+    /// Whether something does.
+    #[inline(always)]
+    pub const fn is_some(&self) -> bool {
+        self.rule != 0
+    }
+
+    /// Whether it still holds at `now`.
+    #[inline(always)]
+    pub const fn holds(&self, now: u64) -> bool {
+        self.expires == 0 || now < self.expires
+    }
+
+    /// When this or `other` ends, whichever is first.
+    #[inline(always)]
+    pub const fn first_end(&self, other: &Self) -> u64 {
+        let (a, b) = (self.expires, other.expires);
+        if a == 0 || (b != 0 && b < a) { b } else { a }
+    }
 }

@@ -10,7 +10,10 @@ use crate::device::Device;
 use crate::flow::{Flow, FlowKey};
 use crate::fragment::{FirstFragment, FragmentKey};
 use crate::geo::Country;
-use crate::policy::{Profile, RuleDirection, Service, Settings};
+use crate::lease::{Lease, Request, RequestKey};
+use crate::limit::Bucket;
+use crate::policy::{Grant, Profile, RuleDirection, Service, Settings};
+use crate::query::{Query, QueryKey};
 use crate::reputation::Listing;
 
 /// Lookups of one generation of policy, inventory, feeds and geo, and the flow table.
@@ -64,6 +67,40 @@ pub trait Tables {
         peer_profile: u16,
         service: Service,
     ) -> Option<u32>;
+
+    /// The grant of `device` that allows `service` with `peer` and ends last, or one that ended long ago.
+    fn grant(
+        &self,
+        device: u32,
+        direction: RuleDirection,
+        peer: Address,
+        peer_profile: u16,
+        service: Service,
+    ) -> Grant;
+
+    /// When the agent last said that it lives, in nanoseconds of the program's clock; 0 for never.
+    fn heartbeat(&self) -> u64;
+
+    /// A device's word in one of its buckets.
+    fn bucket(&self, device: u32, bucket: Bucket) -> u64;
+    /// Replaces the word, unless it is no longer the one that was `seen`; whether it did.
+    fn replace_bucket(&self, device: u32, bucket: Bucket, seen: u64, word: u64) -> bool;
+
+    /// The device that leased `address` last; its lease may be over, or of another address by now.
+    fn leased_to(&self, address: Address) -> Option<u32>;
+    /// The lease in a place, see [`lease::index`](crate::lease::index).
+    fn lease(&self, index: u32) -> Lease;
+    /// Replaces the lease in a place, which is one of `device`.
+    fn remember_lease(&self, index: u32, device: u32, lease: &Lease);
+    /// The request that is remembered under `key`.
+    fn request(&self, key: &RequestKey) -> Option<Request>;
+    /// Remembers a request. A full table forgets its least recently used one.
+    fn remember_request(&self, key: &RequestKey, request: &Request);
+
+    /// The question that is remembered under `key`.
+    fn query(&self, key: &QueryKey) -> Option<Query>;
+    /// Remembers a question. A full table forgets its least recently used one.
+    fn remember_query(&self, key: &QueryKey, query: &Query);
 
     /// The first fragment that is remembered under `key`.
     fn fragment(&self, key: &FragmentKey) -> Option<FirstFragment>;

@@ -135,7 +135,7 @@ pub struct Decision {
     verdict: u8,
     reason: u8,
     direction: u8,
-    reserved: u8,
+    step: u8,
 }
 
 impl Default for Decision {
@@ -159,7 +159,7 @@ impl Decision {
             verdict: verdict as u8,
             reason: reason as u8,
             direction: Direction::None as u8,
-            reserved: 0,
+            step: 0,
         }
     }
 
@@ -181,6 +181,24 @@ impl Decision {
             3 => Verdict::Reset,
             _ => Verdict::Drop,
         }
+    }
+
+    /// The same answer with another verdict.
+    #[inline(always)]
+    pub const fn with(mut self, verdict: Verdict) -> Self {
+        self.verdict = verdict as u8;
+        self
+    }
+
+    /// The number of the [`Stage`](crate::decide::Stage) that gave the answer; 0 where none has.
+    #[inline(always)]
+    pub const fn step(&self) -> u8 {
+        self.step
+    }
+
+    #[inline(always)]
+    pub(crate) const fn set_step(&mut self, step: u8) {
+        self.step = step;
     }
 
     /// Whether the frame passes.

@@ -3,7 +3,7 @@
 use core::hint::black_box;
 
 use aya_ebpf::bindings::xdp_md;
-use aya_ebpf::helpers::generated::bpf_xdp_get_buff_len;
+use aya_ebpf::helpers::generated::{bpf_xdp_adjust_tail, bpf_xdp_get_buff_len};
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::parse::{Part, Unparsed};
 use iomt_filter_common::{Packet, PacketReader};
@@ -26,6 +26,34 @@ impl Frame {
     pub(crate) fn new(context: *mut xdp_md) -> Self {
         let frame = XdpContext::new(context);
         Self { context, start: frame.data(), end: frame.data_end() }
+    }
+}
+
+/// Cuts the frame behind its first `length` bytes; whether it could be done. Every [`Frame`] of before is void.
+#[inline(always)]
+pub(crate) fn cut(context: *mut xdp_md, length: u32) -> bool {
+    // SAFETY: the context is the one that the kernel passed to the program.
+    let now = unsafe { bpf_xdp_get_buff_len(context) } as i32;
+    // SAFETY: as above.
+    unsafe { bpf_xdp_adjust_tail(context, length as i32 - now) == 0 }
+}
+
+impl Frame {
+    /// Writes `bytes` at `offset`; `false` where the frame ends before.
+    #[inline(always)]
+    pub(crate) fn write<const N: usize>(&self, offset: u32, bytes: &[u8; N]) -> bool {
+        let offset = black_box(offset as usize);
+        if offset > MAX_OFFSET {
+            return false;
+        }
+        let at = self.start + offset;
+        if at + N > self.end {
+            return false;
+        }
+        // SAFETY: `at..at + N` lies between the start and the end of the packet, as just checked; a byte
+        // array has no alignment.
+        unsafe { (at as *mut [u8; N]).write(*bytes) };
+        true
     }
 }
 

@@ -3,7 +3,11 @@
 //! What is decided, and in which order, stands in `iomt_filter_common::decide`. On other architectures
 //! than BPF this crate is an empty program, so that lints and tests of the workspace reach it.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+// Compare and exchange: the kernel has it (5.12), `core::sync::atomic` does not for this target.
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features))]
 
+#[cfg(target_arch = "bpf")]
+mod answer;
 #[cfg(target_arch = "bpf")]
 mod frame;
 #[cfg(target_arch = "bpf")]

@@ -2,6 +2,8 @@
 //!
 //! Sizes here are the smallest that work; the loader sets the real ones from the data.
 
+use core::intrinsics::{AtomicOrdering, atomic_cxchg};
+
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::map;
@@ -18,7 +20,10 @@ use iomt_filter_common::device::{Device, Port};
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::policy::{Profile, RuleDirection, Service, Settings};
+use iomt_filter_common::lease::{FAMILIES, Lease, Request, RequestKey};
+use iomt_filter_common::limit::{Bucket, Buckets};
+use iomt_filter_common::policy::{Grant, GrantKey, Profile, RuleDirection, Service, Settings};
+use iomt_filter_common::query::{Query, QueryKey};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::tables::FlowEntry;
 use iomt_filter_common::{Address, Case, Mac, Tables};
@@ -53,6 +58,20 @@ static COUNTRIES: LpmTrie<AddressKey, u32> = LpmTrie::with_max_entries(1, 0);
 static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
 #[map]
 static FRAGMENTS: LruHashMap<FragmentKey, FirstFragment> = LruHashMap::with_max_entries(1, 0);
+#[map]
+static QUERIES: LruHashMap<QueryKey, Query> = LruHashMap::with_max_entries(1, 0);
+#[map]
+static GRANTS: HashMap<GrantKey, Grant> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+#[map]
+static LEASES: Array<Lease> = Array::with_max_entries(FAMILIES, 0);
+#[map]
+static LEASED: LruHashMap<Address, u32> = LruHashMap::with_max_entries(1, 0);
+#[map]
+static REQUESTS: LruHashMap<RequestKey, Request> = LruHashMap::with_max_entries(1, 0);
+#[map]
+static BUCKETS: Array<Buckets> = Array::with_max_entries(1, 0);
+#[map]
+static HEARTBEAT: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(64, BPF_F_NO_PREALLOC);
 #[map]
@@ -97,6 +116,14 @@ pub(crate) fn case() -> Option<&'static mut Case> {
     }
     // SAFETY: the value is this CPU's own, and a program is not interrupted by itself on one CPU.
     Some(unsafe { &mut *case })
+}
+
+/// What a function was called for: memory that its caller had and does not touch until the function returns.
+/// The verifier asks each function for itself whether it is there.
+#[inline(always)]
+pub(crate) fn given<'a, T>(value: *mut T) -> Option<&'a mut T> {
+    // SAFETY: null, or a value of this CPU's own that only the running function uses.
+    unsafe { value.as_mut() }
 }
 
 /// Whether every frame is to be recorded, and clock and port come from user space.
@@ -181,6 +208,24 @@ impl Maps {
             port: service.port.to_be_bytes(),
         };
         SERVICES.get(&Key::new(32 + 32, key)).copied().unwrap_or(0) as u16
+    }
+
+    /// The grant in any of the cells of a peer and a service that ends last.
+    #[inline(always)]
+    fn last_grant(&self, device: u32, direction: RuleDirection, peers: [u16; 3], service: u16) -> Grant {
+        let mut last = Grant::default();
+        let (slot, direction) = (self.active.slot(), direction as u16);
+        for peer in peers {
+            for service in [service, SERVICE_ANY] {
+                let key = GrantKey { slot, device, direction, peer, service, reserved: 0 };
+                // SAFETY: rows of the active generation are not removed while a program that reads it runs.
+                let grant = unsafe { GRANTS.get(&key) }.copied().unwrap_or_default();
+                if grant.expires > last.expires {
+                    last = grant;
+                }
+            }
+        }
+        last
     }
 
     /// The lowest rule in any of the cells of a peer and a service, 0 for none.
@@ -307,6 +352,91 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn grant(
+        &self,
+        device: u32,
+        direction: RuleDirection,
+        peer: Address,
+        peer_profile: u16,
+        service: Service,
+    ) -> Grant {
+        let class = self.peer_class(peer).class;
+        let service = self.service_class(service);
+        let peers = [class, PEER_ANY, PEER_PROFILE | peer_profile];
+        self.last_grant(device, direction, peers, service)
+    }
+
+    #[inline(always)]
+    fn heartbeat(&self) -> u64 {
+        let Some(word) = HEARTBEAT.get_ptr(0) else { return 0 };
+        // SAFETY: points at the map's only value; volatile, because user space writes it at any time.
+        unsafe { word.read_volatile() }
+    }
+
+    #[inline(always)]
+    fn bucket(&self, device: u32, bucket: Bucket) -> u64 {
+        let Some(word) = word(device, bucket) else { return 0 };
+        // SAFETY: points at a word of the table; volatile, because other CPUs change it at any time.
+        unsafe { word.read_volatile() }
+    }
+
+    #[inline(always)]
+    fn replace_bucket(&self, device: u32, bucket: Bucket, seen: u64, with: u64) -> bool {
+        let Some(word) = word(device, bucket) else { return true };
+        // SAFETY: points at an aligned word of the table, which programs change in this way alone.
+        let (_, is_replaced) = unsafe {
+            atomic_cxchg::<u64, { AtomicOrdering::Relaxed }, { AtomicOrdering::Relaxed }>(word, seen, with)
+        };
+        is_replaced
+    }
+
+    #[inline(always)]
+    fn leased_to(&self, address: Address) -> Option<u32> {
+        // SAFETY: the value is one word, and copied at once.
+        some(unsafe { LEASED.get(&address) }.copied().unwrap_or(0))
+    }
+
+    #[inline(always)]
+    fn lease(&self, index: u32) -> Lease {
+        LEASES.get(index).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn remember_lease(&self, index: u32, device: u32, lease: &Lease) {
+        let Some(row) = LEASES.get_ptr_mut(index) else { return };
+        // SAFETY: points into the table. A reader on another CPU may see an address that is half of the lease
+        // before: it then equals neither, and one packet counts as without a binding.
+        unsafe { row.write(*lease) };
+        // Without this row the address is nobody's, as it was.
+        let _ = LEASED.insert(&lease.address, &device, 0);
+    }
+
+    #[inline(always)]
+    fn request(&self, key: &RequestKey) -> Option<Request> {
+        // SAFETY: the value is copied at once; one that another CPU replaces meanwhile is of the same client.
+        unsafe { REQUESTS.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn remember_request(&self, key: &RequestKey, request: &Request) {
+        // A request that cannot be remembered costs its client one more round.
+        let _ = REQUESTS.insert(key, request, 0);
+    }
+
+    #[inline(always)]
+    fn query(&self, key: &QueryKey) -> Option<Query> {
+        // SAFETY: the value is copied at once; one that another CPU replaces meanwhile was asked by the same host,
+        // from the same port.
+        unsafe { QUERIES.get(key) }.copied()
+    }
+
+    #[inline(always)]
+    fn remember_query(&self, key: &QueryKey, query: &Query) {
+        // A question that cannot be remembered costs it the answers.
+        let _ = QUERIES.insert(key, query, 0);
+    }
+
+    #[inline(always)]
     fn fragment(&self, key: &FragmentKey) -> Option<FirstFragment> {
         // SAFETY: the value is copied at once; one that another CPU replaces meanwhile may come out mixed from
         // two first fragments of the same packet, and both were sent by whoever sends the later ones.
@@ -334,6 +464,14 @@ impl Tables for Maps {
 #[inline(always)]
 const fn some(number: u32) -> Option<u32> {
     if number == 0 { None } else { Some(number) }
+}
+
+/// A device's word in one of its buckets.
+#[inline(always)]
+fn word(device: u32, bucket: Bucket) -> Option<*mut u64> {
+    let words = BUCKETS.get_ptr_mut(device)?;
+    // SAFETY: a value is eight words, and the bucket's number is below eight.
+    Some(unsafe { words.cast::<u64>().add(bucket as usize) })
 }
 
 /// A flow in its table.

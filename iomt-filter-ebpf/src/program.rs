@@ -19,13 +19,17 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
     tables.enter(&context, case);
     stages::read_frame(&context, case);
     decide(case, &tables);
+    if case.decision.verdict() as u8 == Verdict::Reset as u8 && !stages::answer_by_reset(&context, case) {
+        case.decision = case.decision.with(Verdict::Drop);
+    }
     report::count(&case.decision);
     if report::is_worth_a_record(&case.decision) {
         stages::write_record(&context, case);
     }
     match case.decision.verdict() {
         Verdict::Pass | Verdict::WouldDrop => xdp_action::XDP_PASS,
-        Verdict::Drop | Verdict::Reset => xdp_action::XDP_DROP,
+        Verdict::Drop => xdp_action::XDP_DROP,
+        Verdict::Reset => xdp_action::XDP_TX,
     }
 }
 

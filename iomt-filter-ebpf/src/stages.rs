@@ -10,8 +10,9 @@ use iomt_filter_common::decide::{self, Stage};
 use iomt_filter_common::parse::{self, Part, Unparsed, parse};
 use iomt_filter_common::{Case, Packet};
 
+use crate::answer;
 use crate::frame::Frame;
-use crate::maps::Maps;
+use crate::maps::{Maps, given};
 use crate::report;
 
 /// Reads the frame into the case.
@@ -24,6 +25,19 @@ pub(crate) fn read_frame(context: &XdpContext, case: &mut Case) {
 #[inline(always)]
 pub(crate) fn write_record(context: &XdpContext, case: &mut Case) {
     iomt_record(context.ctx, case);
+}
+
+/// Makes the frame the reset that answers it; whether that could be done.
+#[inline(always)]
+pub(crate) fn answer_by_reset(context: &XdpContext, case: &mut Case) -> bool {
+    iomt_reset(context.ctx, case) != 0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn iomt_reset(context: *mut xdp_md, case: *mut Case) -> u32 {
+    let Some(case) = given(case) else { return 0 };
+    u32::from(answer::answer(context, &case.packet))
 }
 
 #[unsafe(no_mangle)]
@@ -43,13 +57,6 @@ extern "C" fn iomt_record(context: *mut xdp_md, case: *mut Case) -> u32 {
     1
 }
 
-/// The case that a function was called for. The verifier asks each for itself.
-#[inline(always)]
-fn given<'a>(case: *mut Case) -> Option<&'a mut Case> {
-    // SAFETY: null, or the case that the caller had and does not touch until the function returns.
-    unsafe { case.as_mut() }
-}
-
 /// In the answer of a function that reads a part: an [`Unparsed`], and not an offset.
 const FAILED: u32 = 1 << 31;
 
@@ -59,8 +66,7 @@ macro_rules! parts {
             #[unsafe(no_mangle)]
             #[inline(never)]
             extern "C" fn $function(context: *mut xdp_md, packet: *mut Packet, start: u32, end: u32) -> u32 {
-                // SAFETY: null, or the packet that the caller had and does not touch until this returns.
-                let Some(packet) = (unsafe { packet.as_mut() }) else { return FAILED };
+                let Some(packet) = given(packet) else { return FAILED };
                 match parse::run(Part::$part, &Frame::new(context), start, end, packet) {
                     Ok(offset) => offset,
                     Err(unparsed) => FAILED | unparsed as u32,
@@ -96,6 +102,10 @@ parts! {
     iomt_ipv6_extensions = Ipv6Extensions,
     iomt_transport = Transport,
     iomt_quoted = Quoted,
+    iomt_dhcp = Dhcp,
+    iomt_dhcp_option = DhcpOption,
+    iomt_dhcpv6 = Dhcpv6,
+    iomt_dhcpv6_option = Dhcpv6Option,
 }
 
 macro_rules! stages {
@@ -130,6 +140,7 @@ stages! {
     iomt_established = Established,
     iomt_far_end = FarEnd,
     iomt_conversation = Conversation,
+    iomt_answer = Answer,
     iomt_rules = Rules,
     iomt_conclusion = Conclusion,
 }

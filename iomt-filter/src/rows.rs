@@ -11,7 +11,7 @@ use iomt_filter_common::abi::PeerClass;
 use iomt_filter_common::addr::IPV4_PREFIX_BITS;
 use iomt_filter_common::device::Device;
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::policy::{Profile, RuleDirection, Settings};
+use iomt_filter_common::policy::{Grant, Profile, RuleDirection, Settings};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Mac};
 use ipnet::IpNet;
@@ -35,6 +35,9 @@ pub struct Rows {
     pub services: BTreeMap<ServicePrefix, u16>,
     /// The rule matrix; where several rules meet in a cell, the first one in the file is there.
     pub rules: BTreeMap<RuleCell, u32>,
+    /// Rules of single devices that end by themselves; where several meet in a cell, the one that ends last is
+    /// there.
+    pub grants: BTreeMap<GrantCell, Grant>,
     /// Device and far ends that no feed and no geo rule may cut.
     pub protected: BTreeSet<(u32, Prefix)>,
     /// Prefix to the most severe listing that covers it.
@@ -58,6 +61,7 @@ impl Rows {
             peers: self.peers.clone(),
             services: self.services.clone(),
             rules: self.rules.clone(),
+            grants: self.grants.clone(),
             protected: self.protected.clone(),
             listings: BTreeMap::new(),
             countries: self.countries.clone(),
@@ -140,5 +144,18 @@ pub struct RuleCell {
     /// [`PEER_PROFILE`](iomt_filter_common::abi::PEER_PROFILE) plus a profile.
     pub peer: u16,
     /// Service class or [`SERVICE_ANY`](iomt_filter_common::abi::SERVICE_ANY).
+    pub service: u16,
+}
+
+/// A cell of the grants; see [`GrantKey`](iomt_filter_common::policy::GrantKey) for its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantCell {
+    /// Device that the grant belongs to.
+    pub device: u32,
+    /// Whether the device or the peer opens.
+    pub direction: RuleDirection,
+    /// Peer class, as in a [`RuleCell`].
+    pub peer: u16,
+    /// Service class, as in a [`RuleCell`].
     pub service: u16,
 }

@@ -1,15 +1,18 @@
 //! The filter's tables on the host: rows, searched plainly, and a flow table that never fills.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
-use iomt_filter::rows::{Prefix, Rows, RuleCell, ServicePrefix};
+use iomt_filter::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
 use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::policy::{Profile, RuleDirection, Service, Settings};
+use iomt_filter_common::lease::{Lease, Request, RequestKey};
+use iomt_filter_common::limit::Bucket;
+use iomt_filter_common::policy::{Grant, Profile, RuleDirection, Service, Settings};
+use iomt_filter_common::query::{Query, QueryKey};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::tables::FlowEntry;
 use iomt_filter_common::{Address, Mac, Tables};
@@ -19,6 +22,13 @@ use iomt_filter_common::{Address, Mac, Tables};
 pub struct Memory {
     flows: RefCell<HashMap<FlowKey, Flow>>,
     fragments: RefCell<HashMap<FragmentKey, FirstFragment>>,
+    queries: RefCell<HashMap<QueryKey, Query>>,
+    buckets: RefCell<HashMap<(u32, u32), u64>>,
+    leases: RefCell<HashMap<u32, Lease>>,
+    leased: RefCell<HashMap<Address, u32>>,
+    requests: RefCell<HashMap<RequestKey, Request>>,
+    /// When the agent said last that it lives.
+    pub heartbeat: Cell<u64>,
 }
 
 /// One generation of rows.
@@ -116,6 +126,69 @@ impl<'a> Tables for RowsTables<'a> {
             }
         }
         first
+    }
+
+    fn grant(
+        &self,
+        device: u32,
+        direction: RuleDirection,
+        peer: Address,
+        peer_profile: u16,
+        service: Service,
+    ) -> Grant {
+        let class = self.peer_class(peer).class;
+        let of_profile = if peer_profile == 0 { PEER_ANY } else { PEER_PROFILE + peer_profile };
+        let service = self.service_class(service);
+        let cells = [class, of_profile, PEER_ANY].into_iter().flat_map(|peer| {
+            [service, SERVICE_ANY].map(|service| GrantCell { device, direction, peer, service })
+        });
+        let grants = cells.filter_map(|cell| self.rows.grants.get(&cell).copied());
+        grants.max_by_key(|grant| grant.expires).unwrap_or_default()
+    }
+
+    fn heartbeat(&self) -> u64 {
+        self.memory.heartbeat.get()
+    }
+
+    fn bucket(&self, device: u32, bucket: Bucket) -> u64 {
+        self.memory.buckets.borrow().get(&(device, bucket as u32)).copied().unwrap_or(0)
+    }
+
+    fn replace_bucket(&self, device: u32, bucket: Bucket, seen: u64, word: u64) -> bool {
+        let is_current = self.bucket(device, bucket) == seen;
+        if is_current {
+            self.memory.buckets.borrow_mut().insert((device, bucket as u32), word);
+        }
+        is_current
+    }
+
+    fn leased_to(&self, address: Address) -> Option<u32> {
+        self.memory.leased.borrow().get(&address).copied()
+    }
+
+    fn lease(&self, index: u32) -> Lease {
+        self.memory.leases.borrow().get(&index).copied().unwrap_or_default()
+    }
+
+    fn remember_lease(&self, index: u32, device: u32, lease: &Lease) {
+        self.memory.leases.borrow_mut().insert(index, *lease);
+        self.memory.leased.borrow_mut().insert(lease.address, device);
+    }
+
+    fn request(&self, key: &RequestKey) -> Option<Request> {
+        self.memory.requests.borrow().get(key).copied()
+    }
+
+    fn remember_request(&self, key: &RequestKey, request: &Request) {
+        self.memory.requests.borrow_mut().insert(*key, *request);
+    }
+
+    fn query(&self, key: &QueryKey) -> Option<Query> {
+        self.memory.queries.borrow().get(key).copied()
+    }
+
+    fn remember_query(&self, key: &QueryKey, query: &Query) {
+        self.memory.queries.borrow_mut().insert(*key, *query);
     }
 
     fn fragment(&self, key: &FragmentKey) -> Option<FirstFragment> {

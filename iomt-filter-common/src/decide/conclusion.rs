@@ -1,17 +1,65 @@
 //! What holds for every answer, whichever step gave it.
 
-use super::{answer, otherwise};
+use super::{answer, limits, otherwise};
 use crate::case::Case;
+use crate::device::Port;
+use crate::packet::{Fragment, Packet, TCP_RST, protocol};
 use crate::policy::Otherwise;
+use crate::query;
 use crate::tables::Tables;
-use crate::verdict::{Decision, Reason};
+use crate::verdict::{Decision, Reason, Verdict};
 
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
-    let is_judged = case.decision.device != 0;
-    if case.is_unknown() && is_judged && case.decision.goes_on() {
+    let decision = case.decision;
+    if !decision.goes_on() {
+        return is_to_be_reset(&case.packet, &decision, tables).then(|| decision.with(Verdict::Reset));
+    }
+    if case.is_unknown() && decision.device != 0 {
         let choice = Otherwise::from_number(tables.settings().unknown_device);
         return Some(answer(otherwise(choice), Reason::UnknownDevice, tables)); // 4
     }
-    None
+    let mut concluded = None;
+    if limits::counts(decision.reason_number())
+        && let Some(side) = limits::refuse_packet(case, tables)
+    {
+        let refused = side.soften(Reason::RateLimit, tables.generation());
+        if !refused.goes_on() {
+            return Some(refused);
+        }
+        concluded = Some(refused);
+    }
+    if query::is_query(&case.packet) && is_asked(case, decision.reason_number()) {
+        query::remember(&case.packet, case.sides.sender.device, case.now, tables);
+    }
+    concluded
+}
+
+/// Whether the answers to a question may come: a rule allows it, or it comes from the hospital network and
+/// concerns no device, so that the rules of those who answer decide.
+#[inline(always)]
+fn is_asked(case: &Case, reason: u8) -> bool {
+    if case.port() as u8 == Port::Uplink as u8 {
+        return reason == Reason::NoDevice as u8;
+    }
+    reason == Reason::Allowed as u8 || reason == Reason::Established as u8
+}
+
+/// Whether the sender of a blocked packet is told: it speaks TCP, is who it says, and has not itself reset
+/// (RFC 9293 §3.5.2 forbids to answer that). A fragment says too little to be answered.
+#[inline(always)]
+fn is_to_be_reset<T: Tables>(packet: &Packet, decision: &Decision, tables: &T) -> bool {
+    let reason = decision.reason_number();
+    let is_answered = reason == Reason::NotAllowed as u8
+        || reason == Reason::Blocklist as u8
+        || reason == Reason::Geo as u8
+        || reason == Reason::NoFlow as u8;
+    is_answered
+        && packet.protocol == protocol::TCP
+        && packet.fragment() as u8 == Fragment::Whole as u8
+        && packet.tcp_flags & TCP_RST == 0
+        && !packet.source_mac.is_group()
+        && !packet.destination_mac.is_group()
+        && !packet.destination.is_multicast()
+        && tables.profile(decision.profile).is_some_and(|profile| profile.reset != 0)
 }

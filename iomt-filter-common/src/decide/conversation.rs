@@ -16,11 +16,11 @@ pub(super) fn established<T: Tables>(case: &mut Case, tables: &T) -> Option<Deci
     case.set_conversation(conversation.is_reply, conversation.entry.is_some());
     let judged = Judged::by(&conversation.entry.as_ref()?.load());
     let is_shared = case.is_spoofed() || device::may_be_unbound(case.packet.source);
-    if is_shared || judged.generation != tables.generation() {
+    if is_shared || !judged.is_good(case.now, tables) {
         return None;
     }
     flow::pass(&case.packet, &conversation, &judged, case.now, tables);
-    Some(case.sides.principal().allow(Reason::Established, judged.rule, judged.generation))
+    Some(case.sides.principal().allow(Reason::Established, judged.permission.rule, judged.generation))
 }
 
 /// What has no flow of its own, after its far ends were judged: errors about one pass, the middle of a

@@ -12,22 +12,22 @@ use crate::verdict::{Decision, Reason, Verdict};
 /// answers.
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
-    let (packet, sides) = (&case.packet, &case.sides);
-    let of_sender = listing(packet, sides.sender, tables);
-    let of_receiver = listing(packet, sides.receiver, tables);
+    let (packet, sides) = (&case.packet, case.sides);
+    let of_sender = listing(packet, sides.sender, &mut case.listing, tables);
+    let of_receiver = listing(packet, sides.receiver, &mut case.listing, tables);
     if of_sender != Listing::NONE || of_receiver != Listing::NONE {
-        let receiver = is_receiver(sides, of_sender != Listing::NONE, of_receiver != Listing::NONE);
+        let receiver = is_receiver(&sides, of_sender != Listing::NONE, of_receiver != Listing::NONE);
         let side = if receiver { sides.receiver } else { sides.sender };
         let mut decision = side.answer(Verdict::Drop, Reason::Blocklist, tables.generation());
         decision.listing = if receiver { of_receiver } else { of_sender };
         return Some(decision); // 7
     }
-    let of_sender = country(packet, sides.sender, tables);
-    let of_receiver = country(packet, sides.receiver, tables);
+    let of_sender = country(packet, sides.sender, &mut case.country, tables);
+    let of_receiver = country(packet, sides.receiver, &mut case.country, tables);
     if of_sender.is_none() && of_receiver.is_none() {
         return None;
     }
-    let receiver = is_receiver(sides, of_sender.is_some(), of_receiver.is_some());
+    let receiver = is_receiver(&sides, of_sender.is_some(), of_receiver.is_some());
     let side = if receiver { sides.receiver } else { sides.sender };
     let mut decision = side.answer(Verdict::Drop, Reason::Geo, tables.generation());
     decision.country = if receiver { of_receiver } else { of_sender }.map_or(0, |country| country.0);
@@ -40,21 +40,25 @@ const fn is_receiver(sides: &Sides, sender_fails: bool, receiver_fails: bool) ->
     receiver_fails && (!sender_fails || sides.receiver_is_stricter())
 }
 
-/// The listing for which a side's far end is dropped; none where a protected pair covers it.
+/// The listing for which a side's far end is dropped; none where a protected pair covers it. `found` is any
+/// that there is.
 #[inline(always)]
-fn listing<T: Tables>(packet: &Packet, side: Side, tables: &T) -> Listing {
+fn listing<T: Tables>(packet: &Packet, side: Side, found: &mut Listing, tables: &T) -> Listing {
     let far = side.far(packet);
     if !is_exposed(side, packet, tables) {
         return Listing::NONE; // 6
     }
     let Some(profile) = tables.profile(side.profile) else { return Listing::NONE };
     let listing = tables.listing(far);
+    if listing != Listing::NONE {
+        *found = listing;
+    }
     if listing.blocks(profile.block_score) { listing } else { Listing::NONE }
 }
 
 /// The country for which a side's far end is dropped.
 #[inline(always)]
-fn country<T: Tables>(packet: &Packet, side: Side, tables: &T) -> Option<Country> {
+fn country<T: Tables>(packet: &Packet, side: Side, found: &mut u16, tables: &T) -> Option<Country> {
     let far = side.far(packet);
     if !is_exposed(side, packet, tables) {
         return None; // 6
@@ -64,11 +68,12 @@ fn country<T: Tables>(packet: &Packet, side: Side, tables: &T) -> Option<Country
         return None;
     }
     let country = tables.country(far);
+    *found = country.0;
     profile.geo.denies(country).then_some(country)
 }
 
 #[inline(always)]
 fn is_exposed<T: Tables>(side: Side, packet: &Packet, tables: &T) -> bool {
     let covered = tables.settings().has_protected != 0 && tables.is_protected(side.device, side.far(packet));
-    side.is_device() && !covered
+    side.is_device() && !side.is_open() && !covered
 }

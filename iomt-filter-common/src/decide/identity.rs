@@ -11,14 +11,14 @@ use crate::verdict::{Decision, Reason, Verdict};
 /// Finds the devices at both ends. Never an answer: management pairs come first.
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
-    let (ends, doubt) = match device::identify(&case.packet, case.port(), tables) {
+    let (ends, doubt) = match device::identify(&case.packet, case.port(), case.now, tables) {
         Identity::Known(ends) => (ends, Doubt::None),
         Identity::Spoofed(ends) => (ends, Doubt::Spoofed),
         Identity::Unknown(ends) => (ends, Doubt::Unknown),
         Identity::NotOurs => (device::Ends::default(), Doubt::None),
     };
     case.set_doubt(doubt);
-    case.sides = Sides::of(ends, tables);
+    case.sides = Sides::of(ends, case.now, tables);
     None
 }
 

@@ -4,6 +4,7 @@ use super::answer;
 use super::side::Side;
 use crate::case::Case;
 use crate::device::{self, Port};
+use crate::lease;
 use crate::packet::{Fragment, Kind, Packet, protocol};
 use crate::tables::Tables;
 use crate::verdict::{Decision, Reason, Verdict};
@@ -23,32 +24,32 @@ const DHCPV6_CLIENT: u16 = 546;
 
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
-    let (packet, port) = (&case.packet, case.port());
+    let (packet, port, now) = (&case.packet, case.port(), case.now);
     match packet.kind() {
         Kind::Link => Some(answer(Verdict::Pass, Reason::Link, tables)),
-        Kind::Arp => Some(arp(packet, port, tables)),
-        Kind::Ipv4 => rogue_dhcp(packet, port, DHCP_SERVER, DHCP_CLIENT, tables),
-        Kind::Ipv6 if is_discovery(packet) => neighbour_discovery(packet, port, tables),
-        Kind::Ipv6 => rogue_dhcp(packet, port, DHCPV6_SERVER, DHCPV6_CLIENT, tables),
+        Kind::Arp => Some(arp(packet, port, now, tables)),
+        Kind::Ipv4 => dhcp(packet, port, [DHCP_SERVER, DHCP_CLIENT], now, tables),
+        Kind::Ipv6 if is_discovery(packet) => neighbour_discovery(packet, port, now, tables),
+        Kind::Ipv6 => dhcp(packet, port, [DHCPV6_SERVER, DHCPV6_CLIENT], now, tables),
         Kind::Other => Some(answer(Verdict::Drop, Reason::Malformed, tables)),
     }
 }
 
 #[inline(always)]
-fn arp<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Decision {
+fn arp<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) -> Decision {
     let spoofed = match port {
-        Port::Device => device::arp_is_spoofed(packet, tables),
+        Port::Device => device::arp_is_spoofed(packet, now, tables),
         Port::Uplink => None,
     };
     match spoofed {
-        Some(device) => spoofed_by(device, tables),
+        Some(device) => spoofed_by(device, now, tables),
         None => answer(Verdict::Pass, Reason::Link, tables),
     }
 }
 
 #[inline(always)]
-fn spoofed_by<T: Tables>(device: u32, tables: &T) -> Decision {
-    let side = Side::of(device, true, tables);
+fn spoofed_by<T: Tables>(device: u32, now: u64, tables: &T) -> Decision {
+    let side = Side::of(device, true, now, tables);
     if side.is_device() {
         side.soften(Reason::Spoofed, tables.generation())
     } else {
@@ -65,7 +66,7 @@ const fn is_discovery(packet: &Packet) -> bool {
 /// groups, segments and a device's own network, and not larger than it ever is. What goes further is
 /// judged like anything else.
 #[inline(always)]
-fn neighbour_discovery<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Option<Decision> {
+fn neighbour_discovery<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) -> Option<Decision> {
     let from_device = port as u8 == Port::Device as u8;
     if from_device && matches!(packet.icmp_type, ROUTER_ADVERTISEMENT | REDIRECT) {
         return Some(answer(Verdict::Drop, Reason::RogueRa, tables));
@@ -81,24 +82,24 @@ fn neighbour_discovery<T: Tables>(packet: &Packet, port: Port, tables: &T) -> Op
         || packet.destination.is_multicast()
         || tables.in_segment(packet.destination)
         || (packet.source.shares_network(packet.destination)
-            && tables.device_by_address(packet.source).is_some());
+            && lease::bound_to(packet.source, now, tables) != 0);
     if !near || packet.length > LONGEST_DISCOVERY {
         return None;
     }
-    match device::neighbour_is_spoofed(packet, tables) {
-        Some(device) => Some(spoofed_by(device, tables)),
+    match device::neighbour_is_spoofed(packet, now, tables) {
+        Some(device) => Some(spoofed_by(device, now, tables)),
         None => Some(answer(Verdict::Pass, Reason::Link, tables)),
     }
 }
 
 /// A server's answer goes from the server's port to a client's or to a relay's, which is the
-/// server's own (RFC 2131 §4.1).
+/// server's own (RFC 2131 §4.1): never from a device port. Elsewhere it is seen for what it gives.
 #[inline(always)]
-fn rogue_dhcp<T: Tables>(
+fn dhcp<T: Tables>(
     packet: &Packet,
     port: Port,
-    server: u16,
-    client: u16,
+    [server, client]: [u16; 2],
+    now: u64,
     tables: &T,
 ) -> Option<Decision> {
     let answers = packet.protocol == protocol::UDP
@@ -107,5 +108,6 @@ fn rogue_dhcp<T: Tables>(
     if answers && port as u8 == Port::Device as u8 {
         return Some(answer(Verdict::Drop, Reason::RogueDhcp, tables));
     }
+    lease::observe(packet, port, now, tables);
     None
 }

@@ -1,11 +1,13 @@
 //! Steps 10 and 11: the allow rules of every device in a conversation.
 
-use super::conversation;
 use super::side::{Side, Sides};
+use super::{conversation, limits};
+use crate::addr::Address;
 use crate::case::Case;
 use crate::flow::{self, FlowKey, Judged};
 use crate::packet::Packet;
-use crate::policy::RuleDirection;
+use crate::policy::{Permission, RuleDirection};
+use crate::query;
 use crate::tables::Tables;
 use crate::verdict::{Decision, Reason};
 
@@ -13,57 +15,108 @@ use crate::verdict::{Decision, Reason};
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
     let generation = tables.generation();
-    let reason = if case.has_flow() { Reason::Established } else { Reason::Allowed };
-    let packet = &case.packet;
     let mut is_reply = case.is_reply();
-    let mut found = find(packet, is_reply, &case.sides, tables);
+    let mut found = find(case, is_reply, tables);
     if found.is_err()
         && conversation::is_midstream(case)
-        && let Ok(rule) = find(packet, true, &case.sides, tables)
+        && let Ok(permission) = find(case, true, tables)
     {
         // Picked up in the middle: the receiver has opened it.
-        found = Ok(rule);
+        found = Ok(permission);
         is_reply = true;
     }
-    let rule = match found {
-        Ok(rule) => rule,
+    let permission = match found {
+        Ok(permission) => permission,
         Err(side) => return Some(side.soften(Reason::NotAllowed, generation)), // 11
     };
     let principal = case.sides.principal();
-    if is_reply || flow::is_remembered(packet) {
-        let judged = Judged { generation, rule, device: principal.device };
-        let mut conversation = flow::find(packet, case.now, tables);
-        conversation.is_reply = is_reply;
-        flow::pass(packet, &conversation, &judged, case.now, tables);
+    let reason = if case.has_flow() { Reason::Established } else { Reason::Allowed };
+    let mut decision = principal.allow(reason, permission.rule, generation); // 10
+    if !is_reply && !flow::is_remembered(&case.packet) {
+        return Some(decision);
     }
-    Some(principal.allow(reason, rule, generation)) // 10
+    if !case.has_flow()
+        && let Some(side) = limits::refuse_flow(case, tables)
+    {
+        decision = side.soften(Reason::RateLimit, generation);
+        if !decision.goes_on() {
+            return Some(decision);
+        }
+    }
+    let judged = Judged { generation, device: principal.device, permission };
+    let mut conversation = flow::find(&case.packet, case.now, tables);
+    conversation.is_reply = is_reply;
+    flow::pass(&case.packet, &conversation, &judged, case.now, tables);
+    Some(decision)
 }
 
-/// The principal device's rule; or the strictest of the devices that have none.
+/// The answer to a question that a group was asked passes like any reply: as the rules allow the question.
+/// It leaves no flow behind.
+#[inline(always)]
+pub(super) fn answer_to_group<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
+    if case.has_flow() {
+        return None;
+    }
+    case.group = query::answered(&case.packet, case.sides.receiver.device, case.now, tables)?;
+    let found = find(case, true, tables);
+    case.group = Address::UNSPECIFIED;
+    let permission = found.ok()?;
+    Some(case.sides.principal().allow(Reason::Established, permission.rule, tables.generation()))
+}
+
+/// The principal device's permission; or the strictest of the devices that have none.
 ///
-/// `is_reply` says that the receiver of the packet opened the conversation.
+/// `is_reply` says that the receiver of the packet opened the conversation; where that asked a group, the
+/// receiver's far end is the group.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn find<T: Tables>(packet: &Packet, is_reply: bool, sides: &Sides, tables: &T) -> Result<u32, Side> {
-    let of_sender = rule_of(packet, is_reply, sides.sender, sides.receiver.profile, tables);
-    let of_receiver = rule_of(packet, is_reply, sides.receiver, sides.sender.profile, tables);
-    let sender_fails = sides.sender.is_device() && of_sender == 0;
-    let receiver_fails = sides.receiver.is_device() && of_receiver == 0;
+fn find<T: Tables>(case: &Case, is_reply: bool, tables: &T) -> Result<Permission, Side> {
+    let (packet, sides): (&Packet, &Sides) = (&case.packet, &case.sides);
+    let is_to_group = !case.group.is_unspecified();
+    let asked = if is_to_group { case.group } else { packet.source };
+    let question = Question { packet, is_reply, now: case.now };
+    let of_sender =
+        permission_of(&question, sides.sender, packet.destination, sides.receiver.profile, tables);
+    let of_receiver = permission_of(&question, sides.receiver, asked, sides.sender.profile, tables);
+    let sender_fails = sides.sender.is_device() && !of_sender.is_some();
+    let receiver_fails = sides.receiver.is_device() && !of_receiver.is_some();
     match (sender_fails, receiver_fails) {
         (true, true) => Err(sides.strictest()),
         (true, false) => Err(sides.sender),
         (false, true) => Err(sides.receiver),
-        (false, false) if of_sender != 0 => Ok(of_sender),
-        (false, false) => Ok(of_receiver),
+        (false, false) => {
+            let rule = if of_sender.is_some() { of_sender.rule } else { of_receiver.rule };
+            Ok(Permission { rule, expires: of_sender.first_end(&of_receiver) })
+        }
     }
 }
 
-/// The rule of one device, 0 for none.
+/// What is asked of rules.
+struct Question<'a> {
+    packet: &'a Packet,
+    is_reply: bool,
+    now: u64,
+}
+
+/// What allows one device to speak with `far`, by its profile or by a grant of its own.
 #[inline(always)]
-fn rule_of<T: Tables>(packet: &Packet, is_reply: bool, side: Side, peer_profile: u16, tables: &T) -> u32 {
-    if !side.is_device() {
-        return 0;
+fn permission_of<T: Tables>(
+    question: &Question<'_>,
+    side: Side,
+    far: Address,
+    peer_profile: u16,
+    tables: &T,
+) -> Permission {
+    if !side.is_device() || !side.has_rules() {
+        return Permission::NONE;
     }
+    let is_reply = question.is_reply;
     let direction = if side.is_sender() == is_reply { RuleDirection::From } else { RuleDirection::To };
-    let service = FlowKey::service_of(packet, is_reply);
-    tables.rule(side.profile, direction, side.far(packet), peer_profile, service).unwrap_or(0)
+    let service = FlowKey::service_of(question.packet, is_reply);
+    let rule = tables.rule(side.profile, direction, far, peer_profile, service).unwrap_or(0);
+    if rule != 0 || !side.has_grants() {
+        return Permission { rule, expires: 0 };
+    }
+    let grant = tables.grant(side.device, direction, far, peer_profile, service);
+    let permission = Permission { rule: grant.rule, expires: grant.expires };
+    if question.now < grant.expires { permission } else { Permission::NONE }
 }

@@ -1,9 +1,9 @@
 //! Our devices at the ends of a packet, and what their modes make of a finding.
 
 use crate::addr::Address;
-use crate::device::Ends;
+use crate::device::{Device, Ends};
 use crate::packet::Packet;
-use crate::policy::Mode;
+use crate::policy::{Mode, Profile};
 use crate::tables::Tables;
 use crate::verdict::{Decision, Direction, Reason, Verdict};
 
@@ -14,16 +14,36 @@ pub(crate) struct Side {
     pub(crate) device: u32,
     pub(crate) profile: u16,
     mode: u8,
-    /// 1 or 0. A `bool` would leave room for the tag of an enum around it, and the kernel's type
+    /// The flags below. `bool`s would leave room for the tag of an enum around them, and the kernel's type
     /// information (BTF) cannot say where that tag then is.
-    is_sender: u8,
+    flags: u8,
 }
+
+const SENDER: u8 = 1;
+const OPEN: u8 = 2;
+const WITHOUT_RULES: u8 = 4;
+const HAS_GRANTS: u8 = 8;
 
 impl Side {
     #[inline(always)]
-    pub(crate) fn of<T: Tables>(device: u32, is_sender: bool, tables: &T) -> Self {
+    pub(crate) fn of<T: Tables>(device: u32, is_sender: bool, now: u64, tables: &T) -> Self {
         let row = tables.device(device).unwrap_or_default();
-        Self { device, profile: row.profile, mode: row.mode, is_sender: is_sender as u8 }
+        let mut flags = if is_sender { SENDER } else { 0 };
+        if row.has(Device::HAS_GRANTS) {
+            flags |= HAS_GRANTS;
+        }
+        let mut mode = row.mode;
+        if row.mode != 0 && row.mode != Mode::Quarantine as u8 {
+            let profile = tables.profile(row.profile).filter(|profile| profile.is_set != 0);
+            if is_open(&row, profile, now, tables) {
+                flags |= OPEN;
+                mode = Mode::Monitor as u8;
+            } else if profile.is_none() {
+                flags |= WITHOUT_RULES;
+                mode = Mode::Enforce as u8;
+            }
+        }
+        Self { device, profile: row.profile, mode, flags }
     }
 
     /// Whether there is a device at this end.
@@ -34,7 +54,25 @@ impl Side {
 
     #[inline(always)]
     pub(crate) const fn is_sender(&self) -> bool {
-        self.is_sender == 1
+        self.flags & SENDER != 0
+    }
+
+    /// Whether nothing of this device is to be dropped for what only policy or lists say.
+    #[inline(always)]
+    pub(crate) const fn is_open(&self) -> bool {
+        self.flags & OPEN != 0
+    }
+
+    /// Whether there are rules to ask.
+    #[inline(always)]
+    pub(crate) const fn has_rules(&self) -> bool {
+        self.flags & WITHOUT_RULES == 0
+    }
+
+    /// Whether the device has rules of its own.
+    #[inline(always)]
+    pub(crate) const fn has_grants(&self) -> bool {
+        self.flags & HAS_GRANTS != 0
     }
 
     /// The address at the other end.
@@ -82,8 +120,11 @@ pub(crate) struct Sides {
 
 impl Sides {
     #[inline(always)]
-    pub(crate) fn of<T: Tables>(ends: Ends, tables: &T) -> Self {
-        Self { sender: Side::of(ends.sender, true, tables), receiver: Side::of(ends.receiver, false, tables) }
+    pub(crate) fn of<T: Tables>(ends: Ends, now: u64, tables: &T) -> Self {
+        Self {
+            sender: Side::of(ends.sender, true, now, tables),
+            receiver: Side::of(ends.receiver, false, now, tables),
+        }
     }
 
     /// The device that an answer is attributed to where nothing says otherwise: the sender.
@@ -115,4 +156,16 @@ impl Sides {
     pub(crate) const fn strictest(&self) -> Side {
         if self.receiver_is_stricter() { self.receiver } else { self.sender }
     }
+}
+
+/// Whether a device is let through: its policy cannot be evaluated and it fails open, or the agent has been
+/// missing for longer than its profile bears.
+#[inline(always)]
+fn is_open<T: Tables>(row: &Device, profile: Option<&Profile>, now: u64, tables: &T) -> bool {
+    let Some(profile) = profile else { return row.has(Device::FAIL_OPEN) };
+    if profile.open_on_agent_loss == 0 {
+        return false;
+    }
+    let (beat, bearable) = (tables.heartbeat(), tables.settings().agent_loss_seconds);
+    beat != 0 && bearable != 0 && now.saturating_sub(beat) > bearable as u64 * 1_000_000_000
 }

@@ -32,6 +32,7 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
         return Err(cut_short);
     }
     let header = frame.read::<8>(start).ok_or(Unparsed::Malformed)?;
+    packet.transport_offset = start as u16;
     match packet.protocol {
         protocol::ICMP | protocol::ICMPV6 => {
             packet.icmp_type = header[0];
@@ -58,6 +59,9 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
         if length < UDP_HEADER || (!first_fragment && start + length > end) {
             return Err(Unparsed::Malformed);
         }
+        if !first_fragment && let Some(part) = dhcp(packet, is_v4) {
+            frame.run(part, start + UDP_HEADER, start + length, packet)?;
+        }
     }
     if packet.protocol == protocol::TCP {
         let [offset, flags] = frame.read::<2>(start + 12).ok_or(Unparsed::Malformed)?;
@@ -71,4 +75,14 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
         }
     }
     Ok(end)
+}
+
+/// How to read what UDP carries, where it is DHCP.
+#[inline(always)]
+const fn dhcp(packet: &Packet, is_v4: bool) -> Option<Part> {
+    match (packet.source_port, packet.destination_port, is_v4) {
+        (68, 67, true) | (67, 67 | 68, true) => Some(Part::Dhcp),
+        (546, 547, false) | (547, 546, false) => Some(Part::Dhcpv6),
+        _ => None,
+    }
 }

@@ -3,7 +3,7 @@
 use aya::maps::MapError;
 use iomt_filter_common::abi::{AddressKey, MAX_PROFILES, MacKey, ProtectedKey, RuleKey, ServiceKey, map};
 use iomt_filter_common::device::Device;
-use iomt_filter_common::policy::Profile;
+use iomt_filter_common::policy::{GrantKey, Profile};
 use thiserror::Error;
 
 use super::generation::{Generation, wait_for_readers};
@@ -75,6 +75,7 @@ impl Datapath {
             (map::DEVICE_ADDRS, rows.device_addresses.len() + beside.device_addresses.len(), capacity * 16),
             (map::PROFILES, rows.profiles.len() + 1, MAX_PROFILES as usize),
             (map::RULES, rows.rules.len() + beside.rules.len(), super::load::RULE_CELLS as usize),
+            (map::GRANTS, rows.grants.len() + beside.grants.len(), super::load::GRANT_CELLS as usize),
             (map::LISTINGS, rows.listings.len() + beside.listings.len(), super::load::TRIE_ROWS as usize),
             (map::COUNTRIES, rows.countries.len() + beside.countries.len(), super::load::TRIE_ROWS as usize),
         ];
@@ -125,6 +126,16 @@ impl Maps {
         };
         hash(&mut self.rules, map::RULES, &plan.rules, rule_key, |v| *v)?;
 
+        let grant_key = |cell: &crate::rows::GrantCell| GrantKey {
+            slot,
+            device: cell.device,
+            direction: cell.direction as u16,
+            peer: cell.peer,
+            service: cell.service,
+            reserved: 0,
+        };
+        hash(&mut self.grants, map::GRANTS, &plan.grants, grant_key, |v| *v)?;
+
         let prefix_key = |p: &Prefix| trie_key(32, p.bits, AddressKey { slot, address: p.address });
         trie(&mut self.peers, map::PEERS, &plan.peers, prefix_key, |v| *v)?;
         trie(&mut self.listings, map::LISTINGS, &plan.listings, prefix_key, |v| *v)?;
@@ -155,6 +166,7 @@ impl Maps {
         clear_hash(&mut self.device_macs, map::DEVICE_MACS, |key: &MacKey| key.slot == slot)?;
         clear_hash(&mut self.device_addresses, map::DEVICE_ADDRS, |key: &AddressKey| key.slot == slot)?;
         clear_hash(&mut self.rules, map::RULES, |key: &RuleKey| key.slot == slot)?;
+        clear_hash(&mut self.grants, map::GRANTS, |key: &GrantKey| key.slot == slot)?;
         clear_trie(&mut self.peers, map::PEERS, |key: &AddressKey| key.slot == slot)?;
         clear_trie(&mut self.listings, map::LISTINGS, |key: &AddressKey| key.slot == slot)?;
         clear_trie(&mut self.countries, map::COUNTRIES, |key: &AddressKey| key.slot == slot)?;

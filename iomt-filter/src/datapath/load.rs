@@ -10,6 +10,7 @@ use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
+use iomt_filter_common::Address;
 use iomt_filter_common::abi::{
     self, Active, AddressKey, MAX_PROFILES, MacKey, PeerClass, ProtectedKey, RuleKey, SLOTS, ServiceKey, map,
 };
@@ -17,7 +18,10 @@ use iomt_filter_common::counters::{EventLimit, FATES, PER_DEVICE, REASONS};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
-use iomt_filter_common::policy::{Profile, Settings};
+use iomt_filter_common::lease::{FAMILIES, Lease, Request, RequestKey};
+use iomt_filter_common::limit::Buckets;
+use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
+use iomt_filter_common::query::{Query, QueryKey};
 use iomt_filter_common::reputation::Listing;
 use log::Log;
 use thiserror::Error;
@@ -42,6 +46,10 @@ pub(super) const RULE_CELLS: u32 = 524_288;
 pub(super) const TRIE_ROWS: u32 = 16_777_216;
 /// Fragmented packets on their way at once.
 const FRAGMENTS: u32 = 8_192;
+/// Questions to groups that wait for answers.
+const QUERIES: u32 = 8_192;
+/// Cells of grants that fit, both generations together.
+pub(super) const GRANT_CELLS: u32 = 65_536;
 /// Interfaces that can have a role.
 const PORT_ROWS: u32 = 4096;
 const EVENT_BUFFER_BYTES: u32 = 4 << 20;
@@ -307,6 +315,13 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<Key<AddressKey>, u32>(map::COUNTRIES, TRIE_ROWS),
         Shape::of::<FlowKey, Flow>(map::FLOWS, options.flows),
         Shape::of::<FragmentKey, FirstFragment>(map::FRAGMENTS, FRAGMENTS),
+        Shape::of::<QueryKey, Query>(map::QUERIES, QUERIES),
+        Shape::of::<GrantKey, Grant>(map::GRANTS, GRANT_CELLS),
+        Shape::of::<u32, Lease>(map::LEASES, devices * FAMILIES),
+        Shape::of::<Address, u32>(map::LEASED, devices * FAMILIES * 2),
+        Shape::of::<RequestKey, Request>(map::REQUESTS, devices * 2),
+        Shape::of::<u32, Buckets>(map::BUCKETS, devices),
+        Shape::of::<u32, u64>(map::HEARTBEAT, 1),
         Shape::of::<u32, u32>(map::PORTS, PORT_ROWS),
         Shape::of::<u32, u64>(map::COUNTERS, devices * PER_DEVICE),
         Shape::of::<u32, u64>(map::FATES, FATES),

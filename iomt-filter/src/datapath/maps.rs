@@ -3,10 +3,16 @@
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use iomt_filter_common::Address;
 use iomt_filter_common::abi::{AddressKey, Input, MacKey, PeerClass, ProtectedKey, RuleKey, ServiceKey, map};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
-use iomt_filter_common::policy::{Profile, Settings};
+use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
+use iomt_filter_common::lease::Lease;
+use iomt_filter_common::lease::{Request, RequestKey};
+use iomt_filter_common::limit::Buckets;
+use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
+use iomt_filter_common::query::{Query, QueryKey};
 use iomt_filter_common::reputation::Listing;
 
 use super::load::LoadError;
@@ -26,6 +32,14 @@ pub(super) struct Maps {
     pub(super) listings: LpmTrie<MapData, AddressKey, Listing>,
     pub(super) countries: LpmTrie<MapData, AddressKey, u32>,
     pub(super) flows: HashMap<MapData, FlowKey, Flow>,
+    pub(super) fragments: HashMap<MapData, FragmentKey, FirstFragment>,
+    pub(super) requests: HashMap<MapData, RequestKey, Request>,
+    pub(super) queries: HashMap<MapData, QueryKey, Query>,
+    pub(super) grants: HashMap<MapData, GrantKey, Grant>,
+    pub(super) leases: Array<MapData, Lease>,
+    pub(super) leased: HashMap<MapData, Address, u32>,
+    pub(super) buckets: Array<MapData, Buckets>,
+    pub(super) heartbeat: Array<MapData, u64>,
     pub(super) ports: HashMap<MapData, u32, u32>,
     pub(super) input: Array<MapData, Input>,
     pub(super) counters: PerCpuArray<MapData, u64>,
@@ -49,6 +63,14 @@ impl Maps {
             listings: typed(ebpf, map::LISTINGS)?,
             countries: typed(ebpf, map::COUNTRIES)?,
             flows: typed(ebpf, map::FLOWS)?,
+            fragments: typed(ebpf, map::FRAGMENTS)?,
+            requests: typed(ebpf, map::REQUESTS)?,
+            queries: typed(ebpf, map::QUERIES)?,
+            grants: typed(ebpf, map::GRANTS)?,
+            leases: typed(ebpf, map::LEASES)?,
+            leased: typed(ebpf, map::LEASED)?,
+            buckets: typed(ebpf, map::BUCKETS)?,
+            heartbeat: typed(ebpf, map::HEARTBEAT)?,
             ports: typed(ebpf, map::PORTS)?,
             input: typed(ebpf, map::INPUT)?,
             counters: typed(ebpf, map::COUNTERS)?,

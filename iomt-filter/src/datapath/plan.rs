@@ -8,11 +8,11 @@ use std::iter::Peekable;
 use iomt_filter_common::abi::PeerClass;
 use iomt_filter_common::device::Device;
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::policy::{Profile, Settings};
+use iomt_filter_common::policy::{Grant, Profile, Settings};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Mac};
 
-use crate::rows::{Prefix, Rows, RuleCell, ServicePrefix};
+use crate::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
 
 /// Rows to write and rows to remove, of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Plan {
     pub services: Changes<ServicePrefix, u16>,
     /// Cells of the rule matrix.
     pub rules: Changes<RuleCell, u32>,
+    /// Grants.
+    pub grants: Changes<GrantCell, Grant>,
     /// Protected pairs.
     pub protected: Changes<(u32, Prefix), ()>,
     /// Listings.
@@ -62,6 +64,7 @@ pub fn diff(from: &Rows, to: &Rows) -> Plan {
         peers: changes(&from.peers, &to.peers),
         services: changes(&from.services, &to.services),
         rules: changes(&from.rules, &to.rules),
+        grants: changes(&from.grants, &to.grants),
         protected: set_changes(&from.protected, &to.protected),
         listings: changes(&from.listings, &to.listings),
         countries: changes(&from.countries, &to.countries),
@@ -87,6 +90,7 @@ impl Plan {
             ("peer prefixes", self.peers.len()),
             ("service ranges", self.services.len()),
             ("rule cells", self.rules.len()),
+            ("grant cells", self.grants.len()),
             ("protected pairs", self.protected.len()),
             ("listed prefixes", self.listings.len()),
             ("country prefixes", self.countries.len()),

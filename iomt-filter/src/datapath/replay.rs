@@ -1,10 +1,12 @@
 //! Runs single frames through the real program by test runs: no interface, no packet sent.
 
-use aya::maps::{MapError, RingBuf};
+use aya::maps::{HashMap, MapData, MapError, RingBuf};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions};
 use iomt_filter_common::abi::Input;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::event::Event;
+use iomt_filter_common::lease::{FAMILIES, Lease};
+use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::pod::Pod as _;
 use iomt_filter_common::policy::Otherwise;
 use iomt_filter_common::{Decision, Packet, Verdict, parse};
@@ -16,9 +18,10 @@ use super::load::{Datapath, LoadError, LoadOptions, program};
 use super::lock::WriterToken;
 use crate::rows::Rows;
 
-/// `XDP_DROP` and `XDP_PASS` of `enum xdp_action` (`include/uapi/linux/bpf.h`).
+/// `XDP_DROP`, `XDP_PASS` and `XDP_TX` of `enum xdp_action` (`include/uapi/linux/bpf.h`).
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
+const XDP_TX: u32 = 3;
 /// The kernel takes no test frame shorter than an Ethernet header.
 const SHORTEST_TEST_FRAME: usize = 14;
 
@@ -86,17 +89,36 @@ impl Replay {
         Ok(self.datapath.apply(rows, &self.token)?)
     }
 
-    /// Forgets all flows.
+    /// Forgets what was learned from frames: flows, fragments, questions, leases, tokens that were taken.
     ///
     /// # Errors
     /// When the kernel refuses to.
     pub fn forget(&mut self) -> Result<(), ReplayError> {
-        let flows = &mut self.datapath.maps.flows;
-        let keys: Vec<_> = flows.keys().filter_map(Result::ok).collect();
-        for key in keys {
-            flows.remove(&key).map_err(ReplayError::Input)?;
-        }
-        Ok(())
+        let devices: Vec<u32> =
+            self.datapath.active_rows().map_or_else(Vec::new, |rows| rows.devices.keys().copied().collect());
+        let maps = &mut self.datapath.maps;
+        let forgotten = clear(&mut maps.flows)
+            .and_then(|()| clear(&mut maps.fragments))
+            .and_then(|()| clear(&mut maps.queries))
+            .and_then(|()| clear(&mut maps.requests))
+            .and_then(|()| clear(&mut maps.leased))
+            .and_then(|()| {
+                devices.into_iter().try_for_each(|device| {
+                    maps.buckets.set(device, Buckets::default(), 0)?;
+                    (0..FAMILIES).try_for_each(|family| {
+                        maps.leases.set(device * FAMILIES + family, Lease::default(), 0)
+                    })
+                })
+            });
+        forgotten.map_err(ReplayError::Input)
+    }
+
+    /// Says when the agent was last heard of, in nanoseconds of the clock of frames; 0 for never.
+    ///
+    /// # Errors
+    /// When the kernel refuses to.
+    pub fn set_heartbeat(&mut self, at: u64) -> Result<(), ReplayError> {
+        self.datapath.maps.heartbeat.set(0, at, 0).map_err(ReplayError::Input)
     }
 
     /// The tables behind this replay.
@@ -110,24 +132,45 @@ impl Replay {
     /// # Errors
     /// When the kernel refuses the frame, or the program's answer is not complete.
     pub fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Result<Event, ReplayError> {
+        Ok(self.judge_and_keep(frame, port, now)?.0)
+    }
+
+    /// The same, and the frame as it is afterwards: where the verdict is `reset`, the one that goes back.
+    ///
+    /// # Errors
+    /// As [`judge`](Self::judge).
+    pub fn judge_and_keep(
+        &mut self,
+        frame: &[u8],
+        port: Port,
+        now: u64,
+    ) -> Result<(Event, Vec<u8>), ReplayError> {
         if frame.len() < SHORTEST_TEST_FRAME {
-            return Ok(self.judge_runt(frame, port, now));
+            return Ok((self.judge_runt(frame, port, now), frame.to_vec()));
         }
         let input = Input { now, port: port as u32, reserved: 0 };
         self.datapath.maps.input.set(0, input, 0).map_err(ReplayError::Input)?;
         let run_length = frame.len().min(LONGEST_TEST_FRAME);
-        let run = TestRunOptions { data_in: frame.get(..run_length), ..TestRunOptions::default() };
+        let mut after = vec![0; run_length];
+        let run = TestRunOptions {
+            data_in: frame.get(..run_length),
+            data_out: Some(&mut after),
+            ..TestRunOptions::default()
+        };
         let failed = |error| ReplayError::Run { length: frame.len(), error };
-        let action = program(&mut self.datapath.ebpf)?.test_run(run).map_err(failed)?.return_value;
+        let result = program(&mut self.datapath.ebpf)?.test_run(run).map_err(failed)?;
+        let (action, left) = (result.return_value, result.data_size_out as usize);
+        after.truncate(left);
         let record = self.events.next().and_then(|record| Event::from_bytes(&record));
         let wanted = record.map(|event| match event.decision.verdict() {
             Verdict::Pass | Verdict::WouldDrop => XDP_PASS,
-            Verdict::Drop | Verdict::Reset => XDP_DROP,
+            Verdict::Drop => XDP_DROP,
+            Verdict::Reset => XDP_TX,
         });
         match record {
             Some(mut event) if wanted == Some(action) => {
                 event.packet.length = frame.len() as u32;
-                Ok(event)
+                Ok((event, after))
             }
             _ => Err(ReplayError::NoRecord { action }),
         }
@@ -155,4 +198,9 @@ impl Replay {
             decision: Decision::new(verdict, reason, generation),
         }
     }
+}
+
+fn clear<K: aya::Pod, V: aya::Pod>(table: &mut HashMap<MapData, K, V>) -> Result<(), MapError> {
+    let keys: Vec<K> = table.keys().filter_map(Result::ok).collect();
+    keys.iter().try_for_each(|key| table.remove(key))
 }

@@ -123,7 +123,7 @@ impl Compiler<'_> {
             vlan: device.vlan,
             profile: self.profiles.get(profile.name.as_str()).copied().unwrap_or_default(),
             mode: device.mode.unwrap_or(profile.mode) as u8,
-            reserved: 0,
+            flags: if profile.fail_open { Device::FAIL_OPEN } else { 0 },
         };
         rows.names.devices.insert(number, device.name.clone());
         rows.devices.insert(number, row);
@@ -178,6 +178,7 @@ fn profile_row(profile: &Profile) -> table::Profile {
         has_geo: u8::from(!geo.is_empty()),
         fail_open: u8::from(profile.fail_open),
         open_on_agent_loss: u8::from(profile.open_on_agent_loss),
-        reserved: [0; 3],
+        is_set: 1,
+        ..table::Profile::default()
     }
 }

@@ -40,7 +40,7 @@ impl World {
             midstream: strict(self.midstream) as u8,
             has_management: u8::from(!self.management.is_empty()),
             has_protected: u8::from(!self.protected.is_empty()),
-            reserved: [0; 3],
+            ..Settings::default()
         }
     }
 
@@ -50,7 +50,7 @@ impl World {
             let vlan = device.vlan.unwrap_or(0);
             let profile = self.profile_number(&device.profile);
             let mode = self.profile(&device.profile).mode as u8;
-            rows.devices.insert(number, device::Device { mac, vlan, profile, mode, reserved: 0 });
+            rows.devices.insert(number, device::Device { mac, vlan, profile, mode, flags: 0 });
             if device.mac.is_some() {
                 rows.device_macs.insert((mac, vlan), number);
             }
@@ -77,6 +77,7 @@ impl World {
                 geo,
                 block_score: profile.block_score,
                 has_geo: u8::from(!geo.is_empty()),
+                is_set: 1,
                 ..policy::Profile::default()
             };
             rows.profiles.insert(number, row);

@@ -124,7 +124,7 @@ fn add_devices(rows: &mut Rows) {
     for device in 1..=DEVICES {
         let profile = (device % u32::from(PROFILES)) as u16 + 1;
         let mac = device_mac(device);
-        let row = Device { mac, vlan: 0, profile, mode: Mode::Enforce as u8, reserved: 0 };
+        let row = Device { mac, vlan: 0, profile, mode: Mode::Enforce as u8, flags: 0 };
         rows.devices.insert(device, row);
         rows.device_macs.insert((mac, 0), device);
         for family in [Family::V4, Family::V6] {
@@ -134,7 +134,7 @@ fn add_devices(rows: &mut Rows) {
 }
 
 fn add_policy(rows: &mut Rows) {
-    let mut profile = Profile { block_score: 50, has_geo: 1, ..Profile::default() };
+    let mut profile = Profile { block_score: 50, has_geo: 1, is_set: 1, ..Profile::default() };
     profile.geo.deny(Country::OTHER);
     for number in 1..=PROFILES {
         rows.profiles.insert(number, profile);

@@ -1,0 +1,60 @@
+//! What a device may send, be sent, open and have open.
+
+use super::side::Side;
+use crate::case::Case;
+use crate::limit::{self, Bucket};
+use crate::policy::Limits;
+use crate::tables::Tables;
+use crate::verdict::Reason;
+
+/// The device that must not open, or be opened to, or have open, one more.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(super) fn refuse_flow<T: Tables>(case: &Case, tables: &T) -> Option<Side> {
+    let (sender, receiver, now) = (case.sides.sender, case.sides.receiver, case.now);
+    let rate = limits(sender, tables).connections_from;
+    if sender.is_device() && !limit::take(sender.device, Bucket::ConnectionsFrom, rate, now, tables) {
+        return Some(sender);
+    }
+    let rate = limits(receiver, tables).connections_to;
+    if receiver.is_device() && !limit::take(receiver.device, Bucket::ConnectionsTo, rate, now, tables) {
+        return Some(receiver);
+    }
+    let principal = case.sides.principal();
+    let most = limits(principal, tables).flows;
+    if limit::count_flow(principal.device, most, now, tables) { None } else { Some(principal) }
+}
+
+/// The device that must not send, or be sent, one more packet.
+#[inline(always)]
+pub(super) fn refuse_packet<T: Tables>(case: &Case, tables: &T) -> Option<Side> {
+    let (sender, receiver, now) = (case.sides.sender, case.sides.receiver, case.now);
+    let rate = limits(sender, tables).packets_from;
+    if sender.is_device() && !limit::take(sender.device, Bucket::PacketsFrom, rate, now, tables) {
+        return Some(sender);
+    }
+    let rate = limits(receiver, tables).packets_to;
+    if receiver.is_device() && !limit::take(receiver.device, Bucket::PacketsTo, rate, now, tables) {
+        return Some(receiver);
+    }
+    None
+}
+
+/// Whether a packet that passes for this reason is of a device's own doing.
+#[inline(always)]
+pub(super) const fn counts(reason: u8) -> bool {
+    const FREE: [Reason; 5] =
+        [Reason::Link, Reason::Management, Reason::NoDevice, Reason::UnknownDevice, Reason::Related];
+    let mut index = 0;
+    while index < FREE.len() {
+        if FREE[index] as u8 == reason {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}
+
+#[inline(always)]
+fn limits<T: Tables>(side: Side, tables: &T) -> Limits {
+    tables.profile(side.profile).map_or(Limits::default(), |profile| profile.limits)
+}
