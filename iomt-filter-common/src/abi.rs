@@ -54,7 +54,7 @@ pub mod map {
     /// Array of one word, mapped into user space: when the agent last said that it lives, in nanoseconds of
     /// `CLOCK_BOOTTIME`; 0 before the first time.
     pub const HEARTBEAT: &str = "HEARTBEAT";
-    /// Hash: interface index to [`Port`](crate::device::Port).
+    /// Hash: [`PortKey`](super::PortKey) to [`Port`](crate::device::Port).
     pub const PORTS: &str = "PORTS";
     /// Per-CPU array of packets, see [`counters`](crate::counters).
     pub const COUNTERS: &str = "COUNTERS";
@@ -107,6 +107,16 @@ impl Active {
     pub const fn slot(self) -> u32 {
         (self.0 & 1) as u32
     }
+}
+
+/// An interface, or a VLAN on it: 8 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortKey {
+    /// Index of the interface.
+    pub interface: u32,
+    /// The outermost VLAN of a frame; 0 for frames without a tag and for VLANs that have no row of their own.
+    pub vlan: u32,
 }
 
 /// A hardware address in a VLAN: 12 bytes. VLAN 0 stands for frames of any VLAN.

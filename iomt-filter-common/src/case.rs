@@ -60,15 +60,21 @@ impl Case {
     /// A frame that comes in on `port` at `now`, before it is read.
     pub fn new(port: Port, now: u64) -> Self {
         let mut case = Self::default();
-        case.enter(port, now);
+        case.enter(now);
+        case.set_port(port);
         case
     }
 
-    /// Notes where and when the frame comes in.
+    /// Notes when the frame comes in.
     #[inline(always)]
-    pub const fn enter(&mut self, port: Port, now: u64) {
-        self.port = port as u32;
+    pub const fn enter(&mut self, now: u64) {
         self.now = now;
+    }
+
+    /// Notes where it comes in.
+    #[inline(always)]
+    pub const fn set_port(&mut self, port: Port) {
+        self.port = port as u32;
     }
 
     /// The role of the interface.

@@ -1,6 +1,6 @@
 //! Marks the types that are shared memory, and pins their layout. The only unsafe code of this crate.
 
-use crate::abi::{Active, AddressKey, Input, MacKey, PeerClass, ProtectedKey, RuleKey, ServiceKey};
+use crate::abi::{Active, AddressKey, Input, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, ServiceKey};
 use crate::addr::Address;
 use crate::counters::EventLimit;
 use crate::device::Device;
@@ -70,6 +70,7 @@ shared! {
     MacKey = 12,
     Packet = 112,
     PeerClass = 4,
+    PortKey = 8,
     Profile = 160,
     ProtectedKey = 24,
     Query = 24,

@@ -11,8 +11,8 @@ use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::abi::{
-    Active, AddressKey, Input, MAX_PROFILES, MacKey, PEER_ANY, PEER_PROFILE, PeerClass, ProtectedKey,
-    RuleKey, SERVICE_ANY, SLOTS, ServiceKey,
+    Active, AddressKey, Input, MAX_PROFILES, MacKey, PEER_ANY, PEER_PROFILE, PeerClass, PortKey,
+    ProtectedKey, RuleKey, SERVICE_ANY, SLOTS, ServiceKey,
 };
 use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVICE};
 use iomt_filter_common::decide::Stage;
@@ -73,7 +73,7 @@ static BUCKETS: Array<Buckets> = Array::with_max_entries(1, 0);
 #[map]
 static HEARTBEAT: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(64, BPF_F_NO_PREALLOC);
+static PORTS: HashMap<PortKey, u32> = HashMap::with_max_entries(64, BPF_F_NO_PREALLOC);
 #[map]
 static INPUT: Array<Input> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
@@ -126,6 +126,12 @@ pub(crate) fn given<'a, T>(value: *mut T) -> Option<&'a mut T> {
     unsafe { value.as_mut() }
 }
 
+/// Notes in `case`, whose frame has been read, where it came in.
+#[inline(always)]
+pub(crate) fn set_port(context: &XdpContext, case: &mut Case) {
+    case.set_port(port(context, case.packet.vlan[0]));
+}
+
 /// Whether every frame is to be recorded, and clock and port come from user space.
 #[inline(always)]
 pub(crate) fn is_replay() -> bool {
@@ -138,20 +144,38 @@ pub(crate) fn events_per_second() -> u32 {
     global(&EVENTS_PER_SECOND)
 }
 
-/// Port and clock of the frame at hand.
+/// The clock of the frame at hand.
 #[inline(always)]
-fn ingress(context: &XdpContext) -> (Port, u64) {
+fn clock() -> u64 {
     if is_replay()
         && let Some(input) = INPUT.get(0)
     {
-        return (Port::from_number(input.port), input.now);
+        return input.now;
     }
     // SAFETY: the helper takes no argument.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// The role of the interface, or of the VLAN on it, that a frame with the outermost tag `vlan` came in on.
+#[inline(always)]
+fn port(context: &XdpContext, vlan: u16) -> Port {
+    if is_replay()
+        && let Some(input) = INPUT.get(0)
+    {
+        return Port::from_number(input.port);
+    }
     let interface = context.ingress_ifindex() as u32;
+    let mut role = port_row(interface, u32::from(vlan));
+    if role == 0 && vlan != 0 {
+        role = port_row(interface, 0);
+    }
+    Port::from_number(role)
+}
+
+#[inline(always)]
+fn port_row(interface: u32, vlan: u32) -> u32 {
     // SAFETY: the value is one word, and stays readable until the program ends even where it is removed.
-    let port = unsafe { PORTS.get(interface) }.copied().unwrap_or(0);
-    (Port::from_number(port), now)
+    unsafe { PORTS.get(PortKey { interface, vlan }) }.copied().unwrap_or(0)
 }
 
 /// The tables of one generation.
@@ -176,11 +200,10 @@ impl Maps {
         Self { active: case.active }
     }
 
-    /// Notes in `case` where and when the frame came in, and who judges it.
+    /// Notes in `case` when the frame came in, and who judges it.
     #[inline(always)]
-    pub(crate) fn enter(&self, context: &XdpContext, case: &mut Case) {
-        let (port, now) = ingress(context);
-        case.enter(port, now);
+    pub(crate) fn enter(&self, case: &mut Case) {
+        case.enter(clock());
         case.active = self.active;
     }
 

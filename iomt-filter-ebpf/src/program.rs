@@ -16,8 +16,9 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
         aya_log_ebpf::error!(&context, "no generation is active: dropping");
         return xdp_action::XDP_DROP;
     };
-    tables.enter(&context, case);
+    tables.enter(case);
     stages::read_frame(&context, case);
+    maps::set_port(&context, case);
     decide(case, &tables);
     if case.decision.verdict() as u8 == Verdict::Reset as u8 && !stages::answer_by_reset(&context, case) {
         case.decision = case.decision.with(Verdict::Drop);

@@ -14,9 +14,11 @@ use crate::feeds::Format;
 use crate::policy::model::Management;
 
 mod duration;
+mod location;
 mod read;
 
 pub use duration::{DurationError, parse_duration};
+pub use location::Location;
 
 /// Where the configuration is looked for.
 pub const PATH: &str = "/etc/iomt-filter/config.toml";
@@ -61,9 +63,9 @@ pub enum AttachMode {
 #[derive(Clone, Debug, Default)]
 pub struct Interfaces {
     /// Those that face medical devices.
-    pub device: Vec<String>,
+    pub device: Vec<Location>,
     /// Those that face the hospital network and the internet.
-    pub uplink: Vec<String>,
+    pub uplink: Vec<Location>,
     /// How the program is attached.
     pub mode: AttachMode,
     /// Addresses that live behind device ports; where it is not set, the networks connected to them.
@@ -144,6 +146,17 @@ pub struct Events {
 pub struct Metrics {
     /// Where metrics are served.
     pub listen: Option<SocketAddr>,
+}
+
+impl Interfaces {
+    /// The interfaces that face medical devices as the host may call them: one of a VLAN is `eth0.110`.
+    pub fn device_names(&self) -> Vec<String> {
+        let name = |place: &Location| match place.vlan {
+            None => place.interface.clone(),
+            Some(vlan) => format!("{}.{vlan}", place.interface),
+        };
+        self.device.iter().map(name).collect()
+    }
 }
 
 impl Config {

@@ -12,6 +12,7 @@ pub mod generation;
 pub mod lock;
 mod link;
 mod pins;
+mod ports;
 pub mod replay;
 pub mod counts;
 
@@ -20,3 +21,4 @@ pub use attach::{AttachError, AttachMode, Attachment, Standing};
 pub use generation::Generation;
 pub use load::{Datapath, LoadError, LoadOptions};
 pub use lock::WriterToken;
+pub use ports::Roles;

@@ -184,7 +184,7 @@ pub fn read(
 
 /// The networks behind the device ports: as configured, or those connected to them.
 pub fn segments(config: &Config, host: &HostNetworks) -> Vec<IpNet> {
-    let connected = || host.connected_to(&config.interfaces.device);
+    let connected = || host.connected_to(&config.interfaces.device_names());
     config.interfaces.segments.clone().unwrap_or_else(connected)
 }
 

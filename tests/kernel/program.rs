@@ -42,13 +42,13 @@ fn the_driver_takes_the_program_and_its_link_is_pinned() {
     let token = WriterToken::take(state.path()).unwrap();
     let options = LoadOptions { pins: Some(pins.clone()), ..LoadOptions::default() };
     let mut datapath = Datapath::load(&options).unwrap();
-    let attached = datapath.attach(&interface, Port::Device, WantedMode::Native, &token).unwrap();
+    let attached = datapath.attach(&interface, &Port::Device.into(), WantedMode::Native, &token).unwrap();
     assert_eq!(attached.mode, Some(AttachMode::Native));
 
     drop(datapath);
     let mut next = Datapath::load(&options).unwrap();
     assert!(next.is_adopted());
-    let replaced = next.attach(&interface, Port::Device, WantedMode::Native, &token).unwrap();
+    let replaced = next.attach(&interface, &Port::Device.into(), WantedMode::Native, &token).unwrap();
     assert_eq!(replaced.mode, None, "the program of the process before was not replaced in place");
     assert_eq!(detach(&pins).unwrap(), [interface]);
 }

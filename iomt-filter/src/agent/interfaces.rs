@@ -1,5 +1,7 @@
 //! Which interfaces are judged: puts the program on them at the start, and looks after them every second.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use iomt_filter_common::device::Port;
 use nix::net::if_::if_nametoindex;
@@ -9,13 +11,13 @@ use super::recorder::Page;
 use super::views::mode_name;
 use crate::config::{AttachMode, Config};
 use crate::datapath::attach::{self, WantedMode};
-use crate::datapath::{AttachError, Attachment, Standing};
+use crate::datapath::{AttachError, Attachment, Roles, Standing};
 
 /// That every configured interface is there and can be judged, so that a start that will fail changes
 /// nothing.
 pub(super) fn check(config: &Config) -> Result<()> {
     let missing: Vec<_> =
-        named(config).map(|(name, _)| name).filter(|name| if_nametoindex(name.as_str()).is_err()).collect();
+        named(config).into_keys().filter(|name| if_nametoindex(name.as_str()).is_err()).collect();
     if !missing.is_empty() {
         let config = config.paths.config.display();
         anyhow::bail!(
@@ -24,24 +26,36 @@ pub(super) fn check(config: &Config) -> Result<()> {
         )
     }
     attach::tidy(&config.paths.pins)?;
-    for (interface, _) in named(config) {
+    for interface in named(config).into_keys() {
         attach::check(&config.paths.pins, &interface)?;
     }
     Ok(())
 }
 
-fn named(config: &Config) -> impl Iterator<Item = (String, Port)> {
-    let devices = config.interfaces.device.iter().map(|name| (name.clone(), Port::Device));
-    let uplinks = config.interfaces.uplink.iter().map(|name| (name.clone(), Port::Uplink));
-    devices.chain(uplinks)
+/// Every interface that is to be judged, once, with its roles. One that is named for VLANs alone is a device
+/// port for the rest.
+fn named(config: &Config) -> BTreeMap<String, Roles> {
+    let mut all: BTreeMap<String, Roles> = BTreeMap::new();
+    for (places, port) in
+        [(&config.interfaces.device, Port::Device), (&config.interfaces.uplink, Port::Uplink)]
+    {
+        for place in places {
+            let roles = all.entry(place.interface.clone()).or_default();
+            match place.vlan {
+                None => roles.port = port,
+                Some(vlan) => drop(roles.vlans.insert(vlan, port)),
+            }
+        }
+    }
+    all
 }
 
 impl Core {
     /// Puts the program on every configured interface, and into what earlier agents left behind.
     pub(super) fn attach_all(&mut self) -> Result<()> {
         let before = attach::attached_interfaces(&self.config.paths.pins);
-        for (interface, port) in named(&self.config).collect::<Vec<_>>() {
-            match self.attach(&interface, port) {
+        for (interface, roles) in named(&self.config) {
+            match self.attach(&interface, &roles) {
                 Ok(attachment) => {
                     log_attachment(&attachment);
                     self.attachments.push(attachment);
@@ -55,7 +69,7 @@ impl Core {
         let left_over = self.left_over();
         self.attachments.extend(left_over);
         let indexes: Vec<_> = self.attachments.iter().map(|attachment| attachment.index).collect();
-        if let Err(error) = self.datapath.keep_ports(&indexes, &self.token) {
+        if let Err(error) = self.datapath.keep_roles(&indexes, &self.token) {
             tracing::warn!(%error, "the roles of interfaces that are gone could not be removed");
         }
         self.note_interfaces();
@@ -93,7 +107,7 @@ impl Core {
             }
             return with(Standing::Missing);
         }
-        match self.attach(interface, attachment.port) {
+        match self.attach(interface, &attachment.roles) {
             Ok(attachment) => {
                 tracing::warn!(
                     interface,
@@ -116,13 +130,13 @@ impl Core {
         }
     }
 
-    fn attach(&mut self, interface: &str, port: Port) -> Result<Attachment, AttachError> {
+    fn attach(&mut self, interface: &str, roles: &Roles) -> Result<Attachment, AttachError> {
         let wanted = match self.config.interfaces.mode {
             AttachMode::Auto => WantedMode::Auto,
             AttachMode::Native => WantedMode::Native,
             AttachMode::Generic => WantedMode::Generic,
         };
-        self.datapath.attach(interface, port, wanted, &self.token)
+        self.datapath.attach(interface, roles, wanted, &self.token)
     }
 
     /// Interfaces with a link that nothing speaks of yet.
@@ -157,12 +171,12 @@ impl Core {
 pub(super) fn left_over_warning(attachment: &Attachment) -> String {
     let name = &attachment.interface;
     format!(
-        "`{name}` is judged as a {} port, and `[interfaces]` does not name it; `iomt-filter detach --interface {name}` ends that",
-        attachment.port.name()
+        "`{name}` is judged as before ({}), and `[interfaces]` does not name it; `iomt-filter detach --interface {name}` ends that",
+        attachment.roles
     )
 }
 
 fn log_attachment(attachment: &Attachment) {
     let mode = mode_name(attachment);
-    tracing::info!(interface = attachment.interface, port = attachment.port.name(), mode, "judging");
+    tracing::info!(interface = attachment.interface, port = %attachment.roles, mode, "judging");
 }

@@ -56,7 +56,13 @@ pub(super) fn status(core: &Core) -> Result<Status, Errors> {
             .iter()
             .map(|attachment| Interface {
                 name: attachment.interface.clone(),
-                port: attachment.port.name().to_owned(),
+                port: attachment.roles.port.name().to_owned(),
+                vlans: attachment
+                    .roles
+                    .vlans
+                    .iter()
+                    .map(|(vlan, port)| (*vlan, port.name().to_owned()))
+                    .collect(),
                 mode: mode_name(attachment).to_owned(),
             })
             .collect(),

@@ -66,6 +66,9 @@ pub struct Interface {
     pub name: String,
     /// `device` or `uplink`.
     pub port: String,
+    /// VLANs on it that have a role of their own.
+    #[serde(default)]
+    pub vlans: BTreeMap<u16, String>,
     /// `native`, `generic`, or `kept` where the link of an earlier agent goes on as it was; `left over`
     /// where that interface is configured no more; `missing` or `not attached` where it is not judged.
     pub mode: String,

@@ -70,8 +70,12 @@ fn detach_one(
     if !attached.iter().any(|name| name == interface) {
         bail!("`{interface}` has no link in `{}`; those that have: {}", pins.display(), named(attached));
     }
-    let is_configured =
-        config.interfaces.device.iter().chain(&config.interfaces.uplink).any(|name| name == interface);
+    let is_configured = config
+        .interfaces
+        .device
+        .iter()
+        .chain(&config.interfaces.uplink)
+        .any(|place| place.interface == interface);
     let _token = match WriterToken::of_pins(pins) {
         Err(error) if is_configured => {
             return Err(error).context("the agent would attach to the interface again");

@@ -39,7 +39,9 @@ fn shown(status: &Status) -> String {
         lines.push("adopted     tables, flows and counters of the agent before".to_owned());
     }
     for interface in &status.interfaces {
-        lines.push(format!("interface   {} ({}, {})", interface.name, interface.port, interface.mode));
+        let vlans: String =
+            interface.vlans.iter().map(|(vlan, port)| format!(", VLAN {vlan} {port}")).collect();
+        lines.push(format!("interface   {} ({}{vlans}, {})", interface.name, interface.port, interface.mode));
     }
     let segments: Vec<_> = status.segments.iter().map(ToString::to_string).collect();
     lines.push(format!("segments    {}", or_none(&segments.join(", "))));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::location::locations;
 use super::parse_duration;
 use super::{AttachMode, Config, Events, Feed, FeedSource, GeoConfig, Interfaces, Metrics, Paths};
 use crate::diagnostic::{Diagnostic, SourceFile};
@@ -18,8 +19,6 @@ use crate::policy::service::{Named, Services};
 const MODES: &[(&str, AttachMode)] =
     &[("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
 const SECTIONS: [&str; 7] = ["interfaces", "paths", "management", "geo", "feed", "events", "metrics"];
-/// Bytes of an interface name without its end (`IFNAMSIZ` of linux/if.h).
-const INTERFACE_NAME: usize = 15;
 const MAX_SCORE: u32 = 100;
 const DEFAULT_SCORE: u32 = 100;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -53,29 +52,24 @@ fn interfaces<'s>(root: &Section<'_, 's>, file: &SourceFile, reader: &mut Reader
         }
         return Interfaces::default();
     };
-    let device = section.strings("device", reader);
-    let uplink = section.strings("uplink", reader);
-    for name in device.iter().chain(&uplink) {
-        if name.value.is_empty() || name.value.len() > INTERFACE_NAME || name.value.contains(['/', ' ']) {
-            let help = "names of interfaces are those that `ip link` shows";
-            reader.error(&name.place, format!("`{}` cannot be an interface", name.value), help);
-        }
-    }
+    let device = locations("device", &section, reader);
+    let uplink = locations("uplink", &section, reader);
     if device.is_empty() && section.get("device").is_none_or(|value| value.get_ref().is_array()) {
         let help = "name the ports that face medical devices: `device = [\"eth1\"]`";
         reader.error(&section.place, "`interfaces` names no `device` port", help);
     }
     for name in uplink.iter().filter(|name| device.iter().any(|device| device.value == name.value)) {
-        let message = format!("`{}` cannot be both a device port and an uplink", name.value);
-        reader.error(&name.place, message, "keep it in one of the two");
+        let message = format!("`{}` cannot be both a device port and an uplink", name.text);
+        let help = "keep it in one of the two; VLANs on one interface may differ: `eth0:110`";
+        reader.error(&name.place, message, help);
     }
     let segments = section.get("segments").map(|value| {
         let texts = reader.as_strings(value, "segments");
         texts.iter().filter_map(|text| network(text, reader)).collect()
     });
     Interfaces {
-        device: values(device),
-        uplink: values(uplink),
+        device: device.into_iter().map(|written| written.value).collect(),
+        uplink: uplink.into_iter().map(|written| written.value).collect(),
         mode: section.word("mode", MODES, reader).unwrap_or_default(),
         segments,
     }

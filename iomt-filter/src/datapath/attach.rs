@@ -8,7 +8,6 @@ use aya::maps::MapError;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, Xdp};
-use iomt_filter_common::device::Port;
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use thiserror::Error;
 
@@ -16,6 +15,7 @@ use super::link::{self, Link};
 use super::load::{Datapath, LoadError, program};
 use super::lock::WriterToken;
 use super::pins::{remove_folder, remove_tables};
+use super::ports::Roles;
 
 /// How the kernel runs the program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub struct Attachment {
     pub interface: String,
     /// Its index.
     pub index: u32,
-    /// Its role.
-    pub port: Port,
+    /// Its role, and those of VLANs on it.
+    pub roles: Roles,
     /// How the program runs there; `None` where a link of an earlier process was taken over.
     pub mode: Option<AttachMode>,
     /// How it stands to the configuration.
@@ -151,7 +151,7 @@ impl Datapath {
     pub fn attach(
         &mut self,
         interface: &str,
-        port: Port,
+        roles: &Roles,
         wanted: WantedMode,
         token: &WriterToken,
     ) -> Result<Attachment, AttachError> {
@@ -166,10 +166,16 @@ impl Datapath {
             tidy(pins)?;
             found = pinned(pin.as_deref(), interface)?;
         }
-        self.set_port(index, port, token).map_err(|error| AttachError::Port { interface: name(), error })?;
+        self.set_roles(index, roles, token)
+            .map_err(|error| AttachError::Port { interface: name(), error })?;
         let xdp = program(&mut self.ebpf)?;
-        let attachment =
-            |mode| Attachment { interface: name(), index, port, mode, standing: Standing::Judging };
+        let attachment = |mode| Attachment {
+            interface: name(),
+            index,
+            roles: roles.clone(),
+            mode,
+            standing: Standing::Judging,
+        };
         if let Some(pin) = &pin
             && found == Link::At(index)
         {
@@ -205,8 +211,8 @@ impl Datapath {
             if let Err(error) = replaced {
                 tracing::error!(%error, interface, "this interface goes on with the program of an earlier agent");
             }
-            let port = Port::from_number(self.maps.ports.get(&index, 0).unwrap_or(0));
-            found.push(Attachment { interface, index, port, mode: None, standing: Standing::LeftOver });
+            let roles = self.roles(index);
+            found.push(Attachment { interface, index, roles, mode: None, standing: Standing::LeftOver });
         }
         found
     }
@@ -219,27 +225,6 @@ impl Datapath {
         // Where the kernel does not answer, nothing is known that could be mended.
         let found = link::look(&pin_of(pins, &attachment.interface));
         is_there && found.map_or(true, |found| found == Link::At(attachment.index))
-    }
-
-    /// Forgets the roles of interfaces that are not among `indexes`.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn keep_ports(&mut self, indexes: &[u32], _token: &WriterToken) -> Result<(), MapError> {
-        let known: Vec<u32> = self.maps.ports.keys().collect::<Result<_, _>>()?;
-        known
-            .iter()
-            .filter(|index| !indexes.contains(index))
-            .try_for_each(|index| self.maps.ports.remove(index))
-    }
-
-    /// Tells the program the role of an interface by its index. Test runs come in on index 1, that of
-    /// `lo`, where nothing else is said.
-    ///
-    /// # Errors
-    /// When the kernel refuses the row.
-    pub fn set_port(&mut self, interface: u32, port: Port, _token: &WriterToken) -> Result<(), MapError> {
-        self.maps.ports.insert(interface, port as u32, 0)
     }
 }
 

@@ -12,7 +12,8 @@ use aya::{Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
 use iomt_filter_common::Address;
 use iomt_filter_common::abi::{
-    self, Active, AddressKey, MAX_PROFILES, MacKey, PeerClass, ProtectedKey, RuleKey, SLOTS, ServiceKey, map,
+    self, Active, AddressKey, MAX_PROFILES, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, SLOTS,
+    ServiceKey, map,
 };
 use iomt_filter_common::counters::{EventLimit, FATES, PER_DEVICE, REASONS};
 use iomt_filter_common::device::Device;
@@ -50,7 +51,7 @@ const FRAGMENTS: u32 = 8_192;
 const QUERIES: u32 = 8_192;
 /// Cells of grants that fit, both generations together.
 pub(super) const GRANT_CELLS: u32 = 65_536;
-/// Interfaces that can have a role.
+/// Interfaces and VLANs on them that can have a role.
 const PORT_ROWS: u32 = 4096;
 const EVENT_BUFFER_BYTES: u32 = 4 << 20;
 const REPLAY_BUFFER_BYTES: u32 = 64 << 10;
@@ -322,7 +323,7 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<RequestKey, Request>(map::REQUESTS, devices * 2),
         Shape::of::<u32, Buckets>(map::BUCKETS, devices),
         Shape::of::<u32, u64>(map::HEARTBEAT, 1),
-        Shape::of::<u32, u32>(map::PORTS, PORT_ROWS),
+        Shape::of::<PortKey, u32>(map::PORTS, PORT_ROWS),
         Shape::of::<u32, u64>(map::COUNTERS, devices * PER_DEVICE),
         Shape::of::<u32, u64>(map::FATES, FATES),
         Shape::of::<u32, EventLimit>(map::LIMITS, devices * REASONS),

@@ -4,7 +4,9 @@ use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use iomt_filter_common::Address;
-use iomt_filter_common::abi::{AddressKey, Input, MacKey, PeerClass, ProtectedKey, RuleKey, ServiceKey, map};
+use iomt_filter_common::abi::{
+    AddressKey, Input, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, ServiceKey, map,
+};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
@@ -40,7 +42,7 @@ pub(super) struct Maps {
     pub(super) leased: HashMap<MapData, Address, u32>,
     pub(super) buckets: Array<MapData, Buckets>,
     pub(super) heartbeat: Array<MapData, u64>,
-    pub(super) ports: HashMap<MapData, u32, u32>,
+    pub(super) ports: HashMap<MapData, PortKey, u32>,
     pub(super) input: Array<MapData, Input>,
     pub(super) counters: PerCpuArray<MapData, u64>,
     pub(super) fates: PerCpuArray<MapData, u64>,

@@ -129,7 +129,7 @@ impl Filter {
             driver.set_frame(number, &frame);
             *expected.entry((device, case.verdict, case.reason)).or_default() += u64::from(effort.rounds);
         }
-        self.datapath.set_port(TEST_INTERFACE, case.port, &self.token)?;
+        self.datapath.set_roles(TEST_INTERFACE, &case.port.into(), &self.token)?;
         driver.run(self.number, case.port_offset(), 1)?;
         // A full buffer would be another case.
         while self.events.next().is_some() {}
