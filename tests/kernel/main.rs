@@ -1,7 +1,7 @@
 //! The program in the kernel, by `BPF_PROG_TEST_RUN`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod cases;
 mod differential;
-mod fragments;
 mod generations;
 mod program;

@@ -1,58 +1,19 @@
-//! How a case is written: a sentence, a frame, and the answer as `verdict reason [device]`.
+//! The named cases, told to the host build.
 
-use iomt_filter_common::device::Port;
-use iomt_filter_tests::judge::{Host, Judge, Observed};
-use iomt_filter_tests::oracle::Oracle;
-use iomt_filter_tests::packet::Frame;
+use iomt_filter_tests::cases::tell;
+use iomt_filter_tests::judge::{Host, Judge};
 use iomt_filter_tests::world::World;
 
-pub(crate) const DEVICE: Port = Port::Device;
-pub(crate) const UPLINK: Port = Port::Uplink;
-
-/// The filter and the reference model, one hospital, and a clock.
-pub(crate) struct Play {
-    host: Host,
-    oracle: Oracle,
-    now: u64,
+fn told(group: &str) {
+    let mut compiled = None;
+    let mut host = |world: &World| -> Box<dyn Judge> {
+        let (_, rows) = match compiled.take() {
+            Some((last, rows)) if last == *world => compiled.insert((last, rows)),
+            _ => compiled.insert((world.clone(), world.rows())),
+        };
+        Box::new(Host::filled_with(rows.clone()))
+    };
+    tell(group, &mut host);
 }
 
-impl Play {
-    pub(crate) fn of(world: &World) -> Self {
-        Self { host: Host::of(world), oracle: Oracle::of(world), now: 1 << 50 }
-    }
-
-    /// Lets time pass.
-    pub(crate) fn wait(&mut self, seconds: u64) -> &mut Self {
-        self.now += seconds * 1_000_000_000;
-        self
-    }
-
-    /// Activates a new generation.
-    pub(crate) fn load(&mut self, world: &World) -> &mut Self {
-        self.host.load(world);
-        self.oracle.load(world);
-        self
-    }
-
-    /// A frame comes in; filter and model must give this answer.
-    #[track_caller]
-    pub(crate) fn frame(&mut self, what: &str, port: Port, frame: &Frame, answer: &str) -> Observed {
-        let bytes = frame.bytes();
-        let host = self.host.judge(&bytes, port, self.now);
-        assert_eq!(spell(&host), answer, "{what}: {host:?}");
-        let oracle = self.oracle.judge(&bytes, port, self.now);
-        assert_eq!(host, oracle, "{what}: filter and model differ");
-        host
-    }
-}
-
-/// One frame in a fresh hospital.
-#[track_caller]
-pub(crate) fn once(world: &World, what: &str, port: Port, frame: &Frame, answer: &str) -> Observed {
-    Play::of(world).frame(what, port, frame, answer)
-}
-
-fn spell(observed: &Observed) -> String {
-    let device = observed.device.iter().map(|device| format!(" {device}")).collect::<String>();
-    format!("{} {}{device}", observed.verdict.name(), observed.reason.name())
-}
+iomt_filter_tests::every_group!(told);

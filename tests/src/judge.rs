@@ -94,6 +94,11 @@ impl Host {
         Self::compiled_by(World::rows, world)
     }
 
+    /// A host with rows that the harness has compiled before.
+    pub fn filled_with(rows: Rows) -> Self {
+        Self { compile: World::rows, rows, memory: Memory::default(), generation: 1 }
+    }
+
     /// A host that another compiler fills.
     pub fn compiled_by(compile: fn(&World) -> Rows, world: &World) -> Self {
         Self { compile, rows: compile(world), memory: Memory::default(), generation: 1 }

@@ -1,9 +1,9 @@
-//! The real program in the kernel as a judge. It is loaded once and shared; a script begins without flows.
+//! The real program in the kernel as a judge. It is loaded once and shared; a script begins without flows
+//! and long after the one before, so that it meets nothing else that is remembered.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "what fails here fails the test that asked")]
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use iomt_filter::datapath::replay::Replay;
 use iomt_filter::rows::Rows;
@@ -14,10 +14,21 @@ use iomt_filter_common::{Packet, parse};
 use crate::judge::{Judge, Observed, observe};
 use crate::world::World;
 
+/// How much later the next script begins, in nanoseconds.
+const BETWEEN_SCRIPTS: u64 = 3_600 * 1_000_000_000;
+
 /// The loaded program.
 #[derive(Clone)]
 pub struct Kernel {
-    replay: Rc<RefCell<Replay>>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    replay: Replay,
+    /// What is loaded.
+    loaded: Option<(World, Rows)>,
+    /// What is added to the clock of a script.
+    begins: u64,
 }
 
 impl Kernel {
@@ -31,16 +42,38 @@ impl Kernel {
             let error = anyhow::Error::from(error);
             panic!("{error:#}\nthe kernel level needs root: run `sudo -E cargo xtask test`")
         });
-        Self { replay: Rc::new(RefCell::new(replay)) }
+        Self { state: Arc::new(Mutex::new(State { replay, loaded: None, begins: 0 })) }
+    }
+
+    /// The program that every test of this process may use, one after the other.
+    ///
+    /// # Panics
+    /// As [`Kernel::load`].
+    pub fn shared() -> MutexGuard<'static, Self> {
+        static SHARED: OnceLock<Mutex<Kernel>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| Mutex::new(Self::load()));
+        shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A judge without flows, with one generation of `world` loaded.
     #[must_use]
     pub fn judge(&self, world: &World) -> Loaded {
-        self.replay.borrow_mut().forget().expect("flows are forgotten");
         let mut loaded = Loaded { kernel: self.clone(), rows: Rows::default() };
-        loaded.load(world);
+        let mut state = self.state();
+        state.replay.forget().expect("flows are forgotten");
+        state.begins += BETWEEN_SCRIPTS;
+        let same = state.loaded.as_ref().filter(|(loaded, _)| loaded == world);
+        let rows = same.map(|(_, rows)| rows.clone());
+        drop(state);
+        match rows {
+            Some(rows) => loaded.rows = rows,
+            None => loaded.load(world),
+        }
         loaded
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,11 +86,17 @@ pub struct Loaded {
 impl Judge for Loaded {
     fn load(&mut self, world: &World) {
         self.rows = world.rows();
-        self.kernel.replay.borrow_mut().apply(self.rows.clone()).expect("the rows are loaded");
+        let mut state = self.kernel.state();
+        state.loaded = None;
+        state.replay.apply(self.rows.clone()).expect("the rows are loaded");
+        state.loaded = Some((world.clone(), self.rows.clone()));
     }
 
     fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed {
-        let event = self.kernel.replay.borrow_mut().judge(frame, port, now).expect("the frame is judged");
+        let mut state = self.kernel.state();
+        let now = now.wrapping_add(state.begins);
+        let event = state.replay.judge(frame, port, now).expect("the frame is judged");
+        drop(state);
         let mut packet = Packet::default();
         let parsed = parse(frame, &mut packet);
         let mut read = event.packet;

@@ -8,6 +8,7 @@
 //! | [`judge`] | whatever judges frames: the host build here, the kernel program elsewhere |
 //! | [`tables`] | the tables of the host build: rows, searched plainly |
 //! | [`random`], [`generate`], [`differential`] | random hospitals and frames, and the comparison |
+//! | [`cases`] | named cases, told at every level in every variation that must not matter |
 //! | [`kernel`] | the real program in the kernel |
 //! | [`readme`] | the commands that the README shows |
 //! | [`netns`] | network namespaces that go away again |
@@ -21,6 +22,7 @@ pub mod tables;
 pub mod random;
 pub mod generate;
 pub mod differential;
+pub mod cases;
 pub mod kernel;
 pub mod netns;
 pub mod readme;

@@ -1,10 +1,19 @@
 //! What is remembered, for how long, and for whom.
 
 use iomt_filter_common::policy::Mode;
-use iomt_filter_tests::packet::{ACK, FIN, Frame, RST};
-use iomt_filter_tests::world::{World, hospital, net};
 
-use crate::cases::{DEVICE, Play, UPLINK};
+use super::{DEVICE, Story, UPLINK};
+use crate::packet::{ACK, FIN, Frame, RST};
+use crate::world::{World, hospital, net};
+
+stories![
+    a_connection_from_its_opening_to_its_end,
+    lifetimes,
+    a_flow_is_its_exact_tuple_and_its_direction,
+    a_new_generation_judges_a_live_flow_again,
+    only_what_was_allowed_is_remembered,
+    first_fragments_open_flows_with_their_ports,
+];
 
 const CT_1: [u8; 6] = [2, 0, 0, 0, 1, 0x11];
 
@@ -15,11 +24,10 @@ fn association(world: &World) -> (Frame, Frame) {
     (out, back)
 }
 
-#[test]
-fn a_connection_from_its_opening_to_its_end() {
+fn a_connection_from_its_opening_to_its_end(story: &mut Story) {
     let world = hospital();
     let (out, back) = association(&world);
-    let mut play = Play::of(&world);
+    let play = story.play(&world);
     play.frame("an answer that nobody asked for", UPLINK, &back.clone().syn_ack(), "drop no-flow ct-1");
     play.frame("opening", DEVICE, &out.clone().syn(), "pass allowed ct-1");
     play.frame("the SYN once more", DEVICE, &out.clone().syn(), "pass established ct-1");
@@ -33,11 +41,10 @@ fn a_connection_from_its_opening_to_its_end() {
     play.frame("the same ports again", DEVICE, &out.syn(), "pass allowed ct-1");
 }
 
-#[test]
-fn lifetimes() {
+fn lifetimes(story: &mut Story) {
     let world = hospital();
     let (out, back) = association(&world);
-    let mut play = Play::of(&world);
+    let play = story.play(&world);
     play.frame("opening", DEVICE, &out.clone().syn(), "pass allowed ct-1");
     play.wait(31).frame("TCP, answered too late", UPLINK, &back.clone().syn_ack(), "drop no-flow ct-1");
     play.frame("opening", DEVICE, &out.clone().syn(), "pass allowed ct-1");
@@ -49,7 +56,7 @@ fn lifetimes() {
 
     let query = world.from("ct-1").to("10.0.0.53").udp(5353, 53);
     let reply = query.reversed().untagged();
-    let mut play = Play::of(&world);
+    let play = story.play(&world);
     play.frame("UDP", DEVICE, &query, "pass allowed ct-1");
     play.wait(30).frame("answered in time", UPLINK, &reply, "pass established ct-1");
     play.wait(300).frame("five minutes later", UPLINK, &reply, "pass established ct-1");
@@ -57,7 +64,7 @@ fn lifetimes() {
 
     let ping = world.from("ct-1").to("10.20.0.10").ping(7);
     let pong = ping.reversed().untagged().pong(7);
-    let mut play = Play::of(&world);
+    let play = story.play(&world);
     play.frame("ICMP", DEVICE, &ping, "pass allowed ct-1");
     play.wait(60).frame("the echo", UPLINK, &pong, "pass established ct-1");
     play.frame("another identifier", UPLINK, &pong.clone().pong(8), "drop not-allowed ct-1");
@@ -66,11 +73,10 @@ fn lifetimes() {
     play.wait(61).frame("too late", UPLINK, &pong, "drop not-allowed ct-1");
 }
 
-#[test]
-fn a_flow_is_its_exact_tuple_and_its_direction() {
+fn a_flow_is_its_exact_tuple_and_its_direction(story: &mut Story) {
     let world = hospital();
     let (out, back) = association(&world);
-    let mut play = Play::of(&world);
+    let play = story.play(&world);
     play.frame("opening", DEVICE, &out.syn(), "pass allowed ct-1");
     play.frame("opened backwards", UPLINK, &back.clone().syn(), "drop not-allowed ct-1");
     let other = |frame: Frame| frame.ack();
@@ -89,11 +95,10 @@ fn a_flow_is_its_exact_tuple_and_its_direction() {
     play.frame("the device's address without its hardware address", DEVICE, &stolen, "drop spoofed ct-1");
 }
 
-#[test]
-fn a_new_generation_judges_a_live_flow_again() {
+fn a_new_generation_judges_a_live_flow_again(story: &mut Story) {
     let world = hospital();
     let (out, back) = association(&world);
-    let mut play = Play::of(&world);
+    let play = story.play(&world);
     play.frame("opening", DEVICE, &out.clone().syn(), "pass allowed ct-1");
     play.frame("answered", UPLINK, &back.clone().syn_ack(), "pass established ct-1");
     play.load(&world).frame(
@@ -124,10 +129,9 @@ fn a_new_generation_judges_a_live_flow_again() {
     play.load(&locked).frame("in quarantine", DEVICE, &out.ack(), "drop quarantine ct-1");
 }
 
-#[test]
-fn only_what_was_allowed_is_remembered() {
+fn only_what_was_allowed_is_remembered(story: &mut Story) {
     let world = hospital();
-    let mut play = Play::of(&world);
+    let play = story.play(&world);
     let out = world.from("learner-1").to("10.20.0.10").udp(1, 9);
     play.frame("learned", DEVICE, &out, "pass learned learner-1");
     play.frame("its answer is judged for itself", UPLINK, &out.reversed(), "pass learned learner-1");
@@ -136,11 +140,10 @@ fn only_what_was_allowed_is_remembered() {
     play.frame("its answer", UPLINK, &out.reversed().syn_ack(), "would-drop no-flow monitor-1");
 }
 
-#[test]
-fn first_fragments_open_flows_with_their_ports() {
+fn first_fragments_open_flows_with_their_ports(story: &mut Story) {
     let world = hospital();
     let out = world.from("ct-1").to("10.0.0.53").udp(5353, 53);
-    let mut play = Play::of(&world);
+    let play = story.play(&world);
     play.frame("a first fragment", DEVICE, &out.clone().fragment(5, 0, true), "pass allowed ct-1");
     play.frame("the rest of it", DEVICE, &out.clone().fragment(5, 8, false), "drop fragment");
     play.frame("its answer", UPLINK, &out.reversed().untagged(), "pass established ct-1");
