@@ -1,6 +1,9 @@
 //! The named cases, told to the host build.
 
-use iomt_filter_tests::cases::tell;
+use std::collections::BTreeSet;
+
+use iomt_filter_common::Reason;
+use iomt_filter_tests::cases::{answers, tell};
 use iomt_filter_tests::judge::{Host, Judge};
 use iomt_filter_tests::world::World;
 
@@ -17,3 +20,48 @@ fn told(group: &str) {
 }
 
 iomt_filter_tests::every_group!(told);
+
+/// Each reason with each of its verdicts, on each port where it can be.
+#[test]
+fn no_answer_is_left_out() {
+    let wanted = [
+        ("allowed", "pass", "device uplink"),
+        ("established", "pass", "device uplink"),
+        ("related", "pass", "device uplink"),
+        ("link", "pass", "device uplink"),
+        ("no-device", "pass", "uplink"),
+        ("management", "pass", "device uplink"),
+        ("learned", "pass", "device uplink"),
+        ("not-allowed", "drop would-drop", "device uplink"),
+        ("blocklist", "drop", "device uplink"),
+        ("geo", "drop", "device uplink"),
+        ("unknown-device", "drop would-drop pass", "device"),
+        ("unknown-device", "drop", "uplink"),
+        ("spoofed", "drop would-drop", "device"),
+        ("quarantine", "drop", "device uplink"),
+        ("malformed", "drop pass", "device uplink"),
+        ("unsupported", "drop pass", "device uplink"),
+        ("fragment", "drop pass", "device uplink"),
+        ("not-ip", "drop pass", "device uplink"),
+        ("no-flow", "drop would-drop", "device uplink"),
+        ("rogue-dhcp", "drop", "device"),
+        ("rogue-ra", "drop", "device"),
+    ];
+    let told: BTreeSet<(String, &str)> = answers();
+    let mut missing = Vec::new();
+    for (reason, verdicts, ports) in wanted {
+        for verdict in verdicts.split(' ') {
+            let answer = format!("{verdict} {reason}");
+            let is_missing = |port: &&str| !told.contains(&(answer.clone(), *port));
+            missing.extend(
+                ports.split(' ').filter(is_missing).map(|port| format!("{answer} on the {port} port")),
+            );
+        }
+    }
+    assert!(missing.is_empty(), "in no story: {missing:?}");
+    let not_yet = [Reason::RateLimit, Reason::Dns];
+    for reason in Reason::ALL {
+        let is_wanted = wanted.iter().any(|(name, ..)| *name == reason.name());
+        assert!(is_wanted || not_yet.contains(reason), "`{}` is in no story", reason.name());
+    }
+}

@@ -3,6 +3,8 @@
 //! What goes in is written once and told at every level: to the host build, to the program in the kernel,
 //! and to the reference model beside them, each time in every [`variation`] that must not matter.
 
+use std::collections::BTreeSet;
+
 use iomt_filter_common::device::Port;
 
 use crate::packet::Frame;
@@ -31,6 +33,7 @@ mod lengths;
 mod impossible;
 mod fragments;
 mod errors;
+mod sameness;
 
 pub use tell::tell;
 
@@ -63,7 +66,7 @@ macro_rules! groups {
 pub type Stories = &'static [(&'static str, fn(&mut Story))];
 
 groups![
-    $ order, line_2, rules, spoofing, flows, protocols, framing, lengths, impossible, fragments, errors
+    $ order, line_2, rules, spoofing, flows, protocols, framing, lengths, impossible, fragments, errors, sameness
 ];
 
 /// What belongs together: plays that begin anew, one after the other.
@@ -105,6 +108,22 @@ struct Shown {
     rule: Option<String>,
     listing: Option<(String, String, u8)>,
     country: Option<String>,
+}
+
+/// Every answer that a story asks for, as `verdict reason` and the port that the frame came in on.
+pub fn answers() -> BTreeSet<(String, &'static str)> {
+    let mut told = BTreeSet::new();
+    for (_, write) in STORIES.iter().flat_map(|(_, stories)| *stories) {
+        let mut story = Story::default();
+        write(&mut story);
+        for step in story.plays.iter().flat_map(|play| &play.steps) {
+            if let Step::Frame(shown) = step {
+                let answer: Vec<&str> = shown.answer.split(' ').take(2).collect();
+                told.insert((answer.join(" "), shown.port.name()));
+            }
+        }
+    }
+    told
 }
 
 impl Story {

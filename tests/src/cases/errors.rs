@@ -82,6 +82,18 @@ fn what_an_error_may_be_about(story: &mut Story) {
                 "drop not-allowed ct-1",
             );
         let opened = way.reversed().untagged().tcp(1, 11_112).syn();
+        let own = if is_v4 { "10.10.0.11" } else { "2001:db8:10::11" };
+        let refusal = |about: &Frame| error(own, about, kinds[0], 3).vlan(110);
+        let other = opened.clone().tcp(2, 11_112).syn();
+        story
+            .once(&world, "a peer opens", UPLINK, &opened, "pass allowed ct-1")
+            .frame("the device has no such port", DEVICE, &refusal(&opened), "pass related ct-1")
+            .by("ct-scanner[3]");
+        let without = if is_v4 { "pass allowed ct-1" } else { "drop not-allowed ct-1" };
+        story
+            .once(&world, "a peer opens", UPLINK, &opened, "pass allowed ct-1")
+            .frame("about what was never opened, by its rule", DEVICE, &refusal(&other), without)
+            .family_matters();
         let answer = way.clone().tcp(11_112, 1).syn_ack();
         story.once(&world, "a peer opens", UPLINK, &opened, "pass allowed ct-1").frame(
             "about the device's answer",

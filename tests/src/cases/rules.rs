@@ -23,6 +23,8 @@ fn line_9_tcp_without_a_flow(story: &mut Story) {
         let world = hospital().with_mode("infusion-pump", mode);
         let middle = Frame::from("10.20.1.5").to(world.v4("pump-1")).tcp(1, 8443).ack();
         story.once(&world, "the middle of a connection that nobody opened", UPLINK, &middle, answer);
+        let sent = middle.reversed().ack();
+        story.once(&world, "sent by the device", DEVICE, &sent, answer);
     }
     let world = World { midstream: Otherwise::Pass, ..hospital() };
     let middle = Frame::from("10.20.1.5").to(world.v4("pump-1")).tcp(1, 8443).ack();
