@@ -1,5 +1,5 @@
-//! The real program in the kernel as a judge. It is loaded once and shared; a script begins without flows
-//! and long after the one before, so that it meets nothing else that is remembered.
+//! The real program in the kernel as a judge. It is loaded once and shared; a script begins with nothing
+//! remembered.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "what fails here fails the test that asked")]
 
@@ -14,9 +14,6 @@ use iomt_filter_common::{Packet, parse};
 use crate::judge::{Judge, Observed, observe};
 use crate::world::World;
 
-/// How much later the next script begins, in nanoseconds.
-const BETWEEN_SCRIPTS: u64 = 3_600 * 1_000_000_000;
-
 /// The loaded program.
 #[derive(Clone)]
 pub struct Kernel {
@@ -27,8 +24,6 @@ struct State {
     replay: Replay,
     /// What is loaded.
     loaded: Option<(World, Rows)>,
-    /// What is added to the clock of a script.
-    begins: u64,
 }
 
 impl Kernel {
@@ -42,7 +37,7 @@ impl Kernel {
             let error = anyhow::Error::from(error);
             panic!("{error:#}\nthe kernel level needs root: run `sudo -E cargo xtask test`")
         });
-        Self { state: Arc::new(Mutex::new(State { replay, loaded: None, begins: 0 })) }
+        Self { state: Arc::new(Mutex::new(State { replay, loaded: None })) }
     }
 
     /// The program that every test of this process may use, one after the other.
@@ -60,8 +55,7 @@ impl Kernel {
     pub fn judge(&self, world: &World) -> Loaded {
         let mut loaded = Loaded { kernel: self.clone(), rows: Rows::default() };
         let mut state = self.state();
-        state.replay.forget().expect("flows are forgotten");
-        state.begins += BETWEEN_SCRIPTS;
+        state.replay.forget().expect("what was learned is forgotten");
         let same = state.loaded.as_ref().filter(|(loaded, _)| loaded == world);
         let rows = same.map(|(_, rows)| rows.clone());
         drop(state);
@@ -94,7 +88,6 @@ impl Judge for Loaded {
 
     fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed {
         let mut state = self.kernel.state();
-        let now = now.wrapping_add(state.begins);
         let event = state.replay.judge(frame, port, now).expect("the frame is judged");
         drop(state);
         let mut packet = Packet::default();
