@@ -26,7 +26,7 @@ pub fn tell(group: &str, maker: &mut dyn Maker) {
         let mut story = Story::default();
         write(&mut story);
         for (variation, vary) in VARIATIONS {
-            for play in by_world(story.plays.iter().filter_map(|play| vary(play)).collect()) {
+            for play in by_world(story.plays.iter().filter_map(vary).collect()) {
                 if let Err(failure) = run(&play, maker) {
                     failures.push(format!("{group}::{name}, {variation}: {failure}"));
                 }
