@@ -2,13 +2,21 @@
 
 use iomt_filter_tests::hospital::Version;
 use iomt_filter_tests::hospital::connection::{self, Outcome, Service};
+use iomt_filter_tests::hospital::events::Events;
 use iomt_filter_tests::hospital::host::DICOM;
 use iomt_filter_tests::ward::lease::{self, Leases};
-use iomt_filter_tests::ward::{Placement, Station};
+use iomt_filter_tests::ward::{DEVICES, INTERFACE, Placement, Station};
 
-use super::{LIMIT, build, dropped, filter, in_both_placements};
+use super::{ATTEMPT, LIMIT, build, dropped, filter, in_both_placements};
+use crate::hospital::agent;
 
 in_both_placements!(leases, a_lease_comes_through_a_relay_by_rule, a_lease_comes_through_a_bridge_by_rule);
+
+in_both_placements!(
+    leased_addresses,
+    an_address_by_dhcp_is_a_devices_once_a_relay_has_brought_it,
+    an_address_by_dhcp_is_a_devices_once_a_bridge_has_brought_it
+);
 
 fn leases(placement: Placement) {
     let ward = build(placement);
@@ -34,6 +42,48 @@ fn leases(placement: Placement) {
     let rogue = Leases::start_rogue(&ward, Station::Pump).unwrap();
     assert_eq!(acquired(Station::Ct), None, "{}", rogue.log());
     dropped(&events, Some("pump-1"), "rogue-dhcp", |event| event["source_port"] == 67);
+    drop(events);
+    filter.remove().unwrap();
+}
+
+/// A device that the inventory knows by its hardware address: an IPv4 address is its own from the lease on.
+fn leased_addresses(placement: Placement) {
+    let ward = build(placement);
+    let ct = &ward[Station::Ct];
+    let pacs = Version::BOTH.map(|version| ward.at(Station::Server, version, DICOM));
+    let _pacs = pacs.map(|at| Service::start(&ward[Station::Server], at).unwrap());
+    let server = Leases::start(&ward).unwrap();
+    let mut filter = ward.filter(&agent()).unwrap();
+    let by_dhcp = DEVICES.replace("\"10.40.0.11\"", "\"dhcp\"");
+    filter.write("devices.toml", by_dhcp).unwrap();
+    filter.start().unwrap();
+    let events = Events::follow(&filter).unwrap();
+    let attempt = |at, limit| connection::attempt(ct, at, limit).unwrap();
+    let spoofed = |source: &str| {
+        assert_eq!(attempt(pacs[0], ATTEMPT), Outcome::NoAnswer, "{source}");
+        dropped(&events, Some("ct-1"), "spoofed", |event| event["source"] == source);
+    };
+    let move_to = |address: &str| {
+        ct.ip(&["-4", "address", "flush", "dev", INTERFACE]).unwrap();
+        ct.ip(&["address", "add", &format!("{address}/24"), "dev", INTERFACE]).unwrap();
+        let gateway = ward.address(ward.gateway(), Version::V4).to_string();
+        ct.ip(&["route", "replace", "default", "via", &gateway]).unwrap();
+    };
+
+    // Nobody has given it the address yet.
+    spoofed("10.40.0.11");
+    for _ in 0..2 {
+        let lease = lease::acquire(&ward, Station::Ct).unwrap();
+        assert_eq!(lease.as_deref(), Some("10.40.0.11"), "{}", server.log());
+        for at in pacs {
+            assert_eq!(attempt(at, LIMIT), Outcome::Connected, "{at}");
+        }
+    }
+    // The address that it has makes no other its own.
+    move_to("10.40.0.99");
+    spoofed("10.40.0.99");
+    move_to("10.40.0.11");
+    assert_eq!(attempt(pacs[0], LIMIT), Outcome::Connected);
     drop(events);
     filter.remove().unwrap();
 }

@@ -2,9 +2,11 @@
 //!
 //! The kernel here may know no VLANs: tagged frames are made by hand, and a bridge carries them.
 
+use std::fs;
 use std::net::IpAddr;
 
 use iomt_filter_tests::hospital::events::Events;
+use iomt_filter_tests::hospital::filter::Filter;
 use iomt_filter_tests::hospital::host::{DICOM, HL7, HTTPS};
 use iomt_filter_tests::hospital::{Version, wait};
 use iomt_filter_tests::packet::{End, Frame, TPID_8021AD, TPID_8021Q};
@@ -160,4 +162,66 @@ fn from_uplink(ward: &Ward, version: Version, uplink: &Wire, before: &mut Captur
     uplink.send(&harmless).unwrap();
     wait::until("a frame behind the attack", LIMIT, || Ok(seen_by(before, &harmless).then_some(()))).unwrap();
     assert!(!seen_by(before, &attack), "{version:?}");
+}
+
+/// Replaces the ports of the ward's configuration.
+fn set_ports(filter: &Filter<'_>, device: &str, uplink: &str) {
+    let text = fs::read_to_string(filter.config()).unwrap();
+    let line = |line: &str| match line.split(' ').next() {
+        Some("device") => format!("device = [{device}]\n"),
+        Some("uplink") => format!("uplink = [{uplink}]\n"),
+        _ => format!("{line}\n"),
+    };
+    filter.write("config.toml", text.lines().map(line).collect::<String>()).unwrap();
+}
+
+#[test]
+fn one_trunk_port_faces_both_sides_by_vlan() {
+    const OF_UPLINK: u16 = 10;
+    const OF_NOBODY: u16 = 130;
+    /// The filter's host, as routers know it; the bridge knows nothing of it and floods.
+    const HOST: [u8; 6] = [0x02, 0, 0, 0, 0, 0xfd];
+    if !can_run() {
+        return;
+    }
+    let ward = build(Placement::Bridge);
+    let trunk = Wire::open(&ward[Station::Ct], INTERFACE).unwrap();
+    // What the filter passes, the bridge behind it hands on to a port that nobody judges.
+    let mut passed = Capture::start(&ward, Station::Core, "seg").unwrap();
+    let mut filter = ward.filter(&agent()).unwrap();
+    filter.write("devices.toml", inventory()).unwrap();
+    let devices = format!("\"port-ct:{OF_CT}\", \"port-ct:{OF_MONITOR}\"");
+    set_ports(&filter, &devices, &format!("\"port-ct:{OF_UPLINK}\""));
+    filter.start().unwrap();
+    let events = Events::follow(&filter).unwrap();
+    for version in Version::BOTH {
+        for (frame, answer) in conversations(&ward, version) {
+            if frame.tags.len() > 1 {
+                continue;
+            }
+            trunk.send(&frame.clone().destination_mac(HOST)).unwrap();
+            passed.wait_for("a device's frame", &frame.destination_mac(HOST).bytes()).unwrap();
+            let answer = answer.vlan(OF_UPLINK).destination_mac(HOST);
+            trunk.send(&answer).unwrap();
+            passed.wait_for("its answer from the uplink", &answer.bytes()).unwrap();
+        }
+        let stranger = ward.address(Station::Stranger, version);
+        let ct = ward.address(Station::Ct, version);
+        let attack =
+            |vlan, port| Frame::from(stranger).to(ct).vlan(vlan).destination_mac(HOST).tcp(port, DICOM).syn();
+        for (vlan, port, role, device, reason) in [
+            (OF_UPLINK, 43_001, "uplink", Some("ct-1"), "not-allowed"),
+            (OF_CT, 43_002, "device", None, "unknown-device"),
+            (OF_NOBODY, 43_003, "device", None, "unknown-device"),
+        ] {
+            let frame = attack(vlan, port);
+            trunk.send(&frame).unwrap();
+            dropped(&events, device, reason, |event| {
+                event["source_port"] == port && event["port"] == role && event["vlan"][0] == vlan
+            });
+            assert!(!seen_by(&mut passed, &frame), "{vlan} {version:?}");
+        }
+    }
+    drop(events);
+    filter.remove().unwrap();
 }

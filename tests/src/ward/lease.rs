@@ -1,4 +1,4 @@
-//! DHCP: `dnsmasq` as the server, ISC's relay agent, and the client of BusyBox on a device.
+//! DHCP: `dnsmasq` as the server and as the relay, and the client of BusyBox on a device.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -84,14 +84,15 @@ fn fixed(ward: &Ward) -> Vec<String> {
 }
 
 fn relay(ward: &Ward) -> Result<Program> {
-    let mut command = Command::new("dhcrelay");
-    command.args(["-4", "-d", "--no-pid", "-id", "br-ward", "-iu", "uplink"]);
-    command.arg(ward.address(Station::Server, Version::V4).to_string());
+    let [here, there] =
+        [Station::Segmentation, Station::Server].map(|station| ward.address(station, Version::V4));
+    let mut command = dnsmasq();
+    command.args(["--port=0", &format!("--dhcp-relay={here},{there}")]);
     let log = ward.file("relay.log");
     let mut relay = Program::start(&ward[Station::Segmentation], &mut command, &log)?;
-    wait::until("`dhcrelay` to relay", LIMIT, || {
+    wait::until("`dnsmasq` to relay", LIMIT, || {
         relay.check()?;
-        Ok(relay.tail().contains("Sending on").then_some(()))
+        Ok(relay.tail().contains("DHCP relay").then_some(()))
     })?;
     Ok(relay)
 }
