@@ -12,6 +12,7 @@
 //! devices. Every host has an IPv6 address too. Without the filter everybody reaches everybody.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -239,6 +240,15 @@ impl Ward {
         let ports = Ports { device: &device, uplink: "uplink", segments };
         let place = (self.netns.prefix(), self.folder());
         let filter = Filter::install(&self[Station::Segmentation], place, binary, ports)?;
+        if self.placement == Placement::Router {
+            // The relay's own address lies among the devices', and is none's: what the DHCP server sends it
+            // is for the host, as management is.
+            let text = fs::read_to_string(filter.config())?;
+            let server = self.address(Station::Server, Version::V4);
+            let management =
+                format!("\n[management]\nallow = [{{ ip = \"{server}\", ports = [\"67/udp\"] }}]\n");
+            filter.write("config.toml", text + &management)?;
+        }
         filter.write("policy.toml", POLICY)?;
         filter.write("devices.toml", DEVICES)?;
         Ok(filter)

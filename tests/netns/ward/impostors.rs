@@ -138,6 +138,15 @@ fn targets(ward: &Ward) -> Vec<(Station, Station)> {
     targets
 }
 
+/// The same with who tells it: a device that was taken over, or a laptop that poses as a device.
+fn lies_told(ward: &Ward) -> Vec<(Station, Station, Station)> {
+    let told = |(victim, claimed): (Station, Station)| {
+        let of_laptop = claimed.device().map(|_| (Station::Laptop, victim, claimed));
+        [Some((Station::Pump, victim, claimed)), of_laptop].into_iter().flatten()
+    };
+    targets(ward).into_iter().flat_map(told).collect()
+}
+
 fn impostors(placement: Placement) {
     let ward = build(placement);
     [Station::Ct, ward.gateway()].into_iter().for_each(|victim| believe_at_once(&ward, victim));
@@ -173,18 +182,20 @@ fn impostors(placement: Placement) {
 
     let (filter, events) = filter(&ward);
     for version in Version::BOTH {
-        for (victim, claimed) in targets(&ward) {
+        for (liar, victim, claimed) in lies_told(&ward) {
             let address = ward.address(claimed, version);
             let before = met(&ward, victim, address);
-            for lie in lies(&ward, Station::Pump, victim, address) {
-                pump.send(&lie).unwrap();
+            let wire = Wire::open(&ward[liar], INTERFACE).unwrap();
+            for lie in lies(&ward, liar, victim, address) {
+                wire.send(&lie).unwrap();
             }
             // Where the address is another device's, that one is named, and the frame's sender by its
             // hardware address.
-            let device = claimed.device().unwrap_or("pump-1");
-            dropped(&events, Some(device), "spoofed", |event| event["mac"]["source"] == liar);
+            let device = claimed.device().or(liar.device());
+            let source = shown(liar.mac().unwrap());
+            dropped(&events, device, "spoofed", |event| event["mac"]["source"] == source);
             thread::sleep(MOMENT);
-            assert_eq!(known(&ward, victim, address), Some(before), "{victim:?} about {claimed:?}");
+            assert_eq!(known(&ward, victim, address), Some(before), "{liar:?}, {victim:?} about {claimed:?}");
         }
     }
     accept_routers(&ward, Station::Ct, true);

@@ -39,9 +39,14 @@ fn leases(placement: Placement) {
 
     // A server behind a device port is heard by nobody, even where it is the only one.
     drop(server);
+    let pump = "00:1b:21:40:00:13";
     let rogue = Leases::start_rogue(&ward, Station::Pump).unwrap();
     assert_eq!(acquired(Station::Ct), None, "{}", rogue.log());
-    dropped(&events, Some("pump-1"), "rogue-dhcp", |event| event["source_port"] == 67);
+    events
+        .wait("an offer dropped as `rogue-dhcp`", |event| {
+            event["reason"] == "rogue-dhcp" && event["source_port"] == 67 && event["mac"]["source"] == pump
+        })
+        .unwrap();
     drop(events);
     filter.remove().unwrap();
 }
