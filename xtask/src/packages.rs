@@ -8,7 +8,7 @@ pub(crate) struct Program {
 }
 
 /// What tests and demo run. The compiler for the kernel program is found by `ebpf-toolchain` instead.
-pub(crate) const PROGRAMS: [Program; 10] = [
+pub(crate) const PROGRAMS: [Program; 11] = [
     Program { name: "ip", package: "iproute2", reason: "network namespaces and veth pairs" },
     Program {
         name: "ping",
@@ -26,6 +26,7 @@ pub(crate) const PROGRAMS: [Program; 10] = [
     Program { name: "dnsmasq", package: "dnsmasq-base", reason: "a DNS and DHCP server, and a DHCP relay" },
     Program { name: "dig", package: "bind9-dnsutils", reason: "a DNS client" },
     Program { name: "nmap", package: "nmap", reason: "a scan that must find nothing" },
+    Program { name: "dhclient", package: "isc-dhcp-client", reason: "a DHCPv6 client" },
     BUSYBOX,
 ];
 

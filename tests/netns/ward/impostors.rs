@@ -48,7 +48,7 @@ fn met(ward: &Ward, victim: Station, claimed: IpAddr) -> String {
     let interface = interface_of(ward, victim);
     ward[victim].ip(&["neighbour", "flush", "dev", interface]).unwrap();
     // Whether it is answered is not asked: to send it takes the other's hardware address.
-    ward[victim].output(&["ping", "-n", "-c", "1", "-W", "1", &claimed.to_string()]).unwrap();
+    ward[victim].output(&["ping", "-n", "-c", "1", "-W", "0.2", &claimed.to_string()]).unwrap();
     wait::until("a neighbour", LIMIT, || Ok(known(ward, victim, claimed))).unwrap()
 }
 
@@ -197,6 +197,18 @@ fn impostors(placement: Placement) {
             thread::sleep(MOMENT);
             assert_eq!(known(&ward, victim, address), Some(before), "{liar:?}, {victim:?} about {claimed:?}");
         }
+    }
+    // An address that is on another link is nobody's neighbour, and does not become one.
+    for version in Version::BOTH {
+        let pacs = ward.address(Station::Server, version);
+        for lie in lies(&ward, Station::Pump, Station::Ct, pacs) {
+            pump.send(&lie).unwrap();
+        }
+        let claimed = pacs.to_string();
+        dropped(&events, Some("pump-1"), "spoofed", |event| {
+            event["source"] == claimed || event["arp"]["sender"] == claimed
+        });
+        assert_eq!(known(&ward, Station::Ct, pacs), None);
     }
     accept_routers(&ward, Station::Ct, true);
     for frame in &advertisements {

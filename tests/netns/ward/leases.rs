@@ -28,6 +28,11 @@ fn leases(placement: Placement) {
     for station in [Station::Ct, Station::Monitor] {
         assert_eq!(acquired(station), expected(station), "without the filter: {}", server.log());
     }
+    let acquired_v6 = |station| lease::acquire_v6(&ward, station).unwrap();
+    let expected_v6 = |station| Some(ward.address(station, Version::V6).to_string());
+    if placement == Placement::Bridge {
+        assert_eq!(acquired_v6(Station::Monitor), expected_v6(Station::Monitor), "{}", server.log());
+    }
 
     let (filter, events) = filter(&ward);
     assert_eq!(acquired(Station::Ct), expected(Station::Ct), "{}", server.log());
@@ -36,6 +41,11 @@ fn leases(placement: Placement) {
     // The monitor's rules do not name a DHCP server.
     assert_eq!(acquired(Station::Monitor), None);
     dropped(&events, Some("monitor-1"), "not-allowed", |event| event["destination_port"] == 67);
+    if placement == Placement::Bridge {
+        assert_eq!(acquired_v6(Station::Ct), expected_v6(Station::Ct), "{}", server.log());
+        assert_eq!(acquired_v6(Station::Monitor), None);
+        dropped(&events, Some("monitor-1"), "not-allowed", |event| event["destination_port"] == 547);
+    }
 
     // A server behind a device port is heard by nobody, even where it is the only one.
     drop(server);
@@ -59,13 +69,16 @@ fn leased_addresses(placement: Placement) {
     let _pacs = pacs.map(|at| Service::start(&ward[Station::Server], at).unwrap());
     let server = Leases::start(&ward).unwrap();
     let mut filter = ward.filter(&agent()).unwrap();
-    let by_dhcp = DEVICES.replace("\"10.40.0.11\"", "\"dhcp\"");
+    // A relay wraps what DHCPv6 says; behind one, IPv6 addresses are the inventory's.
+    let is_bridge = placement == Placement::Bridge;
+    let addresses = if is_bridge { "[\"dhcp\"]" } else { "[\"dhcp\", \"2001:db8:40::11\"]" };
+    let by_dhcp = DEVICES.replace("[\"10.40.0.11\", \"2001:db8:40::11\"]", addresses);
     filter.write("devices.toml", by_dhcp).unwrap();
     filter.start().unwrap();
     let events = Events::follow(&filter).unwrap();
     let attempt = |at, limit| connection::attempt(ct, at, limit).unwrap();
-    let spoofed = |source: &str| {
-        assert_eq!(attempt(pacs[0], ATTEMPT), Outcome::NoAnswer, "{source}");
+    let spoofed = |at, source: &str| {
+        assert_eq!(attempt(at, ATTEMPT), Outcome::NoAnswer, "{source}");
         dropped(&events, Some("ct-1"), "spoofed", |event| event["source"] == source);
     };
     let move_to = |address: &str| {
@@ -75,8 +88,13 @@ fn leased_addresses(placement: Placement) {
         ct.ip(&["route", "replace", "default", "via", &gateway]).unwrap();
     };
 
-    // Nobody has given it the address yet.
-    spoofed("10.40.0.11");
+    // Nobody has given it the addresses yet.
+    spoofed(pacs[0], "10.40.0.11");
+    if is_bridge {
+        spoofed(pacs[1], "2001:db8:40::11");
+        let lease = lease::acquire_v6(&ward, Station::Ct).unwrap();
+        assert_eq!(lease.as_deref(), Some("2001:db8:40::11"), "{}", server.log());
+    }
     for _ in 0..2 {
         let lease = lease::acquire(&ward, Station::Ct).unwrap();
         assert_eq!(lease.as_deref(), Some("10.40.0.11"), "{}", server.log());
@@ -86,7 +104,7 @@ fn leased_addresses(placement: Placement) {
     }
     // The address that it has makes no other its own.
     move_to("10.40.0.99");
-    spoofed("10.40.0.99");
+    spoofed(pacs[0], "10.40.0.99");
     move_to("10.40.0.11");
     assert_eq!(attempt(pacs[0], LIMIT), Outcome::Connected);
     drop(events);

@@ -52,7 +52,7 @@ fn transfer(ward: &Ward, to: SocketAddr) {
 /// that from the first one and sends the next in fragments.
 fn ping(ward: &Ward, from: Station, to: Station, version: Version, size: &str) -> bool {
     let to = ward.address(to, version).to_string();
-    let command = ["ping", "-n", "-M", "want", "-c", "2", "-i", "0.2", "-W", "0.4", "-s", size, &to];
+    let command = ["ping", "-n", "-M", "want", "-c", "3", "-i", "0.2", "-W", "0.4", "-s", size, &to];
     let output = ward[from].output(&command).unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     !text.contains(" 0 received") && text.contains(" received")

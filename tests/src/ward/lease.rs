@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::hospital::program::{self, Program};
 use crate::hospital::{Version, wait};
 
 const LIMIT: Duration = Duration::from_secs(15);
+/// How long a lease is waited for that may not come; the client asks again after a second or two.
+const PATIENCE_V6: Duration = Duration::from_secs(6);
 
 /// A DHCP server, and the relay that leads to it where it is not on the devices' link.
 #[derive(Debug)]
@@ -73,12 +76,14 @@ fn fixed(ward: &Ward) -> Vec<String> {
     let gateway = ward.address(ward.gateway(), Version::V4);
     let mut arguments = vec![
         "--dhcp-range=10.40.0.0,static,255.255.255.0,120".to_owned(),
+        "--dhcp-range=2001:db8:40::,static,64,120".to_owned(),
         format!("--dhcp-option=option:router,{gateway}"),
     ];
     for station in Station::DEVICES {
         let Some(mac) = station.mac() else { continue };
         let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-        arguments.push(format!("--dhcp-host={mac},{}", ward.address(station, Version::V4)));
+        let [v4, v6] = Version::BOTH.map(|version| ward.address(station, version));
+        arguments.push(format!("--dhcp-host={mac},{v4},[{v6}]"));
     }
     arguments
 }
@@ -102,9 +107,7 @@ fn relay(ward: &Ward) -> Result<Program> {
 /// # Errors
 /// When BusyBox is not there.
 pub fn acquire(ward: &Ward, station: Station) -> Result<Option<String>> {
-    let script = ward.file("bound.sh");
-    fs::write(&script, SCRIPT).context("failed to write a script for `udhcpc`")?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    let script = script(ward, "bound.sh", SCRIPT)?;
     let mut command = Command::new("busybox");
     command.args(["udhcpc", "-f", "-q", "-n", "-t", "2", "-T", "1", "-i", INTERFACE, "-s"]);
     let answer = program::run(&ward[station], command.arg(&script), LIMIT)?;
@@ -119,4 +122,41 @@ ip -4 address flush dev \"$interface\"
 ip address add \"$ip/$mask\" dev \"$interface\"
 [ -z \"$router\" ] || ip route replace default via \"${router%% *}\"
 echo \"bound $ip\"
+";
+
+/// The same for IPv6 on the server's own link, by ISC's client.
+///
+/// # Errors
+/// When `dhclient` is not there.
+pub fn acquire_v6(ward: &Ward, station: Station) -> Result<Option<String>> {
+    let script = script(ward, "bound6.sh", SCRIPT_V6)?;
+    // A lease of an earlier time would be asked for again.
+    let folder = tempfile::tempdir_in(ward.folder()).context("failed to make a folder for leases")?;
+    let [leases, log] = ["leases", "log"].map(|name| folder.path().join(name));
+    fs::write(&leases, "").context("failed to write a file of leases")?;
+    let mut command = Command::new("dhclient");
+    command.args(["-6", "-d", "--no-pid", "-D", "LL", "-cf", "/dev/null", "-lf"]).arg(&leases);
+    let mut client = Program::start(&ward[station], command.arg("-sf").arg(&script).arg(INTERFACE), &log)?;
+    let bound = wait::until("a lease", PATIENCE_V6, || {
+        client.check()?;
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        Ok(said.lines().find_map(|line| line.strip_prefix("bound ")).map(str::to_owned))
+    });
+    client.check()?;
+    Ok(bound.ok())
+}
+
+fn script(ward: &Ward, name: &str, text: &str) -> Result<PathBuf> {
+    let script = ward.file(name);
+    fs::write(&script, text).context("failed to write a script for a DHCP client")?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    Ok(script)
+}
+
+/// The same for IPv6.
+const SCRIPT_V6: &str = "#!/bin/sh
+[ \"$reason\" = BOUND6 ] || exit 0
+ip -6 address flush dev \"$interface\" scope global
+ip address add \"$new_ip6_address/64\" dev \"$interface\" nodad
+echo \"bound $new_ip6_address\"
 ";
