@@ -26,6 +26,7 @@ const PURE: &[&str] = &[
 const RAW: &[&str] = &[
     "bench-ebpf/src/program.rs",
     "tests/src/bin/bench/driver.rs",
+    "tests/src/ward/frames.rs",
     "iomt-filter-common/src/pod.rs",
     "iomt-filter-ebpf/src/frame.rs",
     "iomt-filter-ebpf/src/maps.rs",

@@ -4,6 +4,7 @@
 mod namespaces;
 mod hospital;
 mod lifecycle;
+mod ward;
 mod readme;
 
 use iomt_filter_tests::netns::available;

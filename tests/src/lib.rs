@@ -13,6 +13,7 @@
 //! | [`readme`] | the commands that the README shows |
 //! | [`netns`] | network namespaces that go away again |
 //! | [`hospital`] | a small hospital in such namespaces, with real programs and the filter |
+//! | [`ward`] | a ward behind a filter that routes or bridges, and the programs of clinical networks |
 
 pub mod packet;
 pub mod world;
@@ -27,3 +28,4 @@ pub mod kernel;
 pub mod netns;
 pub mod readme;
 pub mod hospital;
+pub mod ward;

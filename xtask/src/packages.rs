@@ -8,7 +8,7 @@ pub(crate) struct Program {
 }
 
 /// What tests and demo run. The compiler for the kernel program is found by `ebpf-toolchain` instead.
-pub(crate) const PROGRAMS: [Program; 4] = [
+pub(crate) const PROGRAMS: [Program; 11] = [
     Program { name: "ip", package: "iproute2", reason: "network namespaces and veth pairs" },
     Program {
         name: "ping",
@@ -21,12 +21,25 @@ pub(crate) const PROGRAMS: [Program; 4] = [
         package: "tshark",
         reason: "an independent dissector to compare the parser with",
     },
+    Program { name: "tcpdump", package: "tcpdump", reason: "frames as they arrive, tags and all" },
+    Program { name: "openssl", package: "openssl", reason: "certificates for DICOM over TLS" },
+    Program { name: "dnsmasq", package: "dnsmasq-base", reason: "a DNS and DHCP server, and a DHCP relay" },
+    Program { name: "dig", package: "bind9-dnsutils", reason: "a DNS client" },
+    Program { name: "nmap", package: "nmap", reason: "a scan that must find nothing" },
+    Program { name: "dhclient", package: "isc-dhcp-client", reason: "a DHCPv6 client" },
+    BUSYBOX,
 ];
 
+/// The static one: emulated machines have no libraries.
+const BUSYBOX: Program = Program {
+    name: "busybox",
+    package: "busybox-static",
+    reason: "a DHCP client, and the shell of emulated machines",
+};
+
 /// What booting other kernels takes besides.
-pub(crate) const EMULATOR: [Program; 5] = [
+pub(crate) const EMULATOR: [Program; 4] = [
     Program { name: "qemu-system-x86_64", package: "qemu-system-x86", reason: "runs other kernels" },
-    Program { name: "busybox", package: "busybox-static", reason: "the shell in their first file system" },
     Program { name: "cpio", package: "cpio", reason: "packs that file system" },
     Program { name: "xz", package: "xz-utils", reason: "unpacks kernel modules" },
     Program { name: "strip", package: "binutils", reason: "makes the test binary a fraction of its size" },

@@ -1,6 +1,7 @@
 //! DICOM: a study of a phantom, a PACS that stores it, a modality that sends it. All by DCMTK.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -46,10 +47,17 @@ impl Study {
     /// # Errors
     /// When DCMTK's `dump2dcm` is not there or refuses.
     pub fn make(hospital: &Hospital) -> Result<Self> {
-        let folder = hospital.folder().join("study");
+        Self::make_at(&hospital[Host::Ct], hospital.folder())
+    }
+
+    /// The same on any host, below any folder.
+    ///
+    /// # Errors
+    /// When DCMTK's `dump2dcm` is not there or refuses.
+    pub fn make_at(scanner: &Namespace, folder: &Path) -> Result<Self> {
+        let folder = folder.join("study");
         fs::create_dir_all(&folder).context("failed to make a folder for the study")?;
-        let images =
-            (1..=IMAGES).map(|number| image(&hospital[Host::Ct], &folder, number)).collect::<Result<_>>()?;
+        let images = (1..=IMAGES).map(|number| image(scanner, &folder, number)).collect::<Result<_>>()?;
         Ok(Self { images })
     }
 
@@ -139,15 +147,22 @@ impl Pacs {
     /// # Errors
     /// When it is not there or does not listen.
     pub fn start(hospital: &Hospital) -> Result<Self> {
-        let archive = hospital.folder().join("archive");
+        Self::start_at(&hospital[Host::Pacs], hospital.folder(), DICOM, &[])
+    }
+
+    /// The same on any host and port, with more arguments, as those for TLS.
+    ///
+    /// # Errors
+    /// When it is not there or does not listen.
+    pub fn start_at(inside: &Namespace, folder: &Path, port: u16, arguments: &[String]) -> Result<Self> {
+        let archive = folder.join(format!("archive-{port}"));
         fs::create_dir_all(&archive).context("failed to make a folder for the archive")?;
         let mut command = Command::new("storescp");
         // Names are not looked up: there is no name server in here.
         command.args(["--verbose", "--disable-host-lookup", "--aetitle", PACS, "--output-directory"]);
-        command.arg(&archive).arg(DICOM.to_string());
-        let mut program =
-            Program::start(&hospital[Host::Pacs], &mut command, &hospital.folder().join("storescp.log"))?;
-        program.wait_for_port(DICOM, LIMIT)?;
+        command.arg(&archive).args(arguments).arg(port.to_string());
+        let mut program = Program::start(inside, &mut command, &folder.join(format!("storescp-{port}.log")))?;
+        program.wait_for_port(port, LIMIT)?;
         Ok(Self { program, archive })
     }
 
@@ -187,9 +202,17 @@ impl Pacs {
 /// # Errors
 /// When it does not answer.
 pub fn echo(hospital: &Hospital, from: Host) -> Result<()> {
+    echo_at(&hospital[from], Host::Pacs.at(Version::V4, DICOM), &[])
+}
+
+/// The same from any host to any PACS, with more arguments, as those for TLS.
+///
+/// # Errors
+/// When it does not answer.
+pub fn echo_at(from: &Namespace, pacs: SocketAddr, arguments: &[String]) -> Result<()> {
     let mut command = Command::new("echoscu");
-    address(command.args(["--timeout", "3", "--acse-timeout", "3"]));
-    program::run(&hospital[from], &mut command, LIMIT)?.success("echoscu").map(drop)
+    address(command.args(["--timeout", "3", "--acse-timeout", "3"]).args(arguments), pacs);
+    program::run(from, &mut command, LIMIT)?.success("echoscu").map(drop)
 }
 
 /// Sends the study to the PACS (C-STORE), from a host, and waits until all of it is there.
@@ -197,14 +220,28 @@ pub fn echo(hospital: &Hospital, from: Host) -> Result<()> {
 /// # Errors
 /// When it does not arrive.
 pub fn send(hospital: &Hospital, from: Host, study: &Study, pacs: &mut Pacs) -> Result<()> {
+    send_at(&hospital[from], Host::Pacs.at(Version::V4, DICOM), study, pacs, &[])
+}
+
+/// The same from any host to any PACS, with more arguments, as those for TLS.
+///
+/// # Errors
+/// When it does not arrive.
+pub fn send_at(
+    from: &Namespace,
+    at: SocketAddr,
+    study: &Study,
+    pacs: &mut Pacs,
+    arguments: &[String],
+) -> Result<()> {
     let mut command = Command::new("storescu");
-    address(command.args(["--timeout", "3", "--acse-timeout", "3"]));
+    address(command.args(["--timeout", "3", "--acse-timeout", "3"]).args(arguments), at);
     command.args(study.images.iter().map(|image| &image.file));
-    program::run(&hospital[from], &mut command, LIMIT)?.success("storescu")?;
+    program::run(from, &mut command, LIMIT)?.success("storescu")?;
     wait::until("the study in the archive", LIMIT, || Ok(pacs.holds(study).ok()))
 }
 
-fn address(command: &mut Command) {
-    let host = Host::Pacs.address(Version::V4).to_string();
-    command.args(["--aetitle", SCANNER, "--call", PACS, &host, &DICOM.to_string()]);
+fn address(command: &mut Command, pacs: SocketAddr) {
+    let (host, port) = (pacs.ip().to_string(), pacs.port().to_string());
+    command.args(["--aetitle", SCANNER, "--call", PACS, &host, &port]);
 }

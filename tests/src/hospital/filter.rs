@@ -1,5 +1,6 @@
 //! The filter on the segmentation host: its files, its agent, its command line.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,11 +38,22 @@ const VENDOR_NETWORKS: [&str; 4] =
 /// The filter; taken off every interface when this value goes.
 #[derive(Debug)]
 pub struct Filter<'h> {
-    hospital: &'h Hospital,
+    host: &'h Namespace,
     binary: PathBuf,
     folder: PathBuf,
     pins: PathBuf,
     agent: Option<Program>,
+}
+
+/// The interfaces that an agent judges on, and what lives behind them.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports<'p> {
+    /// Those that face devices.
+    pub device: &'p [&'p str],
+    /// The one that faces the hospital network.
+    pub uplink: &'p str,
+    /// Networks behind the device ports.
+    pub segments: &'p [&'p str],
 }
 
 impl<'h> Filter<'h> {
@@ -50,46 +62,70 @@ impl<'h> Filter<'h> {
     /// # Errors
     /// When a file cannot be written.
     pub fn configure(hospital: &'h Hospital, binary: &Path) -> Result<Self> {
-        ensure!(
-            binary.is_file(),
-            "no agent at `{}`: build it by `cargo xtask build`, and name it in `IOMT_FILTER_BIN`",
-            binary.display()
-        );
-        let folder = hospital.folder().join("iomt-filter");
-        fs::create_dir_all(&folder).context("failed to make a folder for the filter")?;
-        let pins = pins(hospital.name());
-        let filter = Self { hospital, binary: binary.to_owned(), folder, pins, agent: None };
-        filter.write("config.toml", filter.configuration())?;
+        let ports: Vec<_> = Host::DEVICES.iter().map(|device| format!("port-{}", device.name())).collect();
+        let ports = Ports {
+            device: &ports.iter().map(String::as_str).collect::<Vec<_>>(),
+            uplink: "uplink",
+            segments: &["10.10.0.0/24", "2001:db8:10::/64"],
+        };
+        let host = &hospital[Host::Segmentation];
+        let filter = Self::install(host, (hospital.name(), hospital.folder()), binary, ports)?;
         filter.write("policy.toml", POLICY)?;
         filter.write("devices.toml", DEVICES)?;
         filter.write("threats.txt", THREATS)?;
         filter.write("country.mmdb", countries()?)?;
-        Ok(filter)
-    }
-
-    fn configuration(&self) -> String {
-        let ports: Vec<_> =
-            Host::DEVICES.iter().map(|device| format!("\"port-{}\"", device.name())).collect();
-        let (folder, pins) = (self.folder.display(), self.pins.display());
-        format!(
-            "[interfaces]\n\
-             device   = [{}]\n\
-             uplink   = [\"uplink\"]\n\
-             segments = [\"10.10.0.0/24\", \"2001:db8:10::/64\"]\n\n\
-             [paths]\n\
-             policy  = \"{folder}/policy.toml\"\n\
-             devices = \"{folder}/devices.toml\"\n\
-             socket  = \"{folder}/control.sock\"\n\
-             state   = \"{folder}/state\"\n\
-             pins    = \"{pins}\"\n\n\
-             [geo]\n\
+        let (mut text, folder) = (fs::read_to_string(filter.config())?, filter.folder.display());
+        let _ = write!(
+            text,
+            "\n[geo]\n\
              database = \"{folder}/country.mmdb\"\n\n\
              [[feed]]\n\
              name   = \"threats\"\n\
              path   = \"{folder}/threats.txt\"\n\
              format = \"plain\"\n\
              score  = 90\n",
-            ports.join(", ")
+        );
+        filter.write("config.toml", text)?;
+        Ok(filter)
+    }
+
+    /// Writes the configuration of an agent on any host; policy and inventory are the caller's to
+    /// [`write`](Self::write). `place` is the name that its pins get, and the folder for its files.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn install(
+        host: &'h Namespace,
+        place: (&str, &Path),
+        binary: &Path,
+        ports: Ports<'_>,
+    ) -> Result<Self> {
+        ensure!(
+            binary.is_file(),
+            "no agent at `{}`: build it by `cargo xtask build`, and name it in `IOMT_FILTER_BIN`",
+            binary.display()
+        );
+        let folder = place.1.join("iomt-filter");
+        fs::create_dir_all(&folder).context("failed to make a folder for the filter")?;
+        let filter = Self { host, binary: binary.to_owned(), folder, pins: pins(place.0), agent: None };
+        filter.write("config.toml", filter.configuration(ports))?;
+        Ok(filter)
+    }
+
+    fn configuration(&self, ports: Ports<'_>) -> String {
+        let (folder, pins) = (self.folder.display(), self.pins.display());
+        let Ports { device, uplink, segments } = ports;
+        format!(
+            "[interfaces]\n\
+             device   = {device:?}\n\
+             uplink   = [\"{uplink}\"]\n\
+             segments = {segments:?}\n\n\
+             [paths]\n\
+             policy  = \"{folder}/policy.toml\"\n\
+             devices = \"{folder}/devices.toml\"\n\
+             socket  = \"{folder}/control.sock\"\n\
+             state   = \"{folder}/state\"\n\
+             pins    = \"{pins}\"\n",
         )
     }
 
@@ -144,8 +180,8 @@ impl<'h> Filter<'h> {
 
     /// The host that the filter runs on.
     #[must_use]
-    pub fn host(&self) -> &Namespace {
-        &self.hospital[Host::Segmentation]
+    pub const fn host(&self) -> &Namespace {
+        self.host
     }
 
     /// The command line, with the filter's own configuration.
