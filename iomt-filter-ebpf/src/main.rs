@@ -18,6 +18,8 @@ mod program;
 mod report;
 #[cfg(target_arch = "bpf")]
 mod stages;
+#[cfg(target_arch = "bpf")]
+mod tables;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -1,81 +1,74 @@
-//! Every map, and the lookups that the decision asks for.
+//! Every map, and what comes from user space beside them.
 //!
 //! Sizes here are the smallest that work; the loader sets the real ones from the data.
-
-use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
+use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::abi::{
-    Active, AddressKey, Input, MAX_PROFILES, MacKey, PEER_ANY, PEER_PROFILE, PeerClass, PortKey,
-    ProtectedKey, RuleKey, SERVICE_ANY, SLOTS, ServiceKey,
+    Active, AddressKey, Input, MAX_PROFILES, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, SLOTS,
+    ServiceKey,
 };
 use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVICE};
-use iomt_filter_common::decide::Stage;
 use iomt_filter_common::device::{Device, Port};
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
-use iomt_filter_common::geo::Country;
 use iomt_filter_common::lease::{FAMILIES, Lease, Request, RequestKey};
-use iomt_filter_common::limit::{Bucket, Buckets};
-use iomt_filter_common::policy::{Grant, GrantKey, Profile, RuleDirection, Service, Settings};
+use iomt_filter_common::limit::Buckets;
+use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::{Query, QueryKey};
 use iomt_filter_common::reputation::Listing;
-use iomt_filter_common::tables::FlowEntry;
-use iomt_filter_common::{Address, Case, Mac, Tables};
-
-use crate::stages;
+use iomt_filter_common::{Address, Case};
 
 #[map]
-static ACTIVE: Array<Active> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+pub(crate) static ACTIVE: Array<Active> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-static SETTINGS: Array<Settings> = Array::with_max_entries(SLOTS, 0);
+pub(crate) static SETTINGS: Array<Settings> = Array::with_max_entries(SLOTS, 0);
 #[map]
-static PROFILES: Array<Profile> = Array::with_max_entries(SLOTS * MAX_PROFILES, 0);
+pub(crate) static PROFILES: Array<Profile> = Array::with_max_entries(SLOTS * MAX_PROFILES, 0);
 #[map]
-static DEVICES: Array<Device> = Array::with_max_entries(SLOTS, 0);
+pub(crate) static DEVICES: Array<Device> = Array::with_max_entries(SLOTS, 0);
 #[map]
-static DEVICE_MACS: HashMap<MacKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+pub(crate) static DEVICE_MACS: HashMap<MacKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]
-static DEVICE_ADDRS: HashMap<AddressKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+pub(crate) static DEVICE_ADDRS: HashMap<AddressKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]
-static PEERS: LpmTrie<AddressKey, PeerClass> = LpmTrie::with_max_entries(1, 0);
+pub(crate) static PEERS: LpmTrie<AddressKey, PeerClass> = LpmTrie::with_max_entries(1, 0);
 #[map]
-static SERVICES: LpmTrie<ServiceKey, u32> = LpmTrie::with_max_entries(1, 0);
+pub(crate) static SERVICES: LpmTrie<ServiceKey, u32> = LpmTrie::with_max_entries(1, 0);
 #[map]
-static RULES: HashMap<RuleKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+pub(crate) static RULES: HashMap<RuleKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]
-static PROTECTED: LpmTrie<ProtectedKey, u32> = LpmTrie::with_max_entries(1, 0);
+pub(crate) static PROTECTED: LpmTrie<ProtectedKey, u32> = LpmTrie::with_max_entries(1, 0);
 #[map]
-static LISTINGS: LpmTrie<AddressKey, Listing> = LpmTrie::with_max_entries(1, 0);
+pub(crate) static LISTINGS: LpmTrie<AddressKey, Listing> = LpmTrie::with_max_entries(1, 0);
 #[map]
-static COUNTRIES: LpmTrie<AddressKey, u32> = LpmTrie::with_max_entries(1, 0);
+pub(crate) static COUNTRIES: LpmTrie<AddressKey, u32> = LpmTrie::with_max_entries(1, 0);
 #[map]
-static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
 #[map]
-static FRAGMENTS: LruHashMap<FragmentKey, FirstFragment> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static FRAGMENTS: LruHashMap<FragmentKey, FirstFragment> = LruHashMap::with_max_entries(1, 0);
 #[map]
-static QUERIES: LruHashMap<QueryKey, Query> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static QUERIES: LruHashMap<QueryKey, Query> = LruHashMap::with_max_entries(1, 0);
 #[map]
-static GRANTS: HashMap<GrantKey, Grant> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+pub(crate) static GRANTS: HashMap<GrantKey, Grant> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]
-static LEASES: Array<Lease> = Array::with_max_entries(FAMILIES, 0);
+pub(crate) static LEASES: Array<Lease> = Array::with_max_entries(FAMILIES, 0);
 #[map]
-static LEASED: LruHashMap<Address, u32> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static LEASED: LruHashMap<Address, u32> = LruHashMap::with_max_entries(1, 0);
 #[map]
-static REQUESTS: LruHashMap<RequestKey, Request> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static REQUESTS: LruHashMap<RequestKey, Request> = LruHashMap::with_max_entries(1, 0);
 #[map]
-static BUCKETS: Array<Buckets> = Array::with_max_entries(1, 0);
+pub(crate) static BUCKETS: Array<Buckets> = Array::with_max_entries(1, 0);
 #[map]
-static HEARTBEAT: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+pub(crate) static HEARTBEAT: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-static PORTS: HashMap<PortKey, u32> = HashMap::with_max_entries(64, BPF_F_NO_PREALLOC);
+pub(crate) static PORTS: HashMap<PortKey, u32> = HashMap::with_max_entries(64, BPF_F_NO_PREALLOC);
 #[map]
-static INPUT: Array<Input> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+pub(crate) static INPUT: Array<Input> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(PER_DEVICE, 0);
 #[map]
@@ -144,9 +137,15 @@ pub(crate) fn events_per_second() -> u32 {
     global(&EVENTS_PER_SECOND)
 }
 
+/// Devices that the tables have room for.
+#[inline(always)]
+pub(crate) fn device_capacity() -> u32 {
+    global(&DEVICE_CAPACITY)
+}
+
 /// The clock of the frame at hand.
 #[inline(always)]
-fn clock() -> u64 {
+pub(crate) fn clock() -> u64 {
     if is_replay()
         && let Some(input) = INPUT.get(0)
     {
@@ -176,343 +175,4 @@ fn port(context: &XdpContext, vlan: u16) -> Port {
 fn port_row(interface: u32, vlan: u32) -> u32 {
     // SAFETY: the value is one word, and stays readable until the program ends even where it is removed.
     unsafe { PORTS.get(PortKey { interface, vlan }) }.copied().unwrap_or(0)
-}
-
-/// The tables of one generation.
-#[derive(Clone, Copy)]
-pub(crate) struct Maps {
-    active: Active,
-}
-
-impl Maps {
-    /// The generation that is active now; `None` before the first.
-    #[inline(always)]
-    pub(crate) fn active() -> Option<Self> {
-        let word = ACTIVE.get_ptr(0)?;
-        // SAFETY: points at the map's only value; volatile, because user space writes it at any time.
-        let active = unsafe { word.read_volatile() };
-        if active.generation() == 0 { None } else { Some(Self { active }) }
-    }
-
-    /// The generation that judges `case`.
-    #[inline(always)]
-    pub(crate) const fn of(case: &Case) -> Self {
-        Self { active: case.active }
-    }
-
-    /// Notes in `case` when the frame came in, and who judges it.
-    #[inline(always)]
-    pub(crate) fn enter(&self, case: &mut Case) {
-        case.enter(clock());
-        case.active = self.active;
-    }
-
-    #[inline(always)]
-    fn address_key(&self, address: Address) -> AddressKey {
-        AddressKey { slot: self.active.slot(), address }
-    }
-
-    #[inline(always)]
-    fn trie_key(&self, address: Address) -> Key<AddressKey> {
-        Key::new(32 + 128, self.address_key(address))
-    }
-
-    #[inline(always)]
-    fn peer_class(&self, address: Address) -> PeerClass {
-        PEERS.get(&self.trie_key(address)).copied().unwrap_or_default()
-    }
-
-    #[inline(always)]
-    fn service_class(&self, service: Service) -> u16 {
-        let key = ServiceKey {
-            slot: self.active.slot(),
-            protocol: service.protocol,
-            reserved: 0,
-            port: service.port.to_be_bytes(),
-        };
-        SERVICES.get(&Key::new(32 + 32, key)).copied().unwrap_or(0) as u16
-    }
-
-    /// The grant in any of the cells of a peer and a service that ends last.
-    #[inline(always)]
-    fn last_grant(&self, device: u32, direction: RuleDirection, peers: [u16; 3], service: u16) -> Grant {
-        let mut last = Grant::default();
-        let (slot, direction) = (self.active.slot(), direction as u16);
-        for peer in peers {
-            for service in [service, SERVICE_ANY] {
-                let key = GrantKey { slot, device, direction, peer, service, reserved: 0 };
-                // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-                let grant = unsafe { GRANTS.get(&key) }.copied().unwrap_or_default();
-                if grant.expires > last.expires {
-                    last = grant;
-                }
-            }
-        }
-        last
-    }
-
-    /// The lowest rule in any of the cells of a peer and a service, 0 for none.
-    #[inline(always)]
-    fn first_rule(&self, profile: u16, direction: RuleDirection, peers: [u16; 3], service: u16) -> u32 {
-        let mut first = u32::MAX;
-        let (slot, direction) = (self.active.slot(), direction as u16);
-        for peer in peers {
-            for service in [service, SERVICE_ANY] {
-                let key = RuleKey { slot, profile, direction, peer, service };
-                // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-                let rule = unsafe { RULES.get(&key) }.copied().unwrap_or(0);
-                first = first.min(rule.wrapping_sub(1));
-            }
-        }
-        first.wrapping_add(1)
-    }
-}
-
-impl Tables for Maps {
-    type Entry = Entry;
-
-    #[inline(always)]
-    fn generation(&self) -> u32 {
-        self.active.generation()
-    }
-
-    #[inline(always)]
-    fn run(&self, stage: Stage, case: &mut Case) -> bool {
-        stages::run(stage, case)
-    }
-
-    #[inline(always)]
-    fn settings(&self) -> Settings {
-        SETTINGS.get(self.active.slot()).copied().unwrap_or_default()
-    }
-
-    #[inline(always)]
-    fn device_by_address(&self, address: Address) -> Option<u32> {
-        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-        let found = unsafe { DEVICE_ADDRS.get(&self.address_key(address)) }.copied().unwrap_or(0);
-        some(found)
-    }
-
-    #[inline(always)]
-    fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32> {
-        let mut found = 0;
-        for vlan in [0, vlan] {
-            let key = MacKey { slot: self.active.slot(), mac, vlan };
-            // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-            found = unsafe { DEVICE_MACS.get(&key) }.copied().unwrap_or(found);
-        }
-        some(found)
-    }
-
-    #[inline(always)]
-    fn device(&self, device: u32) -> Option<Device> {
-        let capacity = global(&DEVICE_CAPACITY);
-        let index = if device < capacity { device } else { 0 };
-        DEVICES.get(self.active.slot() * capacity + index).copied()
-    }
-
-    #[inline(always)]
-    fn profile(&self, profile: u16) -> Option<&Profile> {
-        let index = u32::from(profile) & (MAX_PROFILES - 1);
-        PROFILES.get(self.active.slot() * MAX_PROFILES + index)
-    }
-
-    #[inline(always)]
-    fn in_segment(&self, address: Address) -> bool {
-        self.peer_class(address).in_segment != 0
-    }
-
-    #[inline(always)]
-    fn is_management(&self, peer: Address, service: Service) -> bool {
-        let class = self.peer_class(peer).class;
-        let service = self.service_class(service);
-        let profile = iomt_filter_common::abi::MANAGEMENT_PROFILE;
-        let key = RuleKey {
-            slot: self.active.slot(),
-            profile,
-            direction: RuleDirection::From as u16,
-            peer: class,
-            service,
-        };
-        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-        if unsafe { RULES.get(&key) }.is_some() {
-            return true;
-        }
-        let key = RuleKey { service: SERVICE_ANY, ..key };
-        // SAFETY: as above.
-        unsafe { RULES.get(&key) }.is_some()
-    }
-
-    #[inline(always)]
-    fn is_protected(&self, device: u32, peer: Address) -> bool {
-        let key = ProtectedKey { slot: self.active.slot(), device, address: peer };
-        PROTECTED.get(&Key::new(32 + 32 + 128, key)).is_some()
-    }
-
-    #[inline(always)]
-    fn listing(&self, address: Address) -> Listing {
-        LISTINGS.get(&self.trie_key(address)).copied().unwrap_or_default()
-    }
-
-    #[inline(always)]
-    fn country(&self, address: Address) -> Country {
-        Country(COUNTRIES.get(&self.trie_key(address)).copied().unwrap_or(0) as u16)
-    }
-
-    #[inline(always)]
-    fn rule(
-        &self,
-        profile: u16,
-        direction: RuleDirection,
-        peer: Address,
-        peer_profile: u16,
-        service: Service,
-    ) -> Option<u32> {
-        let class = self.peer_class(peer).class;
-        let service = self.service_class(service);
-        let peers = [class, PEER_ANY, PEER_PROFILE | peer_profile];
-        some(self.first_rule(profile, direction, peers, service))
-    }
-
-    #[inline(always)]
-    fn grant(
-        &self,
-        device: u32,
-        direction: RuleDirection,
-        peer: Address,
-        peer_profile: u16,
-        service: Service,
-    ) -> Grant {
-        let class = self.peer_class(peer).class;
-        let service = self.service_class(service);
-        let peers = [class, PEER_ANY, PEER_PROFILE | peer_profile];
-        self.last_grant(device, direction, peers, service)
-    }
-
-    #[inline(always)]
-    fn heartbeat(&self) -> u64 {
-        let Some(word) = HEARTBEAT.get_ptr(0) else { return 0 };
-        // SAFETY: points at the map's only value; volatile, because user space writes it at any time.
-        unsafe { word.read_volatile() }
-    }
-
-    #[inline(always)]
-    fn bucket(&self, device: u32, bucket: Bucket) -> u64 {
-        let Some(word) = word(device, bucket) else { return 0 };
-        // SAFETY: points at a word of the table; volatile, because other CPUs change it at any time.
-        unsafe { word.read_volatile() }
-    }
-
-    #[inline(always)]
-    fn replace_bucket(&self, device: u32, bucket: Bucket, seen: u64, with: u64) -> bool {
-        let Some(word) = word(device, bucket) else { return true };
-        // SAFETY: points at an aligned word of the table, which programs change in this way alone.
-        let (_, is_replaced) = unsafe {
-            atomic_cxchg::<u64, { AtomicOrdering::Relaxed }, { AtomicOrdering::Relaxed }>(word, seen, with)
-        };
-        is_replaced
-    }
-
-    #[inline(always)]
-    fn leased_to(&self, address: Address) -> Option<u32> {
-        // SAFETY: the value is one word, and copied at once.
-        some(unsafe { LEASED.get(&address) }.copied().unwrap_or(0))
-    }
-
-    #[inline(always)]
-    fn lease(&self, index: u32) -> Lease {
-        LEASES.get(index).copied().unwrap_or_default()
-    }
-
-    #[inline(always)]
-    fn remember_lease(&self, index: u32, device: u32, lease: &Lease) {
-        let Some(row) = LEASES.get_ptr_mut(index) else { return };
-        // SAFETY: points into the table. A reader on another CPU may see an address that is half of the lease
-        // before: it then equals neither, and one packet counts as without a binding.
-        unsafe { row.write(*lease) };
-        // Without this row the address is nobody's, as it was.
-        let _ = LEASED.insert(&lease.address, &device, 0);
-    }
-
-    #[inline(always)]
-    fn request(&self, key: &RequestKey) -> Option<Request> {
-        // SAFETY: the value is copied at once; one that another CPU replaces meanwhile is of the same client.
-        unsafe { REQUESTS.get(key) }.copied()
-    }
-
-    #[inline(always)]
-    fn remember_request(&self, key: &RequestKey, request: &Request) {
-        // A request that cannot be remembered costs its client one more round.
-        let _ = REQUESTS.insert(key, request, 0);
-    }
-
-    #[inline(always)]
-    fn query(&self, key: &QueryKey) -> Option<Query> {
-        // SAFETY: the value is copied at once; one that another CPU replaces meanwhile was asked by the same host,
-        // from the same port.
-        unsafe { QUERIES.get(key) }.copied()
-    }
-
-    #[inline(always)]
-    fn remember_query(&self, key: &QueryKey, query: &Query) {
-        // A question that cannot be remembered costs it the answers.
-        let _ = QUERIES.insert(key, query, 0);
-    }
-
-    #[inline(always)]
-    fn fragment(&self, key: &FragmentKey) -> Option<FirstFragment> {
-        // SAFETY: the value is copied at once; one that another CPU replaces meanwhile may come out mixed from
-        // two first fragments of the same packet, and both were sent by whoever sends the later ones.
-        unsafe { FRAGMENTS.get(key) }.copied()
-    }
-
-    #[inline(always)]
-    fn remember_fragment(&self, key: &FragmentKey, first: &FirstFragment) {
-        // A first fragment that cannot be remembered costs its packet the later ones.
-        let _ = FRAGMENTS.insert(key, first, 0);
-    }
-
-    #[inline(always)]
-    fn flow(&self, key: &FlowKey) -> Option<Entry> {
-        FLOWS.get_ptr_mut(key).map(Entry)
-    }
-
-    #[inline(always)]
-    fn remember(&self, key: &FlowKey, flow: &Flow) {
-        // A flow that cannot be remembered is judged again with its next packet.
-        let _ = FLOWS.insert(key, flow, 0);
-    }
-}
-
-#[inline(always)]
-const fn some(number: u32) -> Option<u32> {
-    if number == 0 { None } else { Some(number) }
-}
-
-/// A device's word in one of its buckets.
-#[inline(always)]
-fn word(device: u32, bucket: Bucket) -> Option<*mut u64> {
-    let words = BUCKETS.get_ptr_mut(device)?;
-    // SAFETY: a value is eight words, and the bucket's number is below eight.
-    Some(unsafe { words.cast::<u64>().add(bucket as usize) })
-}
-
-/// A flow in its table.
-#[derive(Clone, Copy)]
-pub(crate) struct Entry(*mut Flow);
-
-impl FlowEntry for Entry {
-    #[inline(always)]
-    fn load(&self) -> Flow {
-        // SAFETY: points into the flow table; the kernel keeps the memory until the program ends.
-        unsafe { self.0.read() }
-    }
-
-    #[inline(always)]
-    fn store(&self, flow: &Flow) {
-        // SAFETY: as above. Another CPU may write the same flow at the same time, and a full table may give the
-        // element to another flow between `load` and here: the memory stays valid, the content may then be
-        // another flow's until its next packet. The reading side cannot tell; see ARCHITECTURE.md.
-        unsafe { self.0.write(*flow) }
-    }
 }

@@ -5,8 +5,8 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::{Verdict, decide};
 
-use crate::maps::{self, Maps};
-use crate::{report, stages};
+use crate::tables::Maps;
+use crate::{maps, report, stages};
 
 /// Judges every frame that an interface receives.
 #[xdp(frags)]

@@ -12,8 +12,9 @@ use iomt_filter_common::{Case, Packet};
 
 use crate::answer;
 use crate::frame::Frame;
-use crate::maps::{Maps, given};
+use crate::maps::given;
 use crate::report;
+use crate::tables::Maps;
 
 /// Reads the frame into the case.
 #[inline(always)]

@@ -31,6 +31,7 @@ const RAW: &[&str] = &[
     "iomt-filter-ebpf/src/frame.rs",
     "iomt-filter-ebpf/src/maps.rs",
     "iomt-filter-ebpf/src/report.rs",
+    "iomt-filter-ebpf/src/tables.rs",
     "iomt-filter/build.rs",
     "iomt-filter/src/datapath/generation.rs",
     "iomt-filter/src/datapath/link.rs",
