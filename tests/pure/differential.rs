@@ -1,11 +1,13 @@
 //! The filter against the reference model, on random hospitals and frames.
 
 use iomt_filter_tests::differential::{Seen, compare};
+use iomt_filter_tests::generate::{Script, conversations, script};
 use iomt_filter_tests::judge::{Host, Judge};
 use iomt_filter_tests::oracle::{Flaw, Oracle};
 use iomt_filter_tests::world::World;
 
 const STEPS: usize = 60;
+const TURNS: usize = 150;
 
 fn host(world: &World) -> Box<dyn Judge> {
     Box::new(Host::of(world))
@@ -13,6 +15,14 @@ fn host(world: &World) -> Box<dyn Judge> {
 
 fn oracle(world: &World) -> Box<dyn Judge> {
     Box::new(Oracle::of(world))
+}
+
+fn loose(seed: u64) -> Script {
+    script(seed, STEPS)
+}
+
+fn talking(seed: u64) -> Script {
+    conversations(seed, TURNS)
 }
 
 /// `IOMT_FILTER_SEED` runs one seed again, `IOMT_FILTER_CASES` more of them.
@@ -27,9 +37,21 @@ fn seeds() -> std::ops::Range<u64> {
 #[test]
 fn the_filter_agrees_with_the_reference_model() {
     let seen =
-        compare(seeds(), STEPS, &mut host, &mut oracle).unwrap_or_else(|difference| panic!("{difference}"));
+        compare(seeds(), &loose, &mut host, &mut oracle).unwrap_or_else(|difference| panic!("{difference}"));
     if seeds().count() >= 1_000 {
         assert_covers_everything(&seen);
+    }
+}
+
+#[test]
+fn the_filter_agrees_with_the_reference_model_on_conversations() {
+    let seen = compare(seeds(), &talking, &mut host, &mut oracle)
+        .unwrap_or_else(|difference| panic!("{difference}"));
+    if seeds().count() >= 1_000 {
+        let times = |answer: &str| seen.get(answer).copied().unwrap_or(0);
+        let all: usize = seen.values().sum();
+        let deep = times("established pass") + times("allowed pass") + times("related pass");
+        assert!(deep * 5 > all * 2, "{deep} of {all} frames belong to a conversation that may be: {seen:#?}");
     }
 }
 
@@ -64,6 +86,8 @@ fn assert_covers_everything(seen: &Seen) {
         "no-flow would-drop",
         "rogue-dhcp drop",
         "rogue-ra drop",
+        "rate-limit drop",
+        "not-allowed reset",
     ];
     for answer in wanted {
         let times = seen.get(answer).copied().unwrap_or(0);
@@ -90,8 +114,32 @@ fn an_error_in_the_model_is_noticed() {
         Flaw::FlowsSurviveQuarantine,
         Flaw::RogueRouterPasses,
     ];
+    assert_noticed(&flaws, 1_500, &loose);
+}
+
+#[test]
+fn an_error_in_the_model_shows_in_conversations() {
+    let flaws = [
+        Flaw::OnlyFirstFragmentHolds,
+        Flaw::SpansWithoutEnd,
+        Flaw::NobodyAnswersGroups,
+        Flaw::DhcpStaysUnicast,
+        Flaw::AnyTransactionWillDo,
+        Flaw::LeasesNeverEnd,
+        Flaw::NothingIsReset,
+        Flaw::FragmentsAreReset,
+        Flaw::BucketsHoldTwice,
+        Flaw::FlowsWithoutEnd,
+        Flaw::OpenAsksLists,
+        Flaw::GrantsNeverEnd,
+        Flaw::ResetsAreFinal,
+    ];
+    assert_noticed(&flaws, 3_000, &talking);
+}
+
+fn assert_noticed(flaws: &[Flaw], scripts: u64, write: &dyn Fn(u64) -> Script) {
     for flaw in flaws {
-        let mut flawed = |world: &World| -> Box<dyn Judge> { Box::new(Oracle::flawed(world, flaw)) };
-        assert!(compare(0..1_500, STEPS, &mut host, &mut flawed).is_err(), "{flaw:?} went unnoticed");
+        let mut flawed = |world: &World| -> Box<dyn Judge> { Box::new(Oracle::flawed(world, *flaw)) };
+        assert!(compare(0..scripts, write, &mut host, &mut flawed).is_err(), "{flaw:?} went unnoticed");
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::generate::{Script, Step, script};
+use crate::generate::{START, Script, Step};
 use crate::judge::{Judge, Observed};
-use crate::world::World;
+use crate::world::{Limits, Profile, World};
 
 /// Makes a judge with one generation loaded.
 pub trait Maker {
@@ -50,29 +50,44 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Runs the scripts of `seeds`, each of `length` steps, through both judges.
+/// Runs the scripts that `write` makes of `seeds` through both judges.
 ///
 /// # Errors
 /// The first [`Difference`], made small.
 pub fn compare(
     seeds: impl IntoIterator<Item = u64>,
-    length: usize,
+    write: &dyn Fn(u64) -> Script,
     left: &mut dyn Maker,
     right: &mut dyn Maker,
 ) -> Result<Seen, Box<Difference>> {
     let mut seen = Seen::new();
     for seed in seeds {
-        let script = script(seed, length);
-        let Some((at, ..)) = run(&script, left, right, &mut seen) else { continue };
-        let mut smaller = script;
-        smaller.steps.truncate(at + 1);
-        shrink(&mut smaller, left, right);
-        let mut ignored = Seen::new();
-        if let Some((_, left, right)) = run(&smaller, left, right, &mut ignored) {
-            return Err(Box::new(Difference { seed, script: smaller, left, right }));
-        }
+        compare_script(seed, write(seed), left, right, &mut seen)?;
     }
     Ok(seen)
+}
+
+/// Runs one script through both judges, and counts their answers.
+///
+/// # Errors
+/// The [`Difference`], made small.
+pub fn compare_script(
+    seed: u64,
+    script: Script,
+    left: &mut dyn Maker,
+    right: &mut dyn Maker,
+    seen: &mut Seen,
+) -> Result<(), Box<Difference>> {
+    let Some((at, of_left, of_right)) = run(&script, left, right, seen) else { return Ok(()) };
+    let mut smaller = script;
+    smaller.steps.truncate(at + 1);
+    shrink(&mut smaller, left, right);
+    let (left, right) = match run(&smaller, left, right, &mut Seen::new()) {
+        Some((_, left, right)) => (left, right),
+        // It does not show every time.
+        None => (of_left, of_right),
+    };
+    Err(Box::new(Difference { seed, script: smaller, left, right }))
 }
 
 /// The first step on which the judges differ.
@@ -83,7 +98,7 @@ fn run(
     seen: &mut Seen,
 ) -> Option<(usize, Observed, Observed)> {
     let (mut left, mut right) = (left.judge(&script.world), right.judge(&script.world));
-    let mut now = 1_000_000_000_000;
+    let mut now = START;
     for (at, step) in script.steps.iter().enumerate() {
         match step {
             Step::Load(world) => {
@@ -106,15 +121,24 @@ fn run(
 /// Leaves out what is not needed for a difference, until nothing more can go.
 fn shrink(script: &mut Script, left: &mut dyn Maker, right: &mut dyn Maker) {
     let mut differs = |candidate: &Script| run(candidate, left, right, &mut Seen::new()).is_some();
+    let mut piece = script.steps.len() / 2;
     loop {
         let mut is_smaller = false;
-        for index in (0..script.steps.len()).rev() {
+        // Large pieces first, from the end: the beginning is what later steps stand on.
+        let mut start = script.steps.len();
+        while start > 0 {
+            start = start.saturating_sub(piece.max(1));
             let mut candidate = script.clone();
-            candidate.steps.remove(index);
+            let end = (start + piece.max(1)).min(candidate.steps.len());
+            drop(candidate.steps.drain(start..end));
             if differs(&candidate) {
                 *script = candidate;
                 is_smaller = true;
             }
+        }
+        if piece > 1 {
+            piece /= 2;
+            continue;
         }
         for cut in CUTS {
             for index in (0..8).rev() {
@@ -149,7 +173,26 @@ const CUTS: &[fn(&mut World, usize) -> bool] = &[
     |world, index| world.profiles.get_mut(2).is_some_and(|profile| remove(&mut profile.rules, index)),
     |world, index| world.profiles.get_mut(index).is_some_and(|profile| profile.geo.take().is_some()),
     |world, index| remove(&mut world.segments, index),
+    |world, index| remove(&mut world.grants, index),
+    |world, index| plain(world, index, |profile| &mut profile.resets),
+    |world, index| plain(world, index, |profile| &mut profile.open_on_agent_loss),
+    |world, index| plain(world, index, |profile| &mut profile.fails_open),
+    |world, index| plain(world, index, |profile| &mut profile.is_unset),
+    |world, index| world.devices.get_mut(index).is_some_and(|device| std::mem::take(&mut device.by_dhcp)),
+    |world, index| unlimited(world, index, |limits| &mut limits.flows),
+    |world, index| unlimited(world, index, |limits| &mut limits.from.packets),
+    |world, index| unlimited(world, index, |limits| &mut limits.from.connections),
+    |world, index| unlimited(world, index, |limits| &mut limits.to.packets),
+    |world, index| unlimited(world, index, |limits| &mut limits.to.connections),
 ];
+
+fn plain(world: &mut World, index: usize, flag: fn(&mut Profile) -> &mut bool) -> bool {
+    world.profiles.get_mut(index).is_some_and(|profile| std::mem::take(flag(profile)))
+}
+
+fn unlimited(world: &mut World, index: usize, limit: fn(&mut Limits) -> &mut Option<u32>) -> bool {
+    world.profiles.get_mut(index).is_some_and(|profile| limit(&mut profile.limits).take().is_some())
+}
 
 fn remove<T>(items: &mut Vec<T>, index: usize) -> bool {
     let is_there = index < items.len();

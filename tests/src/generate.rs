@@ -12,9 +12,13 @@ use crate::random::Random;
 use crate::world::World;
 
 mod frames;
+mod conversations;
 mod worlds;
 
 pub use worlds::world;
+
+/// When a script begins, in nanoseconds of the clock that judges are told.
+pub const START: u64 = 1_000_000_000_000;
 
 /// What a judge is to go through.
 #[derive(Clone, Debug)]
@@ -56,17 +60,51 @@ impl fmt::Debug for Step {
 /// The script of a seed, with `length` steps.
 pub fn script(seed: u64, length: usize) -> Script {
     let mut random = Random::new(seed);
-    let world = worlds::world(&mut random);
+    let mut now = START;
+    let mut world = worlds::world(&mut random);
+    worlds::passing(&mut random, &mut world, now);
     let mut current = world.clone();
     let mut frames = frames::Frames::default();
     let steps = (0..length).map(|_| {
         if random.chance(6) {
-            worlds::change(&mut random, &mut current);
+            worlds::change(&mut random, &mut current, now);
             return Step::Load(current.clone());
         }
         let after = after(&mut random);
+        now += after;
         let (port, bytes) = frames.next(&mut random, &current);
         Step::Frame { port, after, bytes }
+    });
+    Script { world, steps: steps.collect() }
+}
+
+/// The script of a seed, with `length` steps, most of which are turns of conversations.
+pub fn conversations(seed: u64, length: usize) -> Script {
+    let mut random = Random::new(seed);
+    let mut now = START;
+    let mut world = worlds::lenient(&mut random);
+    worlds::passing(&mut random, &mut world, now);
+    let mut current = world.clone();
+    let mut frames = frames::Frames::default();
+    let mut conversations = conversations::Conversations::default();
+    let steps = (0..length).map(|_| match random.below(100) {
+        0 | 1 => {
+            worlds::change(&mut random, &mut current, now);
+            Step::Load(current.clone())
+        }
+        2..=9 => {
+            let (port, bytes) = frames.aside(&mut random, &current);
+            let after = random.next() % 1_000_000;
+            now += after;
+            Step::Frame { port, after, bytes }
+        }
+        kind => {
+            let turn = conversations.next(&mut random, &current);
+            now += turn.after;
+            frames.note(turn.port, &turn.frame);
+            let frame = if kind < 13 { frames::broken(&mut random, turn.frame) } else { turn.frame };
+            Step::Frame { port: turn.port, after: turn.after, bytes: frame.bytes() }
+        }
     });
     Script { world, steps: steps.collect() }
 }

@@ -101,13 +101,16 @@ impl Host {
 
     /// A host that another compiler fills.
     pub fn compiled_by(compile: fn(&World) -> Rows, world: &World) -> Self {
-        Self { compile, rows: compile(world), memory: Memory::default(), generation: 1 }
+        let host = Self { compile, rows: compile(world), memory: Memory::default(), generation: 1 };
+        host.memory.heartbeat.set(world.heartbeat.last);
+        host
     }
 }
 
 impl Judge for Host {
     fn load(&mut self, world: &World) {
         self.rows = (self.compile)(world);
+        self.memory.heartbeat.set(world.heartbeat.last);
         self.generation += 1;
     }
 

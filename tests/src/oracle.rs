@@ -14,14 +14,21 @@ use crate::judge::{Fields, Judge, Listed, Observed};
 use crate::world::{Device, Opens, World};
 
 mod ends;
+mod dhcp;
 mod flows;
 mod frame;
+mod leases;
+mod limits;
+mod queries;
 mod quoted;
 mod questions;
 
 use ends::{End, Ends};
 use flows::{Found, Memory};
 use frame::{Ip, What};
+use leases::Leases;
+use limits::Buckets;
+use queries::{Matched, Queries};
 
 /// An error that can be put into the model, to see that a comparison notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +63,32 @@ pub enum Flaw {
     FlowsSurviveQuarantine,
     /// Router advertisements pass from anywhere.
     RogueRouterPasses,
+    /// Later fragments may be written over.
+    OnlyFirstFragmentHolds,
+    /// Any number of ranges is kept of a packet in fragments.
+    SpansWithoutEnd,
+    /// Answers to groups are packets like any other.
+    NobodyAnswersGroups,
+    /// A rule that allows DHCP with its servers does not reach everybody.
+    DhcpStaysUnicast,
+    /// Whatever a server says is believed.
+    AnyTransactionWillDo,
+    /// A lease is for ever.
+    LeasesNeverEnd,
+    /// Nobody is told that a connection was blocked.
+    NothingIsReset,
+    /// Fragments are answered by a reset too.
+    FragmentsAreReset,
+    /// A bucket holds two seconds' worth.
+    BucketsHoldTwice,
+    /// Flows are not counted.
+    FlowsWithoutEnd,
+    /// Whoever is open while the agent is lost still asks the lists.
+    OpenAsksLists,
+    /// A flow outlives the grant that allowed it.
+    GrantsNeverEnd,
+    /// A reset ends a flow, whoever sent it.
+    ResetsAreFinal,
 }
 
 /// The model and what it remembers.
@@ -64,6 +97,10 @@ pub struct Oracle {
     world: World,
     generation: u32,
     memory: Memory,
+    queries: Queries,
+    leases: Leases,
+    buckets: Buckets,
+    now: u64,
     flaw: Option<Flaw>,
 }
 
@@ -92,7 +129,9 @@ impl Judge for Oracle {
 
     fn judge(&mut self, bytes: &[u8], port: Port, now: u64) -> Observed {
         let (fields, what) = frame::read(bytes);
+        self.now = now;
         let answer = self.answer(&what, &fields, port, now);
+        let answer = self.reset(answer, &what, &fields);
         Observed {
             verdict: answer.verdict,
             reason: answer.reason,
@@ -109,7 +148,16 @@ impl Judge for Oracle {
 impl Oracle {
     /// The model of `world`, as its first generation.
     pub fn of(world: &World) -> Self {
-        Self { world: world.clone(), generation: 1, memory: Memory::default(), flaw: None }
+        Self {
+            world: world.clone(),
+            generation: 1,
+            memory: Memory::default(),
+            queries: Queries::default(),
+            leases: Leases::default(),
+            buckets: Buckets::default(),
+            now: 0,
+            flaw: None,
+        }
     }
 
     /// The model with an error in it.
@@ -128,7 +176,7 @@ impl Oracle {
         // 1
         let ip = match what {
             What::Unreadable(reason) => return nobody(otherwise(self.world.unparsed), *reason),
-            What::LaterFragment(piece) => match self.memory.first_of(piece, now) {
+            What::LaterFragment(piece) => match self.memory.first_of(piece, now, self.flaw) {
                 Some(first) => &first.continued(piece),
                 None => return nobody(otherwise(self.world.unparsed), Reason::Fragment),
             },
@@ -139,12 +187,13 @@ impl Oracle {
         if let Some(piece) = &ip.first_piece {
             self.memory.note_first(ip, piece, now);
         }
+        self.learn(ip, fields, vlan, port);
         // 2
         if let Some(answer) = self.takeover(ip, fields, vlan, port) {
             return answer;
         }
         // 3, of a device port only where the sender is who it says
-        let ends = self.ends_of(ip, fields.macs.0, vlan, port);
+        let ends = self.ends_of(ip, fields.macs, vlan, port);
         let is_believed = match &ends {
             Ends::Ours(ends) => !ends[0].spoofed,
             Ends::Unknown(_) | Ends::NotOurs => false,
@@ -154,12 +203,19 @@ impl Oracle {
         }
         // 4
         let ends = match ends {
-            Ends::NotOurs => return nobody(Verdict::Pass, Reason::NoDevice),
+            Ends::NotOurs => {
+                if port == Port::Uplink {
+                    self.note_query(ip, fields.macs.1, None);
+                }
+                return nobody(Verdict::Pass, Reason::NoDevice);
+            }
             Ends::Unknown(receiver) => {
                 let verdict = otherwise(self.world.unknown_device);
                 // A device is protected from a stranger who may pass.
                 let refused = match receiver {
-                    Some(receiver) if verdict != Verdict::Drop => Some(self.devices(ip, &[receiver], now)),
+                    Some(receiver) if verdict != Verdict::Drop => {
+                        Some(self.devices(ip, fields.macs.1, &[receiver], now))
+                    }
                     _ => None,
                 };
                 return match refused {
@@ -169,11 +225,17 @@ impl Oracle {
             }
             Ends::Ours(ends) => ends,
         };
-        self.devices(ip, &ends, now)
+        let judged = self.devices(ip, fields.macs.1, &ends, now);
+        let is_allowed = matches!(judged.reason, Reason::Allowed | Reason::Established);
+        let answer = self.packets(judged, &ends);
+        if is_allowed && answer.verdict != Verdict::Drop && port == Port::Device {
+            self.note_query(ip, fields.macs.1, ends.first());
+        }
+        answer
     }
 
     /// Steps 4 to 11 for the devices at the ends, the sender first.
-    fn devices(&mut self, ip: &Ip, ends: &[End], now: u64) -> Answer {
+    fn devices(&mut self, ip: &Ip, destination_mac: [u8; 6], ends: &[End], now: u64) -> Answer {
         let principal = &ends[0];
         let spoofed = principal.spoofed;
         if spoofed && self.mode(principal) >= Mode::Enforce {
@@ -187,7 +249,10 @@ impl Oracle {
             return about(end, Verdict::Drop, Reason::Quarantine);
         }
         // 6, 7
-        let open: Vec<&End> = ends.iter().filter(|end| !self.is_protected(end)).collect();
+        let asks = |end: &&End| {
+            !self.is_protected(end) && (!self.is_open(&end.device) || self.has(Flaw::OpenAsksLists))
+        };
+        let open: Vec<&End> = ends.iter().filter(asks).collect();
         let listed: Vec<_> = open.iter().filter_map(|end| Some((*end, self.listing(end)?))).collect();
         if let Some((end, listing)) = self.stricter(&listed) {
             return Answer { listing: Some(listing.clone()), ..about(end, Verdict::Drop, Reason::Blocklist) };
@@ -206,11 +271,17 @@ impl Oracle {
         // 9
         match &found {
             Some(found) if self.is_judged(found, ip) => {
-                self.memory.pass(ip, found, self.generation, found.rule.clone(), now);
-                let answer = about(principal, Verdict::Pass, Reason::Established);
-                return Answer { rule: found.rule.clone(), ..answer };
+                // Whose flow it is stays as it was judged.
+                let matched = (found.rule.clone(), self.memory.until(found));
+                return self.pass(ip, ends, found, Reason::Established, matched);
             }
-            Some(found) => return self.rules(ip, ends, found, Reason::Established, now),
+            Some(found) => {
+                let found = &Found { device: principal.device.name.clone(), ..found.clone() };
+                return match self.rules(ip, ends, found) {
+                    Ok(matched) => self.pass(ip, ends, found, Reason::Established, matched),
+                    Err(answer) => answer,
+                };
+            }
             None => {}
         }
         if let Some(quoted) = &ip.quoted
@@ -223,25 +294,33 @@ impl Oracle {
             return self.soften(strictest, Reason::NoFlow);
         }
         // 10, 11
-        let forwards = Found::new(ip, false);
-        let answer = self.rules(ip, ends, &forwards, Reason::Allowed, now);
-        if midstream && answer.reason != Reason::Allowed {
-            let backwards = self.rules(ip, ends, &Found::new(ip, true), Reason::Allowed, now);
-            if backwards.reason == Reason::Allowed {
-                return backwards;
-            }
+        if let Some(matched) = self.answers(ip, destination_mac, ends) {
+            let rule = matched[0].0.clone();
+            return Answer { rule, ..about(principal, Verdict::Pass, Reason::Established) };
         }
-        answer
+        let device = principal.device.name.clone();
+        let forwards = Found { device: device.clone(), ..Found::new(ip, false) };
+        match self.rules(ip, ends, &forwards) {
+            Ok(matched) => self.pass(ip, ends, &forwards, Reason::Allowed, matched),
+            Err(refused) if midstream => {
+                let backwards = Found { device, ..Found::new(ip, true) };
+                match self.rules(ip, ends, &backwards) {
+                    Ok(matched) => self.pass(ip, ends, &backwards, Reason::Allowed, matched),
+                    Err(_) => refused,
+                }
+            }
+            Err(refused) => refused,
+        }
     }
 
-    /// Asks the rules of every device at an end, and remembers what they allow.
-    fn rules(&mut self, ip: &Ip, ends: &[End], flow: &Found, reason: Reason, now: u64) -> Answer {
-        let asked: Vec<(&End, Option<String>)> = ends
+    /// The principal's rule, where every device at an end has one; until when all are good.
+    fn rules(&self, ip: &Ip, ends: &[End], flow: &Found) -> Result<Matched, Answer> {
+        let asked: Vec<(&End, Option<Matched>)> = ends
             .iter()
             .map(|end| {
                 let sends = end.direction == Direction::FromDevice;
                 let opens = if sends == flow.is_reply { Opens::Peer } else { Opens::Device };
-                (end, self.rule(end, opens, ip.protocol, flow.key.destination_port()))
+                (end, self.allowed(end, opens, ip.protocol, flow.key.destination_port()))
             })
             .collect();
         let refused: Vec<(&End, ())> =
@@ -250,12 +329,54 @@ impl Oracle {
         if let Some((end, ())) = self.stricter(&refused)
             && !sender_suffices
         {
-            return self.soften(end, Reason::NotAllowed);
+            return Err(self.soften(end, Reason::NotAllowed));
         }
-        let (principal, rule) = asked[0].clone();
-        let answer = Answer { rule: rule.clone(), ..about(principal, Verdict::Pass, reason) };
-        if ip.may_open() || flow.is_reply {
-            self.memory.pass(ip, flow, self.generation, rule, now);
+        let until = asked.iter().filter_map(|(_, rule)| rule.as_ref()?.1).min();
+        Ok((asked[0].1.clone().and_then(|(rule, _)| rule), until))
+    }
+
+    /// Passes a packet of a conversation that may be, if nobody has had too many, and remembers it.
+    fn pass(&mut self, ip: &Ip, ends: &[End], flow: &Found, reason: Reason, matched: Matched) -> Answer {
+        let principal = &ends[0];
+        let answer = Answer { rule: matched.0.clone(), ..about(principal, Verdict::Pass, reason) };
+        if !ip.may_open() && !flow.is_reply {
+            return answer;
+        }
+        let refused = match flow.last_seen {
+            None => self.connections(ends),
+            Some(last) => {
+                if self.is_to_be_counted(last) {
+                    self.count_flow(&flow.device);
+                }
+                Vec::new()
+            }
+        };
+        let answer = self.worse(answer, refused);
+        if answer.verdict == Verdict::Drop {
+            return answer;
+        }
+        self.memory.pass(ip, flow, self.generation, matched, self.now, self.flaw);
+        answer
+    }
+
+    /// Tells the sender of a blocked connection, where the device's profile says so.
+    fn reset(&self, answer: Answer, what: &What, fields: &Fields) -> Answer {
+        let resets = answer.device.as_ref().is_some_and(|name| {
+            let device = self.world.devices.iter().find(|device| device.name == *name);
+            device.is_some_and(|device| {
+                let profile = self.world.profile(&device.profile);
+                profile.resets && !profile.is_unset
+            })
+        });
+        let is_whole = |ip: &Ip| ip.is_whole || self.has(Flaw::FragmentsAreReset);
+        let is_connection = matches!(what, What::Ip(ip) if ip.is_tcp() && is_whole(ip) && !ip.has_rst());
+        let is_to_one = [fields.macs.0, fields.macs.1].iter().all(|mac| mac[0] & 1 == 0)
+            && fields.addresses.is_some_and(|(_, to)| !to.is_multicast() && to != IpAddr::from([255; 4]));
+        let is_told =
+            matches!(answer.reason, Reason::NotAllowed | Reason::Blocklist | Reason::Geo | Reason::NoFlow);
+        let tells = resets && is_connection && is_to_one && is_told && !self.has(Flaw::NothingIsReset);
+        if answer.verdict == Verdict::Drop && tells {
+            return Answer { verdict: Verdict::Reset, ..answer };
         }
         answer
     }
@@ -263,7 +384,7 @@ impl Oracle {
     /// A flow that this generation judged, from a source that only one device can have.
     fn is_judged(&self, found: &Found, ip: &Ip) -> bool {
         let current = found.generation == self.generation || self.has(Flaw::OldFlowIsGood);
-        current && !ends::is_anybodys(ip.source)
+        current && !found.expired && !ends::is_anybodys(ip.source)
     }
 
     /// Of what failed at several ends, that of the stricter mode; the first of equals.
@@ -290,7 +411,26 @@ impl Oracle {
     }
 
     fn mode_of(&self, device: &Device) -> Mode {
-        self.world.profile(&device.profile).mode
+        let profile = self.world.profile(&device.profile);
+        match profile.mode {
+            Mode::Quarantine => Mode::Quarantine,
+            _ if self.is_open(device) => Mode::Monitor,
+            _ if profile.is_unset => Mode::Enforce,
+            mode => mode,
+        }
+    }
+
+    /// Whether a device goes without its policy for now.
+    fn is_open(&self, device: &Device) -> bool {
+        let profile = self.world.profile(&device.profile);
+        if profile.is_unset {
+            return profile.fails_open;
+        }
+        let beat = self.world.heartbeat;
+        let is_late = beat.last != 0
+            && beat.loss_after != 0
+            && self.now.saturating_sub(beat.last) > u64::from(beat.loss_after) * 1_000_000_000;
+        profile.open_on_agent_loss && is_late
     }
 
     fn arp(&self, sender_mac: [u8; 6], sender: IpAddr, fields: &Fields, vlan: u16, port: Port) -> Answer {
@@ -336,7 +476,7 @@ impl Oracle {
             }
             let stays = ends::is_anybodys(ip.destination)
                 || ip.destination.is_multicast()
-                || self.world.segments.iter().any(|net| net.contains(&ip.destination))
+                || self.in_segment(ip.destination)
                 || (ends::is_one_network(ip.source, ip.destination) && self.device_with(ip.source).is_some());
             if !stays || fields.length > 150 {
                 return None;

@@ -42,6 +42,30 @@ pub struct World {
     pub feeds: Vec<Feed>,
     /// The country database; the longest prefix answers.
     pub countries: Vec<(IpNet, CountryCode)>,
+    /// Access that ends by itself.
+    pub grants: Vec<Grant>,
+    /// When the agent was last heard of.
+    pub heartbeat: Heartbeat,
+}
+
+/// What is known of the agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Its last sign of life, in nanoseconds; 0 for never.
+    pub last: u64,
+    /// Seconds without one until it is lost; 0 for never.
+    pub loss_after: u16,
+}
+
+/// Access for a device that ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The device's name.
+    pub device: String,
+    /// What it allows.
+    pub rule: Rule,
+    /// When it ends, in nanoseconds.
+    pub expires: u64,
 }
 
 /// ISO 3166-1 alpha-2.
@@ -69,6 +93,36 @@ pub struct Profile {
     pub geo: Option<Geo>,
     /// Allow rules in order.
     pub rules: Vec<Rule>,
+    /// Whether a blocked TCP connection is reset.
+    pub resets: bool,
+    /// How much its devices may send and be sent.
+    pub limits: Limits,
+    /// Whether its devices are open while the agent is lost.
+    pub open_on_agent_loss: bool,
+    /// Whether its devices are open while the tables hold nothing of it.
+    pub fails_open: bool,
+    /// Whether the tables hold nothing of it.
+    pub is_unset: bool,
+}
+
+/// Limits of a profile; `None` for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// What a device sends.
+    pub from: Rates,
+    /// What is sent to it.
+    pub to: Rates,
+    /// Its flows in a minute.
+    pub flows: Option<u32>,
+}
+
+/// Limits of one direction, per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Packets.
+    pub packets: Option<u32>,
+    /// New connections.
+    pub connections: Option<u32>,
 }
 
 /// What a profile says of countries.
@@ -144,6 +198,8 @@ pub struct Device {
     pub vlan: Option<u16>,
     /// Bound addresses.
     pub addresses: Vec<IpAddr>,
+    /// Whether DHCP gives it addresses, beside those.
+    pub by_dhcp: bool,
     /// Its profile by name.
     pub profile: String,
 }
@@ -196,6 +252,35 @@ impl Service {
     /// One UDP port.
     pub const fn udp(port: u16) -> Self {
         Self::Ports { protocol: 17, first: port, last: port }
+    }
+
+    /// Whether `port` of an IP protocol belongs to it.
+    pub fn covers(self, protocol: u8, port: u16) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Protocol(number) => number == protocol,
+            Self::Ports { protocol: number, first, last } => {
+                number == protocol && first <= port && port <= last
+            }
+        }
+    }
+}
+
+impl Profile {
+    /// A profile that blocks what is listed with the highest score, and says nothing else.
+    pub fn of(name: &str, mode: Mode, rules: Vec<Rule>) -> Self {
+        Self {
+            name: name.to_owned(),
+            mode,
+            block_score: 100,
+            geo: None,
+            rules,
+            resets: false,
+            limits: Limits::default(),
+            open_on_agent_loss: false,
+            fails_open: false,
+            is_unset: false,
+        }
     }
 }
 

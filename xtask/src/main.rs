@@ -9,6 +9,7 @@ mod lint;
 mod test;
 mod bench;
 mod demo;
+mod fuzz;
 mod ci;
 mod kernels;
 
@@ -46,6 +47,12 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Compare the kernel program with the reference model on random conversations (needs root).
+    Fuzz {
+        /// `--minutes N`, `--seed S`, `--seeds COUNT`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Check the format and all lints.
     Lint,
     /// Everything that a change has to pass: lint, test and a short bench (needs root).
@@ -69,6 +76,7 @@ fn main() -> ExitCode {
         Verb::Build => compile::run(),
         Verb::Demo { keep, arguments } => demo::run(keep, &arguments),
         Verb::Test { arguments } => test::run(&arguments),
+        Verb::Fuzz { arguments } => fuzz::run(&arguments),
         Verb::Lint => lint::run(),
         Verb::Ci => ci::run(),
         Verb::Kernels { releases } => return exit(kernels::run(&releases)),

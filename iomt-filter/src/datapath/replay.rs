@@ -1,5 +1,7 @@
 //! Runs single frames through the real program by test runs: no interface, no packet sent.
 
+use std::collections::BTreeSet;
+
 use aya::maps::{HashMap, MapData, MapError, RingBuf};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions};
 use iomt_filter_common::abi::Input;
@@ -37,6 +39,8 @@ pub struct Replay {
     events: RingBuf<aya::maps::MapData>,
     token: WriterToken,
     unparsed: u8,
+    /// Devices of every generation so far.
+    devices: BTreeSet<u32>,
 }
 
 /// Why a frame could not be judged.
@@ -77,7 +81,13 @@ impl Replay {
         let options = LoadOptions { devices, replay: true, ..LoadOptions::default() };
         let mut datapath = Datapath::load(&options)?;
         let events = datapath.take_events().ok_or(LoadError::NoMap("EVENTS"))?;
-        Ok(Self { datapath, events, token: WriterToken::for_private_tables(), unparsed: 0 })
+        Ok(Self {
+            datapath,
+            events,
+            token: WriterToken::for_private_tables(),
+            unparsed: 0,
+            devices: BTreeSet::new(),
+        })
     }
 
     /// Judges with `rows` from now on; remembered flows stay.
@@ -86,6 +96,7 @@ impl Replay {
     /// When they do not fit.
     pub fn apply(&mut self, rows: Rows) -> Result<Generation, ReplayError> {
         self.unparsed = rows.settings.unparsed;
+        self.devices.extend(rows.devices.keys());
         Ok(self.datapath.apply(rows, &self.token)?)
     }
 
@@ -94,8 +105,6 @@ impl Replay {
     /// # Errors
     /// When the kernel refuses to.
     pub fn forget(&mut self) -> Result<(), ReplayError> {
-        let devices: Vec<u32> =
-            self.datapath.active_rows().map_or_else(Vec::new, |rows| rows.devices.keys().copied().collect());
         let maps = &mut self.datapath.maps;
         let forgotten = clear(&mut maps.flows)
             .and_then(|()| clear(&mut maps.fragments))
@@ -103,7 +112,7 @@ impl Replay {
             .and_then(|()| clear(&mut maps.requests))
             .and_then(|()| clear(&mut maps.leased))
             .and_then(|()| {
-                devices.into_iter().try_for_each(|device| {
+                self.devices.iter().try_for_each(|&device| {
                     maps.buckets.set(device, Buckets::default(), 0)?;
                     (0..FAMILIES).try_for_each(|family| {
                         maps.leases.set(device * FAMILIES + family, Lease::default(), 0)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use iomt_filter_common::device::Port;
 
-use super::worlds::{ADDRESSES, MACS, PORTS, VLANS, address};
+use super::worlds::{ADDRESSES, MACS, PORTS, VLANS, address, address_of};
 use crate::packet::{
     ACK, Arp, Extension, FIN, Frame, Internet, PSH, RST, SYN, TPID_8021AD, TPID_8021Q, TPID_QINQ, Tag,
     Transport,
@@ -20,7 +20,23 @@ pub(super) struct Frames {
     firsts: Vec<(Port, Frame, u32)>,
 }
 
+/// Frames of the past that errors, answers and fragments are about.
+const REMEMBERED: usize = 64;
+
 impl Frames {
+    /// Notes a frame that was sent otherwise, so that something may refer to it.
+    pub(super) fn note(&mut self, port: Port, frame: &Frame) {
+        if self.past.len() == REMEMBERED {
+            self.past.remove(0);
+        }
+        self.past.push((port, frame.clone()));
+    }
+
+    /// Something about the frames so far: an error, an answer, a fragment, or one more.
+    pub(super) fn aside(&mut self, random: &mut Random, world: &World) -> (Port, Vec<u8>) {
+        if !self.past.is_empty() && random.chance(50) { self.error(random) } else { self.next(random, world) }
+    }
+
     pub(super) fn next(&mut self, random: &mut Random, world: &World) -> (Port, Vec<u8>) {
         if !self.past.is_empty() {
             if random.chance(8) {
@@ -215,7 +231,7 @@ fn dress(random: &mut Random, world: &World, port: Port, frame: &mut Frame) {
 }
 
 /// One thing that is unusual or wrong.
-fn broken(random: &mut Random, frame: Frame) -> Frame {
+pub(super) fn broken(random: &mut Random, frame: Frame) -> Frame {
     let byte = random.next() as u8;
     let length = frame.bytes().len();
     let small = random.below(64) as u16;
@@ -274,7 +290,7 @@ fn device_address(random: &mut Random, world: &World) -> IpAddr {
         return address(random);
     }
     let device = &world.devices[random.below(world.devices.len())];
-    device.addresses[random.below(device.addresses.len())]
+    address_of(random, device)
 }
 
 fn some_v4(random: &mut Random, world: &World) -> IpAddr {

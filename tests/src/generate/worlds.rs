@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use crate::random::Random;
 use crate::world::{
-    CountryCode, Device, Endpoint, Feed, Geo, Management, Opens, Peer, Profile, Protected, Rule, Service,
-    World, net,
+    CountryCode, Device, Endpoint, Feed, Geo, Grant, Heartbeat, Limits, Management, Opens, Peer, Profile,
+    Protected, Rates, Rule, Service, World, net,
 };
 
 /// Addresses that frames and worlds are made of.
@@ -18,6 +18,8 @@ pub(super) const ADDRESSES: &[&str] = &[
     "10.10.0.2",
     "10.10.0.3",
     "10.10.0.4",
+    "10.10.0.77",
+    "10.10.0.78",
     "10.10.0.99",
     "10.20.0.1",
     "10.20.0.2",
@@ -52,6 +54,7 @@ pub(super) const ADDRESSES: &[&str] = &[
     "1.0.0.0",
     "2001:db8:10::1",
     "2001:db8:10::2",
+    "2001:db8:10::77",
     "2001:db8:10::99",
     "2001:db8:20::1",
     "2001:db8:20::2",
@@ -66,6 +69,7 @@ pub(super) const ADDRESSES: &[&str] = &[
     "fe00::1",
     "feff::1",
     "ff02::1",
+    "ff02::1:2",
     "::",
     "::1",
     "::2",
@@ -102,6 +106,8 @@ pub fn world(random: &mut Random) -> World {
         protected: Vec::new(),
         feeds: feeds(random),
         countries: countries(random),
+        grants: Vec::new(),
+        heartbeat: Heartbeat::default(),
     };
     for index in 0..2 {
         let addresses = (0..1 + random.below(2)).map(|_| some_net(random)).collect();
@@ -121,8 +127,30 @@ pub fn world(random: &mut Random) -> World {
     world
 }
 
+/// A hospital in which most of what rules allow gets through: lists, countries and quarantine are rarer.
+pub(super) fn lenient(random: &mut Random) -> World {
+    let mut world = world(random);
+    world.unparsed = Otherwise::Drop;
+    if random.chance(60) {
+        world.feeds.iter_mut().for_each(|feed| feed.entries.truncate(1));
+    }
+    for profile in &mut world.profiles {
+        if profile.mode == Mode::Quarantine && random.chance(85) {
+            profile.mode = Mode::Enforce;
+        }
+        if random.chance(60) {
+            profile.geo = None;
+        }
+        if random.chance(70) {
+            profile.block_score = 100;
+        }
+    }
+    world
+}
+
 /// What an administrator, a feed or a database does from one generation to the next.
-pub(super) fn change(random: &mut Random, world: &mut World) {
+pub(super) fn change(random: &mut Random, world: &mut World, now: u64) {
+    passing(random, world, now);
     match random.below(7) {
         0 => world.feeds = feeds(random),
         1 => world.countries = countries(random),
@@ -139,6 +167,36 @@ pub(super) fn change(random: &mut Random, world: &mut World) {
     }
 }
 
+/// What ends by itself: grants, and the agent.
+pub(super) fn passing(random: &mut Random, world: &mut World, now: u64) {
+    const SECOND: u64 = 1_000_000_000;
+    if random.chance(50) {
+        let count = random.below(4) as u64;
+        let grant = |index| {
+            let device = format!("device-{}", random.below(3));
+            let after = random.pick(&[0, 1, 5, 29, 30, 300, 7_440]) * SECOND;
+            // No two end at once: which of them is named then is nobody's business.
+            Grant { device, rule: rule(random), expires: now + after + 1_000_000 + index }
+        };
+        world.grants = (0..count).map(grant).collect();
+    }
+    if random.chance(50) {
+        let last = random.pick(&[0, now, now - 30 * SECOND, now - 59 * SECOND, now - 61 * SECOND]);
+        world.heartbeat = Heartbeat { last, loss_after: random.pick(&[0, 1, 60, 60]) };
+    }
+}
+
+/// An address of a device, or one that DHCP may have given it.
+pub(super) fn address_of(random: &mut Random, device: &Device) -> IpAddr {
+    if device.addresses.is_empty() || (device.by_dhcp && random.chance(15)) {
+        return net(random.pick(LEASABLE)).addr();
+    }
+    device.addresses[random.below(device.addresses.len())]
+}
+
+/// Addresses that DHCP gives.
+pub(super) const LEASABLE: &[&str] = &["10.10.0.77", "10.10.0.77", "10.10.0.78", "2001:db8:10::77"];
+
 fn devices(random: &mut Random) -> Vec<Device> {
     let mut free: Vec<IpAddr> = parse(&[
         "10.10.0.1",
@@ -152,7 +210,7 @@ fn devices(random: &mut Random) -> Vec<Device> {
     ]);
     let mut bindings = BTreeSet::new();
     let mut devices = Vec::new();
-    for index in 0..2 + random.below(3) {
+    for _ in 0..2 + random.below(3) {
         let mac = (!random.chance(15)).then(|| MACS[random.below(MACS.len() - 1)]);
         let vlan = random.chance(30).then(|| random.pick(VLANS));
         if mac.is_some() && !bindings.insert((mac, vlan)) {
@@ -161,7 +219,11 @@ fn devices(random: &mut Random) -> Vec<Device> {
         let addresses =
             (0..1 + random.below(2)).map(|_| free.swap_remove(random.below(free.len()))).collect();
         let profile = format!("profile-{}", random.below(PROFILES));
-        devices.push(Device { name: format!("device-{index}"), mac, vlan, addresses, profile });
+        let by_dhcp = mac.is_some() && random.chance(30);
+        let addresses = if by_dhcp && random.chance(35) { Vec::new() } else { addresses };
+        // Named by its place, because what is remembered of a device is remembered by number.
+        let name = format!("device-{}", devices.len());
+        devices.push(Device { name, mac, vlan, addresses, by_dhcp, profile });
     }
     devices
 }
@@ -178,6 +240,22 @@ fn profile(random: &mut Random, index: usize) -> Profile {
         block_score: random.pick(&[0, 30, 50, 90, 100, 100]),
         geo,
         rules: (0..random.below(9)).map(|_| rule(random)).collect(),
+        resets: random.chance(40),
+        limits: limits(random),
+        open_on_agent_loss: random.chance(20),
+        fails_open: random.chance(50),
+        is_unset: random.chance(2),
+    }
+}
+
+fn limits(random: &mut Random) -> Limits {
+    let mut some = |rates: &[u32]| random.chance(12).then(|| random.pick(rates));
+    let packets: &[u32] = &[1, 2, 3, 10, 1_000];
+    let connections: &[u32] = &[1, 2, 5, 3_000_000_000];
+    Limits {
+        from: Rates { packets: some(packets), connections: some(connections) },
+        to: Rates { packets: some(packets), connections: some(connections) },
+        flows: some(&[1, 2, 3, 8]),
     }
 }
 

@@ -30,15 +30,17 @@ pub(super) enum Ends {
 }
 
 impl Oracle {
-    pub(super) fn ends_of(&self, ip: &Ip, mac: [u8; 6], vlan: u16, port: Port) -> Ends {
+    pub(super) fn ends_of(&self, ip: &Ip, macs: ([u8; 6], [u8; 6]), vlan: u16, port: Port) -> Ends {
+        let mac = macs.0;
         let owner = self.device_with(ip.source);
         let receiver = self.device_with(ip.destination);
         if port == Port::Uplink {
             return match receiver {
                 Some(receiver) => Ends::Ours(ends(ip, owner, Some(receiver), false)),
-                None if self.world.segments.iter().any(|net| net.contains(&ip.destination)) => {
-                    Ends::Unknown(None)
-                }
+                None if self.in_segment(ip.destination) => match self.device_offered(ip, macs.1, vlan) {
+                    Some(receiver) => Ends::Ours(ends(ip, owner, Some(receiver), false)),
+                    None => Ends::Unknown(None),
+                },
                 None => Ends::NotOurs,
             };
         }
@@ -46,14 +48,22 @@ impl Oracle {
         let (sender, spoofed) = match (owner, by_mac) {
             (Some(owner), _) if self.is_bound(owner, mac, vlan) => (owner, false),
             (Some(owner), _) => (self.stricter_device(owner, mac, vlan), true),
-            (None, Some(device)) => (device, !is_anybodys(ip.source)),
+            (None, Some(device)) => (device, !is_anybodys(ip.source) && self.asking(ip, mac, vlan).is_none()),
             (None, None) => return Ends::Unknown(ends(ip, None, receiver, false).pop()),
         };
         Ends::Ours(ends(ip, Some(sender), receiver, spoofed))
     }
 
+    /// The device that an address is bound to, by inventory or by DHCP.
     pub(super) fn device_with(&self, address: IpAddr) -> Option<&Device> {
-        self.world.devices.iter().find(|device| device.addresses.contains(&address))
+        let bound = self.world.devices.iter().find(|device| device.addresses.contains(&address));
+        bound.or_else(|| self.lessee(address))
+    }
+
+    /// The device that a DHCP server offers an address which is nobody's yet.
+    fn device_offered(&self, ip: &Ip, mac: [u8; 6], vlan: u16) -> Option<&Device> {
+        let offers = ip.protocol == 17 && ip.ports() == (67, 68);
+        self.device_seen_as(mac, vlan).filter(|device| offers && device.by_dhcp)
     }
 
     /// The device of a hardware address in a VLAN; one that is bound to the VLAN before one that is not.

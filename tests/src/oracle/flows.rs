@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::Flaw;
 use super::frame::{Ip, Piece, Quoted};
+use super::queries::Matched;
 
 /// Ends and protocol, the opener first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,13 +39,27 @@ pub(super) struct Found {
     pub(super) is_reply: bool,
     pub(super) generation: u32,
     pub(super) rule: Option<String>,
+    /// The grant that it stands on has ended.
+    pub(super) expired: bool,
+    /// When it last had traffic; `None` where nothing is remembered.
+    pub(super) last_seen: Option<u64>,
+    /// The device that it was allowed for.
+    pub(super) device: String,
 }
 
 impl Found {
     /// One that nothing is remembered of.
     pub(super) fn new(ip: &Ip, is_reply: bool) -> Self {
         let key = if is_reply { Key::backwards(ip) } else { Key::forwards(ip) };
-        Self { key, is_reply, generation: 0, rule: None }
+        Self {
+            key,
+            is_reply,
+            generation: 0,
+            rule: None,
+            expired: false,
+            last_seen: None,
+            device: String::new(),
+        }
     }
 }
 
@@ -54,9 +69,31 @@ struct Flow {
     generation: u32,
     rule: Option<String>,
     answered: bool,
+    /// By opener and responder.
     finished: (bool, bool),
-    ended: bool,
+    reset: (bool, bool),
+    /// Until when it is good, where a grant allowed it.
+    until: Option<u64>,
+    /// The device that it was allowed for.
+    device: String,
 }
+
+impl Flow {
+    fn ended(&self) -> bool {
+        self.finished == (true, true) || self.reset.0 || self.reset.1
+    }
+}
+
+/// A first fragment, and which bytes of its packet have come.
+#[derive(Clone, Debug)]
+struct First {
+    ip: Ip,
+    seen: u64,
+    spans: Vec<(u32, u32)>,
+}
+
+/// Spans that are kept of one packet.
+const SPANS: usize = 4;
 
 /// Ends, identification and protocol of what comes in fragments.
 type PieceKey = (IpAddr, IpAddr, u32, u8);
@@ -65,7 +102,7 @@ type PieceKey = (IpAddr, IpAddr, u32, u8);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     flows: HashMap<Key, Flow>,
-    firsts: HashMap<PieceKey, (Ip, u32, u64)>,
+    firsts: HashMap<PieceKey, First>,
 }
 
 impl Memory {
@@ -82,21 +119,45 @@ impl Memory {
             None if answers => (true, alive(Key::backwards(ip))?),
             None => return None,
         };
-        let found =
-            Found { generation: flow.generation, rule: flow.rule.clone(), ..Found::new(ip, is_reply) };
-        Some(found)
+        Some(Found {
+            generation: flow.generation,
+            rule: flow.rule.clone(),
+            expired: flow.until.is_some_and(|until| now >= until) && flaw != Some(Flaw::GrantsNeverEnd),
+            last_seen: Some(flow.last_seen),
+            device: flow.device.clone(),
+            ..Found::new(ip, is_reply)
+        })
     }
 
-    /// Notes a first fragment.
+    /// Notes a first fragment: its packet begins anew.
     pub(super) fn note_first(&mut self, ip: &Ip, piece: &Piece, now: u64) {
-        self.firsts.insert(piece.packet, (ip.clone(), piece.end, now));
+        let spans = if piece.end == 0 { vec![] } else { vec![(piece.start, piece.end)] };
+        let first = First { ip: ip.clone(), seen: now, spans };
+        self.firsts.insert(piece.packet, first);
     }
 
-    /// The first fragment of a later one's packet: half a minute old at most, and not written over.
-    pub(super) fn first_of(&self, piece: &Piece, now: u64) -> Option<Ip> {
-        let (first, end, seen) = self.firsts.get(&piece.packet)?;
-        let fits = piece.start >= *end && now.saturating_sub(*seen) <= 30_000_000_000;
-        fits.then(|| first.clone())
+    /// The first fragment of a later one's packet: half a minute old at most, none of whose bytes this one
+    /// would write again. The later one is noted with it.
+    pub(super) fn first_of(&mut self, piece: &Piece, now: u64, flaw: Option<Flaw>) -> Option<Ip> {
+        let first = self.firsts.get_mut(&piece.packet)?;
+        if now.saturating_sub(first.seen) > 30_000_000_000 {
+            return None;
+        }
+        let watched = if flaw == Some(Flaw::OnlyFirstFragmentHolds) { 1 } else { SPANS };
+        if first.spans.iter().take(watched).any(|(start, end)| piece.start < *end && *start < piece.end) {
+            return None;
+        }
+        let (touching, mut apart): (Vec<_>, Vec<_>) =
+            first.spans.iter().partition(|(start, end)| *end == piece.start || *start == piece.end);
+        let start = touching.iter().map(|(start, _)| *start).chain([piece.start]).min()?;
+        let end = touching.iter().map(|(_, end)| *end).chain([piece.end]).max()?;
+        apart.push((start, end));
+        if apart.len() > SPANS && flaw != Some(Flaw::SpansWithoutEnd) {
+            return None;
+        }
+        apart.sort_unstable();
+        first.spans = apart;
+        Some(first.ip.clone())
     }
 
     /// The rule of the flow that an ICMP error quotes, where this generation has judged it.
@@ -117,39 +178,58 @@ impl Memory {
         };
         let is_query = matches!(quoted.protocol, 1 | 58);
         let flow = alive(&forwards).or_else(|| if is_query { None } else { alive(&backwards) })?;
-        (flow.generation == generation).then(|| flow.rule.clone())
+        let is_good = flow.until.is_none_or(|until| now < until);
+        (flow.generation == generation && is_good).then(|| flow.rule.clone())
     }
 
-    /// Notes that a packet passed.
-    pub(super) fn pass(&mut self, ip: &Ip, found: &Found, generation: u32, rule: Option<String>, now: u64) {
-        let is_known = self
-            .flows
-            .get(&found.key)
-            .is_some_and(|flow| now.saturating_sub(flow.last_seen) <= lifetime(found.key.protocol, flow));
-        if !is_known {
+    /// Notes that a packet passed: by `rule`, good `until` then.
+    pub(super) fn pass(
+        &mut self,
+        ip: &Ip,
+        found: &Found,
+        generation: u32,
+        (rule, until): Matched,
+        now: u64,
+        flaw: Option<Flaw>,
+    ) {
+        if found.last_seen.is_none() {
             self.flows.remove(&found.key);
         }
         let flow = self.flows.entry(found.key).or_default();
         flow.last_seen = now;
         flow.generation = generation;
         flow.rule = rule;
+        flow.until = until;
+        flow.device = found.device.clone();
         flow.answered |= found.is_reply;
         if !ip.is_tcp() {
             return;
         }
-        if ip.opens_tcp() && flow.ended {
-            *flow = Flow { last_seen: now, generation, rule: flow.rule.take(), ..Flow::default() };
+        if ip.opens_tcp() && flow.ended() {
+            *flow = Flow { answered: false, finished: (false, false), reset: (false, false), ..flow.clone() };
         }
-        if ip.has_fin() {
-            if found.is_reply { flow.finished.1 = true } else { flow.finished.0 = true }
+        let (finished, reset) = match found.is_reply {
+            false => (&mut flow.finished.0, &mut flow.reset.0),
+            true => (&mut flow.finished.1, &mut flow.reset.1),
+        };
+        *finished |= ip.has_fin();
+        if ip.has_rst() {
+            *reset = true;
+        } else if *reset && ip.goes_on() && flaw != Some(Flaw::ResetsAreFinal) {
+            *reset = false;
+            flow.answered = true;
         }
-        flow.ended |= ip.has_rst() || flow.finished == (true, true);
+    }
+
+    /// Until when the flow is good.
+    pub(super) fn until(&self, found: &Found) -> Option<u64> {
+        self.flows.get(&found.key)?.until
     }
 }
 
 /// How long a flow is remembered after its last packet.
-const fn lifetime(protocol: u8, flow: &Flow) -> u64 {
-    let seconds = match (protocol, flow.ended, flow.answered) {
+fn lifetime(protocol: u8, flow: &Flow) -> u64 {
+    let seconds = match (protocol, flow.ended(), flow.answered) {
         (1 | 58, ..) => 60,
         (_, true, _) | (_, _, false) => 30,
         (6, false, true) => 7_440,

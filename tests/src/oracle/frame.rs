@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use iomt_filter_common::Reason;
 
+use super::dhcp::{self, Dhcp};
 use super::quoted;
 use crate::judge::Fields;
 
@@ -29,6 +30,7 @@ pub(super) struct Ip {
     pub(super) quoted: Option<Quoted>,
     /// Of neighbour solicitations and advertisements: the target, and the hardware address in the option.
     pub(super) neighbour: Option<(IpAddr, [u8; 6])>,
+    pub(super) dhcp: Option<Dhcp>,
     transport: Transport,
 }
 
@@ -72,7 +74,14 @@ impl Ip {
 
     /// A later fragment as its first one was read.
     pub(super) fn continued(&self, piece: &Piece) -> Self {
-        Self { hop_limit: piece.hop_limit, is_whole: false, first_piece: None, quoted: None, ..self.clone() }
+        Self {
+            hop_limit: piece.hop_limit,
+            is_whole: false,
+            first_piece: None,
+            quoted: None,
+            dhcp: None,
+            ..self.clone()
+        }
     }
 
     /// SYN without ACK.
@@ -86,6 +95,11 @@ impl Ip {
 
     pub(super) const fn has_rst(&self) -> bool {
         self.flags() & 0x04 != 0
+    }
+
+    /// ACK without RST and SYN.
+    pub(super) const fn goes_on(&self) -> bool {
+        self.flags() & 0x16 == 0x10
     }
 
     const fn flags(&self) -> u8 {
@@ -218,6 +232,7 @@ fn ipv4(rest: &[u8], fields: &mut Fields) -> What {
         first_piece: more.then_some(piece),
         quoted: None,
         neighbour: None,
+        dhcp: None,
         transport: Transport::None,
     };
     possible(transport(&rest[header..total], ip), source, destination)
@@ -292,6 +307,7 @@ fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
         first_piece,
         quoted: None,
         neighbour: None,
+        dhcp: None,
         transport: Transport::None,
     };
     possible(transport(payload, ip), source, destination)
@@ -347,6 +363,7 @@ fn transport(bytes: &[u8], mut ip: Ip) -> What {
     }
     let ports =
         |tcp_flags| Transport::Ports { source: u16_of(bytes), destination: u16_of(&bytes[2..]), tcp_flags };
+    let mut datagram: &[u8] = &[];
     ip.transport = match ip.protocol {
         6 => {
             let header = usize::from(bytes[12] / 16) * 4;
@@ -363,6 +380,7 @@ fn transport(bytes: &[u8], mut ip: Ip) -> What {
             if length < 8 || (length > bytes.len() && !is_first) {
                 return MALFORMED;
             }
+            datagram = bytes.get(8..length).unwrap_or_default();
             ports(0)
         }
         132 => ports(0),
@@ -370,6 +388,7 @@ fn transport(bytes: &[u8], mut ip: Ip) -> What {
     };
     ip.quoted = quoted::read(&ip, &bytes[8..]);
     ip.neighbour = quoted::neighbour(&ip, &bytes[8..]);
+    ip.dhcp = dhcp::read(&ip, datagram);
     What::Ip(ip)
 }
 

@@ -4,16 +4,17 @@ use std::net::IpAddr;
 
 use super::ends::End;
 use super::frame::Ip;
+use super::queries::Matched;
 use super::{Flaw, Oracle};
 use crate::judge::Listed;
-use crate::world::{Opens, Peer, Service};
+use crate::world::{Opens, Peer, Rule, Service};
 
 impl Oracle {
     /// Whether the packet is a management peer's to one of its services, or the answer to one.
     pub(super) fn is_management(&self, ip: &Ip) -> bool {
         let (source_port, destination_port) = ip.ports();
         self.world.management.iter().any(|pair| {
-            let named = |port| pair.services.iter().any(|service| covers(*service, ip.protocol, port));
+            let named = |port| pair.services.iter().any(|service| service.covers(ip.protocol, port));
             let asks = pair.address == ip.source && named(destination_port);
             let answers = pair.address == ip.destination && named(source_port) && !ip.opens_tcp();
             asks || (answers && !self.has(Flaw::ManagementOneWay))
@@ -29,6 +30,9 @@ impl Oracle {
     /// The most severe entry that covers the far end, if it is severe enough for the device.
     pub(super) fn listing(&self, end: &End) -> Option<Listed> {
         let profile = self.world.profile(&end.device.profile);
+        if profile.is_unset {
+            return None;
+        }
         if self.has(Flaw::LearnSoftensBlocklist) && profile.mode == iomt_filter_common::policy::Mode::Learn {
             return None;
         }
@@ -50,7 +54,8 @@ impl Oracle {
 
     /// The country of the far end, if the device has no business there.
     pub(super) fn foreign(&self, end: &End) -> Option<String> {
-        let geo = self.world.profile(&end.device.profile).geo.as_ref()?;
+        let profile = self.world.profile(&end.device.profile);
+        let geo = profile.geo.as_ref().filter(|_| !profile.is_unset)?;
         if has_no_country(end.far) && !self.has(Flaw::PrivateHasCountry) {
             return None;
         }
@@ -67,35 +72,51 @@ impl Oracle {
         })
     }
 
-    /// The first rule of the end's device that allows `service` to be opened this way.
-    pub(super) fn rule(&self, end: &End, opens: Opens, protocol: u8, port: u16) -> Option<String> {
+    /// The first rule of the end's device that allows `service` to be opened this way, or a grant that does,
+    /// with its end.
+    pub(super) fn allowed(&self, end: &End, opens: Opens, protocol: u8, port: u16) -> Option<Matched> {
         let profile = self.world.profile(&end.device.profile);
-        let index = profile.rules.iter().position(|rule| {
-            rule.opens == opens
-                && rule.services.iter().any(|service| covers(*service, protocol, port))
-                && match &rule.peer {
-                    Peer::Any => true,
-                    Peer::Net(net) => net.contains(&end.far),
-                    Peer::Endpoint(name) => self.is_endpoint(name, end.far),
-                    Peer::Profile(name) => end.peer.as_ref().is_some_and(|peer| peer.profile == *name),
-                }
-        })?;
-        Some(format!("{}[{}]", profile.name, index + 1))
+        let matches = |rule: &Rule, reaches: bool| {
+            let is_named = match &rule.peer {
+                Peer::Any => true,
+                Peer::Net(net) => net.contains(&end.far),
+                Peer::Endpoint(name) => self.is_endpoint(name, end.far),
+                Peer::Profile(name) => end.peer.as_ref().is_some_and(|peer| peer.profile == *name),
+            };
+            let is_named = is_named || (reaches && self.reaches_servers(rule, end.far, protocol, port));
+            let is_covered = rule.services.iter().any(|service| service.covers(protocol, port));
+            rule.opens == opens && is_named && is_covered
+        };
+        let index = profile.rules.iter().position(|rule| matches(rule, true));
+        if let Some(index) = index.filter(|_| !profile.is_unset) {
+            return Some((Some(format!("{}[{}]", profile.name, index + 1)), None));
+        }
+        // Without a policy that closes, nothing is asked.
+        if profile.is_unset && !profile.fails_open {
+            return None;
+        }
+        // Of several grants, the one that ends last.
+        let own = (1..).zip(&self.world.grants).filter(|(_, grant)| {
+            grant.device == end.device.name && matches(&grant.rule, false) && self.now < grant.expires
+        });
+        let (index, grant) = own.max_by_key(|(_, grant)| grant.expires)?;
+        Some((Some(format!("grant[{index}]")), Some(grant.expires)))
+    }
+
+    /// Whether a rule for DHCP covers whom a client without an address asks.
+    fn reaches_servers(&self, rule: &Rule, far: IpAddr, protocol: u8, port: u16) -> bool {
+        let everybody = match port {
+            67 => IpAddr::from([255; 4]),
+            547 => IpAddr::from([0xff02, 0, 0, 0, 0, 0, 1, 2]),
+            _ => return false,
+        };
+        let is_for_dhcp = rule.opens == Opens::Device && rule.services.contains(&Service::udp(port));
+        is_for_dhcp && protocol == 17 && far == everybody && !self.has(Flaw::DhcpStaysUnicast)
     }
 
     fn is_endpoint(&self, name: &str, address: IpAddr) -> bool {
         let named = self.world.endpoints.iter().filter(|endpoint| endpoint.name == name);
         named.into_iter().any(|endpoint| endpoint.addresses.iter().any(|net| net.contains(&address)))
-    }
-}
-
-fn covers(service: Service, protocol: u8, port: u16) -> bool {
-    match service {
-        Service::Any => true,
-        Service::Protocol(number) => number == protocol,
-        Service::Ports { protocol: number, first, last } => {
-            number == protocol && first <= port && port <= last
-        }
     }
 }
 

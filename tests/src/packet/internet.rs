@@ -175,6 +175,15 @@ impl Internet {
         }
     }
 
+    /// Source and destination of an IP packet.
+    pub const fn addresses(&self) -> Option<(IpAddr, IpAddr)> {
+        match self {
+            Self::V4(v4) => Some((IpAddr::V4(v4.source), IpAddr::V4(v4.destination))),
+            Self::V6(v6) => Some((IpAddr::V6(v6.source), IpAddr::V6(v6.destination))),
+            Self::Arp(_) | Self::Raw(..) => None,
+        }
+    }
+
     pub(super) const fn ethertype(&self) -> u16 {
         match self {
             Self::Arp(_) => 0x0806,

@@ -113,7 +113,8 @@ impl Udp {
 }
 
 impl Transport {
-    pub(super) const fn number(&self, is_v6: bool) -> u8 {
+    /// The IP protocol number.
+    pub const fn number(&self, is_v6: bool) -> u8 {
         match self {
             Self::Tcp(_) => 6,
             Self::Udp(_) => 17,
@@ -134,7 +135,8 @@ impl Transport {
         }
     }
 
-    pub(super) fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
+    /// Header and data, with the checksum that goes with these addresses.
+    pub fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
         match self {
             Self::Tcp(tcp) => tcp.bytes(source, destination),
             Self::Udp(udp) => udp.bytes(source, destination),

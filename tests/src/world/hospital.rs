@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use iomt_filter_common::policy::{Mode, Otherwise};
 
 use super::{
-    Device, Endpoint, Feed, Geo, Management, Opens, Peer, Profile, Protected, Rule, Service, World, net,
+    Device, Endpoint, Feed, Geo, Heartbeat, Management, Opens, Peer, Profile, Protected, Rule, Service,
+    World, net,
 };
 
 /// Two scanners, pumps, a monitor and a device behind a router; a PACS, a name server, a vendor abroad
@@ -64,6 +65,8 @@ pub fn hospital() -> World {
             (net("2001:db8:b::/48"), *b"KP"),
             (net("10.0.0.0/8"), *b"KP"),
         ],
+        grants: vec![],
+        heartbeat: Heartbeat::default(),
     }
 }
 
@@ -114,7 +117,7 @@ fn profiles() -> Vec<Profile> {
 }
 
 fn profile(name: &str, mode: Mode, rules: Vec<Rule>) -> Profile {
-    Profile { name: name.into(), mode, block_score: 50, geo: None, rules }
+    Profile { block_score: 50, ..Profile::of(name, mode, rules) }
 }
 
 fn device(name: &str, mac: u8, vlan: Option<u16>, addresses: &[&str], profile: &str) -> Device {
@@ -123,6 +126,7 @@ fn device(name: &str, mac: u8, vlan: Option<u16>, addresses: &[&str], profile: &
         mac: Some([0x02, 0, 0, 0, 1, mac]),
         vlan,
         addresses: addresses.iter().map(|text| address(text)).collect(),
+        by_dhcp: false,
         profile: profile.into(),
     }
 }

@@ -2,9 +2,9 @@
 //! selectors, whatever that costs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use iomt_filter::rows::{Prefix, Rows, RuleCell, ServicePrefix};
+use iomt_filter::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
 use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::geo::{Country, GeoPolicy};
 use iomt_filter_common::policy::{self, Otherwise, RuleDirection, Settings};
@@ -40,7 +40,8 @@ impl World {
             midstream: strict(self.midstream) as u8,
             has_management: u8::from(!self.management.is_empty()),
             has_protected: u8::from(!self.protected.is_empty()),
-            ..Settings::default()
+            has_dhcp: u8::from(self.devices.iter().any(|device| device.by_dhcp)),
+            agent_loss_seconds: self.heartbeat.loss_after,
         }
     }
 
@@ -50,7 +51,8 @@ impl World {
             let vlan = device.vlan.unwrap_or(0);
             let profile = self.profile_number(&device.profile);
             let mode = self.profile(&device.profile).mode as u8;
-            rows.devices.insert(number, device::Device { mac, vlan, profile, mode, flags: 0 });
+            let flags = self.flags_of(device);
+            rows.devices.insert(number, device::Device { mac, vlan, profile, mode, flags });
             if device.mac.is_some() {
                 rows.device_macs.insert((mac, vlan), number);
             }
@@ -62,6 +64,15 @@ impl World {
             }
             rows.names.devices.insert(number, device.name.clone());
         }
+    }
+
+    fn flags_of(&self, device: &super::Device) -> u8 {
+        let flags = [
+            (self.profile(&device.profile).fails_open, device::Device::FAIL_OPEN),
+            (self.grants.iter().any(|grant| grant.device == device.name), device::Device::HAS_GRANTS),
+            (device.by_dhcp, device::Device::BY_DHCP),
+        ];
+        flags.iter().filter(|(is_set, _)| *is_set).fold(0, |all, (_, flag)| all | flag)
     }
 
     fn profiles_into(&self, rows: &mut Rows) {
@@ -76,11 +87,17 @@ impl World {
             let row = policy::Profile {
                 geo,
                 block_score: profile.block_score,
+                reset: u8::from(profile.resets),
                 has_geo: u8::from(!geo.is_empty()),
+                fail_open: u8::from(profile.fails_open),
+                open_on_agent_loss: u8::from(profile.open_on_agent_loss),
                 is_set: 1,
+                limits: limits_of(profile),
                 ..policy::Profile::default()
             };
-            rows.profiles.insert(number, row);
+            if !profile.is_unset {
+                rows.profiles.insert(number, row);
+            }
             rows.names.profiles.insert(number, profile.name.clone());
         }
         rows.countries.insert(IpNet::V4(Ipv4Net::default()).into(), Country::UNKNOWN);
@@ -118,8 +135,19 @@ impl World {
         }
         rows.services = services.prefixes.clone();
 
+        let cells_of = |rule: &Rule| {
+            let (peers, services) = (peers.cells(&rule.peer, self), &services);
+            let pairs = move |service: &Service| {
+                let cells = services.cells(*service);
+                peers
+                    .clone()
+                    .into_iter()
+                    .flat_map(move |peer| cells.clone().into_iter().map(move |service| (peer, service)))
+            };
+            rule.services.iter().flat_map(pairs).collect::<Vec<_>>()
+        };
         let mut number = 0;
-        let mut cells = |profile: u16, name: &str, index: usize, rule: &Rule, rows: &mut Rows| {
+        let mut named = |name: &str, index: usize, rule: &Rule, rows: &mut Rows| {
             number += 1;
             let (word, direction) = match rule.opens {
                 Opens::Device => ("to", RuleDirection::To),
@@ -127,20 +155,34 @@ impl World {
             };
             let label = format!("{name}[{index}] {word} {:?} service {:?}", rule.peer, rule.services);
             rows.names.rules.insert(number, label);
-            for peer in peers.cells(&rule.peer, self) {
-                for service in rule.services.iter().flat_map(|service| services.cells(*service)) {
-                    rows.rules.entry(RuleCell { profile, direction, peer, service }).or_insert(number);
-                }
-            }
+            (number, direction)
         };
-        for profile in &self.profiles {
+        let own = self.profiles.iter().filter(|profile| !profile.is_unset).flat_map(|profile| {
             let owner = self.profile_number(&profile.name);
-            for (index, rule) in (1..).zip(&profile.rules) {
-                cells(owner, &profile.name, index, rule, rows);
+            (1..).zip(&profile.rules).map(move |(index, rule)| (owner, &profile.name, index, rule))
+        });
+        let (management, name) = (self.management_rules(), "management".to_owned());
+        let management = (1..).zip(&management).map(|(index, rule)| (MANAGEMENT_PROFILE, &name, index, rule));
+        for (profile, name, index, rule) in own.chain(management) {
+            let (number, direction) = named(name, index, rule, rows);
+            // What it reaches for DHCP it does under its own number.
+            for (peer, service) in [rule].into_iter().chain(&reach(rule)).flat_map(cells_of) {
+                rows.rules.entry(RuleCell { profile, direction, peer, service }).or_insert(number);
             }
         }
-        for (index, rule) in (1..).zip(self.management_rules()) {
-            cells(MANAGEMENT_PROFILE, "management", index, &rule, rows);
+        for (index, grant) in (1..).zip(&self.grants) {
+            let (rule, direction) = named("grant", index, &grant.rule, rows);
+            let row = policy::Grant { expires: grant.expires, rule, reserved: 0 };
+            let Some(place) = self.devices.iter().position(|device| device.name == grant.device) else {
+                continue;
+            };
+            for (peer, service) in cells_of(&grant.rule) {
+                let cell = GrantCell { device: place as u32 + 1, direction, peer, service };
+                let longest = rows.grants.entry(cell).or_insert(row);
+                if longest.expires < row.expires {
+                    *longest = row;
+                }
+            }
         }
     }
 
@@ -155,7 +197,9 @@ impl World {
 
     fn all_rules(&self) -> Vec<Rule> {
         let own = self.profiles.iter().flat_map(|profile| profile.rules.clone());
-        own.chain(self.management_rules()).collect()
+        let granted = self.grants.iter().map(|grant| grant.rule.clone());
+        let all: Vec<Rule> = own.chain(self.management_rules()).chain(granted).collect();
+        all.iter().cloned().chain(all.iter().flat_map(reach)).collect()
     }
 
     /// The prefixes that a selector names by address.
@@ -168,6 +212,27 @@ impl World {
             }
             Peer::Any | Peer::Profile(_) => Vec::new(),
         }
+    }
+}
+
+/// What a rule for DHCP allows besides: to ask everybody, where it names the service alone.
+fn reach(rule: &Rule) -> Vec<Rule> {
+    let everybody = [(67, IpAddr::from([255; 4])), (547, IpAddr::from([0xff02, 0, 0, 0, 0, 0, 1, 2]))];
+    let asked = everybody
+        .iter()
+        .filter(|(port, _)| rule.opens == Opens::Device && rule.services.contains(&Service::udp(*port)));
+    asked.map(|(port, address)| Rule::to(Peer::Net((*address).into()), Service::udp(*port))).collect()
+}
+
+fn limits_of(profile: &Profile) -> policy::Limits {
+    let limits = profile.limits;
+    policy::Limits {
+        packets_from: limits.from.packets.unwrap_or(0),
+        packets_to: limits.to.packets.unwrap_or(0),
+        connections_from: limits.from.connections.unwrap_or(0),
+        connections_to: limits.to.connections.unwrap_or(0),
+        flows: limits.flows.unwrap_or(16_384),
+        reserved: 0,
     }
 }
 

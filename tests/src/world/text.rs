@@ -6,7 +6,7 @@ use std::path::Path;
 use iomt_filter_common::policy::Otherwise;
 use mmdb_writer::{Value, Writer};
 
-use super::{CountryCode, Opens, Peer, Rule, Service, World};
+use super::{CountryCode, Limits, Opens, Peer, Profile, Rates, Rule, Service, World};
 
 impl World {
     /// `policy.toml`.
@@ -33,6 +33,7 @@ impl World {
                 let unknown = if geo.unknown_allowed { "allow" } else { "deny" };
                 let _ = writeln!(text, "geo = {{ {key} = [{}], unknown = \"{unknown}\" }}", list.join(", "));
             }
+            text.push_str(&exceptions(profile));
             text.push_str("allow = [\n");
             for rule in &profile.rules {
                 let _ = writeln!(text, "  {},", rule_toml(rule));
@@ -55,7 +56,8 @@ impl World {
         let mut text = String::from("name,mac,ip,vlan,profile\n");
         for device in &self.devices {
             let mac = device.mac.map_or(String::new(), |mac| mac.map(|byte| format!("{byte:02x}")).join(":"));
-            let addresses: Vec<String> = device.addresses.iter().map(ToString::to_string).collect();
+            let fixed = device.addresses.iter().map(ToString::to_string);
+            let addresses: Vec<String> = fixed.chain(device.by_dhcp.then(|| "dhcp".to_owned())).collect();
             let vlan = device.vlan.map_or(String::new(), |vlan| vlan.to_string());
             let addresses = addresses.join(" ");
             let _ = writeln!(text, "{},{mac},{addresses},{vlan},{}", device.name, device.profile);
@@ -123,6 +125,18 @@ impl World {
         for feed in &self.feeds {
             let _ = writeln!(text, "feed {} score {}: {:?}", feed.name, feed.score, feed.entries);
         }
+        for grant in &self.grants {
+            let rule = rule_toml(&grant.rule);
+            let _ = writeln!(text, "grant {} {rule} until {}", grant.device, grant.expires);
+        }
+        for profile in self.profiles.iter().filter(|profile| profile.is_unset) {
+            let _ = writeln!(text, "the tables hold nothing of {}", profile.name);
+        }
+        let _ = writeln!(
+            text,
+            "heartbeat at {}, lost after {} s",
+            self.heartbeat.last, self.heartbeat.loss_after
+        );
         for (net, code) in &self.countries {
             let _ = writeln!(text, "country {net} {}", letters(*code));
         }
@@ -177,6 +191,40 @@ fn rule_toml(rule: &Rule) -> String {
     };
     let services: Vec<String> = rule.services.iter().map(ToString::to_string).collect();
     format!("{{ {key} = \"{peer}\", service = {services:?} }}")
+}
+
+/// What a profile says besides, where it is not what holds anyway.
+fn exceptions(profile: &Profile) -> String {
+    let mut text = String::new();
+    if profile.resets {
+        text.push_str("on_block = \"reset\"\n");
+    }
+    if profile.fails_open {
+        text.push_str("fail = \"open\"\n");
+    }
+    if profile.open_on_agent_loss {
+        text.push_str("on_agent_loss = \"open\"\n");
+    }
+    let rates = |rates: Rates| {
+        let words = [("packets", rates.packets), ("connections", rates.connections)];
+        words
+            .iter()
+            .filter_map(|(word, rate)| Some(format!("{word} = {}", (*rate)?)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let Limits { from, to, flows } = profile.limits;
+    let mut limits = Vec::new();
+    for (word, rates) in [("from", rates(from)), ("to", rates(to))] {
+        if !rates.is_empty() {
+            limits.push(format!("{word} = {{ {rates} }}"));
+        }
+    }
+    limits.extend(flows.map(|flows| format!("flows = {flows}")));
+    if !limits.is_empty() {
+        let _ = writeln!(text, "limits = {{ {} }}", limits.join(", "));
+    }
+    text
 }
 
 const fn otherwise(choice: Otherwise) -> &'static str {

@@ -1,0 +1,74 @@
+//! Queries to groups, and which packets answer them.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use iomt_filter_common::Direction;
+
+use super::ends::End;
+use super::frame::Ip;
+use super::{Flaw, Oracle};
+use crate::world::Opens;
+
+/// Asker, asker's port, service port; the device where the asker had no address yet.
+type Key = (IpAddr, u16, u16, Option<String>);
+
+/// The group that was asked, and when.
+pub(super) type Queries = HashMap<Key, (IpAddr, u64)>;
+
+/// What a side needs for a packet to pass, and the rule that it has: its name and until when it is good.
+pub(super) type Matched = (Option<String>, Option<u64>);
+
+impl Oracle {
+    /// Remembers a query that passed, sent by `sender` or by nobody of ours.
+    pub(super) fn note_query(&mut self, ip: &Ip, destination_mac: [u8; 6], sender: Option<&End>) {
+        let is_piece = !ip.is_whole && ip.first_piece.is_none();
+        if ip.protocol != 17 || is_piece || !is_to_group(ip, destination_mac) {
+            return;
+        }
+        let (own, service) = ip.ports();
+        let device = sender.filter(|_| ip.source.is_unspecified()).map(|end| end.device.name.clone());
+        let key = (ip.source, own, service, device);
+        // One that is repeated within a second is still the same.
+        let is_repeated = self.queries.get(&key).is_some_and(|(group, at)| {
+            *group == ip.destination && self.now.saturating_sub(*at) < 1_000_000_000
+        });
+        if !is_repeated {
+            self.queries.insert(key, (ip.destination, self.now));
+        }
+    }
+
+    /// The rules by which a packet is an answer to a query: one for each side, the sender first.
+    pub(super) fn answers(&self, ip: &Ip, destination_mac: [u8; 6], ends: &[End]) -> Option<Vec<Matched>> {
+        if ip.protocol != 17 || is_to_group(ip, destination_mac) || self.has(Flaw::NobodyAnswersGroups) {
+            return None;
+        }
+        let (service, own) = ip.ports();
+        let receiver = ends.iter().find(|end| end.direction == Direction::ToDevice);
+        let recent = |key: &Key| {
+            let (group, at) = self.queries.get(key)?;
+            (self.now.saturating_sub(*at) <= 30_000_000_000).then_some(*group)
+        };
+        let nameless = || {
+            let device = receiver.filter(|_| ip.source.is_ipv4() && service == 67)?;
+            recent(&(IpAddr::from([0; 4]), own, service, Some(device.device.name.clone())))
+        };
+        let group = recent(&(ip.destination, own, service, None)).or_else(nameless)?;
+        ends.iter()
+            .map(|end| match end.direction {
+                Direction::ToDevice => {
+                    // The group stands for whoever answers.
+                    let asking = End { far: group, ..end.clone() };
+                    self.allowed(&asking, Opens::Device, 17, service)
+                }
+                Direction::FromDevice | Direction::None => self.allowed(end, Opens::Peer, 17, service),
+            })
+            .collect()
+    }
+}
+
+/// To many: by its address, or in IPv4 by everybody's hardware address.
+fn is_to_group(ip: &Ip, destination_mac: [u8; 6]) -> bool {
+    let everybody = ip.source.is_ipv4() && destination_mac == [0xff; 6];
+    ip.destination.is_multicast() || ip.destination == IpAddr::from([255; 4]) || everybody
+}
