@@ -4,12 +4,13 @@ use super::{Play, company, family};
 use crate::packet::{Extension, Frame, Internet, TPID_8021AD, TPID_8021Q, Tag};
 
 /// A play that says the same in another way; nothing where the play is about what would change.
-type Vary = fn(&Play) -> Option<Play>;
+pub(super) type Vary = fn(&Play) -> Option<Play>;
 
 /// A VLAN that no case is about.
 const SOME_VLAN: u16 = 30;
 const OUTER_VLAN: u16 = 7;
 
+/// The first is the play as it is written.
 pub(super) const VARIATIONS: &[(&str, Vary)] = &[
     ("as it is", |play| Some(play.clone())),
     ("with padding", |play| packets(play, |frame| frame.padding += 23)),
