@@ -34,6 +34,17 @@ mod impossible;
 mod fragments;
 mod errors;
 mod sameness;
+mod overlaps;
+mod groups;
+mod leases;
+mod bindings;
+mod dhcp;
+mod roamer;
+mod resets;
+mod limits;
+mod loss;
+mod grants;
+mod closing;
 
 pub use tell::tell;
 
@@ -43,6 +54,8 @@ pub const DEVICE: Port = Port::Device;
 pub const UPLINK: Port = Port::Uplink;
 
 const SECOND: u64 = 1_000_000_000;
+/// Plays begin at a time that is far from zero.
+const BEGINNING: u64 = 1 << 50;
 
 macro_rules! groups {
     ($dollar:tt $($group:ident),* $(,)?) => {
@@ -66,7 +79,8 @@ macro_rules! groups {
 pub type Stories = &'static [(&'static str, fn(&mut Story))];
 
 groups![
-    $ order, line_2, rules, spoofing, flows, protocols, framing, lengths, impossible, fragments, errors, sameness
+    $ order, line_2, rules, spoofing, flows, protocols, framing, lengths, impossible, fragments, errors,
+    sameness, overlaps, groups, leases, bindings, resets, limits, loss, grants, closing
 ];
 
 /// What belongs together: plays that begin anew, one after the other.
@@ -108,6 +122,15 @@ struct Shown {
     rule: Option<String>,
     listing: Option<(String, String, u8)>,
     country: Option<String>,
+    reset: Option<Reset>,
+}
+
+/// The segment that goes back: its flags, sequence number, and what it acknowledges.
+#[derive(Clone, Copy, Debug)]
+struct Reset {
+    flags: u8,
+    sequence: u32,
+    acknowledged: u32,
 }
 
 /// Every answer that a story asks for, as `verdict reason` and the port that the frame came in on.
@@ -144,9 +167,10 @@ impl Story {
 impl Play {
     /// A frame comes in and gets this answer.
     pub fn frame(&mut self, what: &str, port: Port, frame: &Frame, answer: &str) -> &mut Self {
-        let (rule, listing, country) = (None, None, None);
         let (what, frame, answer) = (what.to_owned(), frame.clone(), answer.to_owned());
-        self.steps.push(Step::Frame(Box::new(Shown { what, port, frame, answer, rule, listing, country })));
+        let (rule, listing, country, reset) = (None, None, None, None);
+        let shown = Shown { what, port, frame, answer, rule, listing, country, reset };
+        self.steps.push(Step::Frame(Box::new(shown)));
         self
     }
 
@@ -163,6 +187,11 @@ impl Play {
     /// The country that blocked the last frame.
     pub fn in_country(&mut self, name: &str) -> &mut Self {
         self.last(|shown| shown.country = Some(name.to_owned()))
+    }
+
+    /// What goes back to the sender of the last frame, where the judge is one that answers.
+    pub fn answered_by(&mut self, flags: u8, sequence: u32, acknowledged: u32) -> &mut Self {
+        self.last(|shown| shown.reset = Some(Reset { flags, sequence, acknowledged }))
     }
 
     fn last(&mut self, change: impl FnOnce(&mut Shown)) -> &mut Self {

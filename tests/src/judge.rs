@@ -77,6 +77,12 @@ pub trait Judge {
 
     /// Judges a frame that comes in on `port` at `now` nanoseconds.
     fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed;
+
+    /// What went back to the sender of the last frame, where the verdict was `reset` and the judge is one
+    /// that answers.
+    fn sent_back(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// `parse` and `decide` as the kernel program runs them, on tables of the host.
@@ -94,16 +100,16 @@ impl Host {
         Self::compiled_by(World::rows, world)
     }
 
-    /// A host with rows that the harness has compiled before.
-    pub fn filled_with(rows: Rows) -> Self {
-        Self { compile: World::rows, rows, memory: Memory::default(), generation: 1 }
+    /// A host with rows that the harness has compiled of `world` before.
+    pub fn filled_with(rows: Rows, world: &World) -> Self {
+        let host = Self { compile: World::rows, rows, memory: Memory::default(), generation: 1 };
+        host.memory.heartbeat.set(world.heartbeat.last);
+        host
     }
 
     /// A host that another compiler fills.
     pub fn compiled_by(compile: fn(&World) -> Rows, world: &World) -> Self {
-        let host = Self { compile, rows: compile(world), memory: Memory::default(), generation: 1 };
-        host.memory.heartbeat.set(world.heartbeat.last);
-        host
+        Self { compile, ..Self::filled_with(compile(world), world) }
     }
 }
 

@@ -9,7 +9,7 @@ use iomt_filter::datapath::replay::Replay;
 use iomt_filter::rows::Rows;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::packet::Fragment;
-use iomt_filter_common::{Packet, parse};
+use iomt_filter_common::{Packet, Verdict, parse};
 
 use crate::judge::{Judge, Observed, observe};
 use crate::world::World;
@@ -53,7 +53,7 @@ impl Kernel {
     /// A judge without flows, with one generation of `world` loaded.
     #[must_use]
     pub fn judge(&self, world: &World) -> Loaded {
-        let mut loaded = Loaded { kernel: self.clone(), rows: Rows::default() };
+        let mut loaded = Loaded { kernel: self.clone(), rows: Rows::default(), sent_back: None };
         let mut state = self.state();
         state.replay.forget().expect("what was learned is forgotten");
         let same = state.loaded.as_ref().filter(|(loaded, _)| loaded == world);
@@ -75,6 +75,7 @@ impl Kernel {
 pub struct Loaded {
     kernel: Kernel,
     rows: Rows,
+    sent_back: Option<Vec<u8>>,
 }
 
 impl Judge for Loaded {
@@ -89,8 +90,12 @@ impl Judge for Loaded {
 
     fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed {
         let mut state = self.kernel.state();
-        let event = state.replay.judge(frame, port, now).expect("the frame is judged");
+        let (event, after) = state.replay.judge_and_keep(frame, port, now).expect("the frame is judged");
         drop(state);
+        self.sent_back = (event.decision.verdict() == Verdict::Reset).then_some(after.clone());
+        if self.sent_back.is_none() {
+            assert!(frame.starts_with(&after), "a frame that is not answered was changed: {frame:02x?}");
+        }
         let mut packet = Packet::default();
         let parsed = parse(frame, &mut packet);
         let mut read = event.packet;
@@ -104,5 +109,9 @@ impl Judge for Loaded {
         }
         assert_eq!(read, packet, "kernel and host read {frame:02x?} differently");
         observe(&self.rows, &read, parsed, event.decision)
+    }
+
+    fn sent_back(&self) -> Option<Vec<u8>> {
+        self.sent_back.clone()
     }
 }

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::{Play, Step};
-use crate::world::{Endpoint, Feed, Geo, Management, Peer, Protected, Rule, Service, World, net};
+use crate::world::{Endpoint, Feed, Geo, Grant, Management, Peer, Protected, Rule, Service, World, net};
 
 const NAME: &str = "unrelated";
 
@@ -47,6 +47,8 @@ fn add(world: &mut World, is_first: bool) {
         profile.name = NAME.to_owned();
         profile.geo = Some(Geo { allow: false, list: vec![*b"CN"], unknown_allowed: true });
         profile.block_score = 1;
+        profile.resets = true;
+        profile.limits.from.packets = Some(1);
         profile.rules = vec![Rule::to(Peer::Any, Service::Any), Rule::from(Peer::Any, Service::Any)];
         insert(&mut world.profiles, profile, is_first);
     }
@@ -58,6 +60,8 @@ fn add(world: &mut World, is_first: bool) {
         device.addresses = vec![net("192.0.2.202").addr()];
         insert(&mut world.devices, device, is_first);
     }
+    let rule = Rule::to(Peer::Any, Service::Any);
+    insert(&mut world.grants, Grant { device: NAME.to_owned(), rule, expires: u64::MAX }, is_first);
     let entries: Vec<IpNet> = vec![net("192.0.2.201"), net("2001:db8:ffff::/48")];
     insert(&mut world.feeds, Feed { name: NAME.to_owned(), score: 100, entries }, is_first);
     insert(&mut world.countries, (net("192.0.2.208/28"), *b"FR"), is_first);

@@ -46,7 +46,8 @@ fn world(world: &mut World) {
     for (prefix, _) in &mut world.countries {
         *prefix = net(*prefix);
     }
-    for rule in world.profiles.iter_mut().flat_map(|profile| &mut profile.rules) {
+    let granted = world.grants.iter_mut().map(|grant| &mut grant.rule);
+    for rule in world.profiles.iter_mut().flat_map(|profile| &mut profile.rules).chain(granted) {
         rule.services.iter_mut().for_each(service);
         if let Peer::Net(peer) = &mut rule.peer {
             *peer = net(*peer);

@@ -3,13 +3,12 @@
 #![allow(clippy::panic, reason = "what fails here fails the test that asked")]
 
 use super::variation::{VARIATIONS, Vary};
-use super::{Play, STORIES, Shown, Step, Story};
+use super::{BEGINNING, Play, Reset, STORIES, Shown, Step, Story};
 use crate::differential::Maker;
 use crate::judge::{Judge as _, Observed};
 use crate::oracle::Oracle;
+use crate::packet::{Frame, Internet, Transport};
 
-/// Plays begin at a time that is far from zero.
-const BEGINNING: u64 = 1 << 50;
 /// Failures that are shown; behind them only a number.
 const SHOWN: usize = 12;
 
@@ -63,7 +62,7 @@ fn run(play: &Play, maker: &mut dyn Maker) -> Result<(), String> {
     let mut now = BEGINNING;
     for step in &play.steps {
         match step {
-            Step::Wait(nanoseconds) => now += nanoseconds,
+            Step::Wait(nanoseconds) => now = now.wrapping_add(*nanoseconds),
             Step::Load(world) => {
                 judge.load(world);
                 oracle.load(world);
@@ -72,6 +71,9 @@ fn run(play: &Play, maker: &mut dyn Maker) -> Result<(), String> {
                 let bytes = shown.frame.bytes();
                 let told = judge.judge(&bytes, shown.port, now);
                 compare(shown, &told).map_err(|why| format!("{}: {why}: {told:?}", shown.what))?;
+                if let Some(back) = judge.sent_back() {
+                    is_answer(shown, &back).map_err(|why| format!("{}: {why}", shown.what))?;
+                }
                 let model = oracle.judge(&bytes, shown.port, now);
                 if told != model {
                     return Err(format!("{}: filter and model differ:\n{told:?}\n{model:?}", shown.what));
@@ -100,4 +102,35 @@ fn compare(shown: &Shown, told: &Observed) -> Result<(), String> {
         return Err(format!("another country than {:?}", shown.country));
     }
     Ok(())
+}
+
+/// Whether `back` is, byte by byte, the reset that belongs to a frame.
+fn is_answer(shown: &Shown, back: &[u8]) -> Result<(), String> {
+    let Some(reset) = shown.reset else { return Err("nobody says what goes back".to_owned()) };
+    let wanted = answer_to(&shown.frame, reset).bytes();
+    if back == wanted { Ok(()) } else { Err(format!("sent back\n{back:02x?} instead of\n{wanted:02x?}")) }
+}
+
+/// A reset without options, from whom the frame was for, in the same VLAN.
+fn answer_to(frame: &Frame, reset: Reset) -> Frame {
+    let mut back = frame.reversed();
+    back.padding = 0;
+    match &mut back.internet {
+        Internet::V4(v4) => {
+            (v4.identification, v4.dont_fragment, v4.ttl, v4.checksum) = (0, true, 64, None);
+            v4.options.clear();
+        }
+        Internet::V6(v6) => {
+            v6.hop_limit = 64;
+            v6.extensions.clear();
+        }
+        Internet::Arp(_) | Internet::Raw(..) => {}
+    }
+    if let Transport::Tcp(tcp) = &mut back.transport {
+        (tcp.flags, tcp.sequence, tcp.acknowledged) = (reset.flags, reset.sequence, reset.acknowledged);
+        (tcp.window, tcp.offset, tcp.checksum) = (0, None, None);
+        tcp.options.clear();
+        tcp.body.clear();
+    }
+    back
 }

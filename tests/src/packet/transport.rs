@@ -39,6 +39,12 @@ pub struct Tcp {
     pub source: u16,
     /// Destination port.
     pub destination: u16,
+    /// Sequence number.
+    pub sequence: u32,
+    /// What is acknowledged.
+    pub acknowledged: u32,
+    /// Window.
+    pub window: u16,
     /// Header length in words.
     pub offset: Option<u8>,
     /// Flags.
@@ -97,6 +103,9 @@ impl Tcp {
         Self {
             source,
             destination,
+            sequence: 1,
+            acknowledged: 2,
+            window: 0xffff,
             offset: None,
             flags: 0,
             checksum: None,
@@ -153,8 +162,11 @@ impl Tcp {
         let words = self.offset.unwrap_or(((20 + self.options.len()) / 4) as u8);
         let mut bytes = self.source.to_be_bytes().to_vec();
         bytes.extend(self.destination.to_be_bytes());
-        bytes.extend([0, 0, 0, 1, 0, 0, 0, 2]);
-        bytes.extend([words << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        bytes.extend(self.sequence.to_be_bytes());
+        bytes.extend(self.acknowledged.to_be_bytes());
+        bytes.extend([words << 4, self.flags]);
+        bytes.extend(self.window.to_be_bytes());
+        bytes.extend([0, 0, 0, 0]);
         bytes.extend(&self.options);
         bytes.extend(&self.body);
         let sum = self.checksum.unwrap_or_else(|| with_pseudo_header(source, destination, 6, &bytes));

@@ -1,0 +1,275 @@
+//! Addresses that devices have from DHCP: which messages say so, and which do not.
+
+use super::dhcp::{self, ACK, DECLINE, DISCOVER, INFORM, Message, NAK, OFFER, RELEASE, REQUEST};
+use super::roamer::{GIVEN, KNOWN, MAC, OTHER, PASS, SERVER, SPOOFED, asks, at, gives, uses, world};
+use super::{DEVICE, Story, UPLINK};
+use crate::packet::{End, Frame, TPID_8021AD};
+
+stories![
+    an_address_is_learned_from_request_and_answer,
+    answers_that_bind_nothing,
+    requests_that_bind_nothing,
+    an_offer_finds_its_device,
+    options_of_a_message,
+    an_address_by_dhcpv6,
+    dhcpv6_that_binds_nothing,
+];
+
+fn an_address_is_learned_from_request_and_answer(story: &mut Story) {
+    let world = world();
+    for tags in [vec![], vec![30], vec![30, 7]] {
+        let tagged = |frame: Frame| {
+            let base = frame.untagged();
+            let with_vlan = if tags.is_empty() { base } else { base.vlan(tags[0]) };
+            if tags.len() < 2 { with_vlan } else { with_vlan.outer_tag(TPID_8021AD, tags[1]) }
+        };
+        story
+            .once(&world, "before", DEVICE, &tagged(uses(GIVEN)), SPOOFED)
+            .frame("received before", UPLINK, &tagged(uses(GIVEN).reversed()), "drop unknown-device")
+            .frame("discover", DEVICE, &tagged(asks(DISCOVER, 6)), PASS)
+            .frame("offer", UPLINK, &tagged(gives(OFFER, 6, GIVEN)), KNOWN)
+            .frame("an offer is no lease", DEVICE, &tagged(uses(GIVEN)), SPOOFED)
+            .frame("request", DEVICE, &tagged(asks(REQUEST, 7)), KNOWN)
+            .frame("acknowledged", UPLINK, &tagged(gives(ACK, 7, GIVEN)), KNOWN)
+            .frame("its own now", DEVICE, &tagged(uses(GIVEN)), PASS)
+            .by("roamer[3]")
+            .frame("and received", UPLINK, &tagged(uses(GIVEN).reversed()), KNOWN)
+            .frame("not another's", DEVICE, &tagged(uses(OTHER)), SPOOFED)
+            .family_matters();
+    }
+    let everybody = Message::gives(ACK, 7, MAC, GIVEN)
+        .within(Frame::from(SERVER).to("255.255.255.255").destination_mac([0xff; 6]).udp(67, 68));
+    story
+        .once(&world, "request", DEVICE, &asks(REQUEST, 7), PASS)
+        .frame("acknowledged to everybody", UPLINK, &everybody, "pass no-device")
+        .frame("its own now", DEVICE, &uses(GIVEN), PASS)
+        .family_matters();
+    let relay = Message::gives(ACK, 7, MAC, GIVEN).within(Frame::from(SERVER).to("10.30.0.1").udp(67, 67));
+    story
+        .once(&world, "request", DEVICE, &asks(REQUEST, 7), PASS)
+        .frame("acknowledged to a relay", UPLINK, &relay, "pass no-device")
+        .frame("its own now", DEVICE, &uses(GIVEN), PASS)
+        .family_matters();
+    story
+        .once(&world, "discover", DEVICE, &asks(DISCOVER, 7), PASS)
+        .frame("acknowledged at once (RFC 4039)", UPLINK, &gives(ACK, 7, GIVEN), KNOWN)
+        .frame("its own now", DEVICE, &uses(GIVEN), PASS)
+        .family_matters();
+}
+
+fn answers_that_bind_nothing(story: &mut Story) {
+    let world = world();
+    let with = |change: fn(&mut Message)| {
+        let mut message = Message::gives(ACK, 7, MAC, GIVEN);
+        change(&mut message);
+        message.unicast(SERVER).destination_mac(MAC)
+    };
+    for (what, port, frame, told) in [
+        ("another transaction", UPLINK, with(|message| message.transaction = 8), KNOWN),
+        ("another client", UPLINK, with(|message| message.client = [9; 6]), KNOWN),
+        ("a refusal", UPLINK, with(|message| message.kind = NAK), KNOWN),
+        ("an offer", UPLINK, with(|message| message.kind = OFFER), KNOWN),
+        ("a question from a server's port", UPLINK, with(|message| message.operation = 1), KNOWN),
+        ("an answer from a device port", DEVICE, with(|_| ()).source_mac(MAC), "drop rogue-dhcp"),
+        ("from another port", UPLINK, with(|_| ()).udp(66, 68), "drop unknown-device"),
+        ("without a message", UPLINK, gives(ACK, 7, GIVEN).udp(67, 68), KNOWN),
+    ] {
+        story
+            .once(&world, "the device asks", DEVICE, &asks(REQUEST, 7), PASS)
+            .frame(what, port, &frame, told)
+            .frame("not its own", DEVICE, &uses(GIVEN), SPOOFED)
+            .family_matters();
+    }
+    let outside = gives(ACK, 7, [10, 20, 9, 71]);
+    story
+        .once(&world, "the device asks", DEVICE, &asks(REQUEST, 7), PASS)
+        .frame("an address outside of the segments", UPLINK, &outside, "pass no-device")
+        .frame("not its own", DEVICE, &uses([10, 20, 9, 71]), SPOOFED)
+        .family_matters();
+    story
+        .once(&world, "the device asks", DEVICE, &asks(REQUEST, 7), PASS)
+        .wait(61)
+        .frame("after a minute", UPLINK, &gives(ACK, 7, GIVEN), "drop not-allowed roamer-1")
+        .frame("not its own", DEVICE, &uses(GIVEN), SPOOFED)
+        .family_matters();
+    story
+        .once(&world, "the device asks", DEVICE, &asks(REQUEST, 7), PASS)
+        .wait(60)
+        .frame(
+            "at the last moment, when the question is forgotten",
+            UPLINK,
+            &gives(ACK, 7, GIVEN),
+            "drop not-allowed roamer-1",
+        )
+        .frame("its own all the same", DEVICE, &uses(GIVEN), PASS)
+        .family_matters();
+    story
+        .once(&world, "nobody asked", UPLINK, &gives(ACK, 7, GIVEN), "drop not-allowed roamer-1")
+        .frame("not its own", DEVICE, &uses(GIVEN), SPOOFED)
+        .family_matters();
+}
+
+fn requests_that_bind_nothing(story: &mut Story) {
+    let world = world();
+    let nobody = at([0; 4]);
+    let pump = world.v4("pump-1").mac;
+    let other = Message::asks(REQUEST, 7, pump).broadcast(nobody);
+    let borrowed = Message::asks(REQUEST, 7, MAC).broadcast(End { mac: pump, ..nobody });
+    for (what, frame, told) in [
+        ("for another client", other, PASS),
+        ("by another device", borrowed, "pass allowed pump-1"),
+        ("a release", asks(RELEASE, 7), PASS),
+        ("a declination", asks(DECLINE, 7), PASS),
+        ("an inquiry", asks(INFORM, 7), PASS),
+        ("without a message", asks(REQUEST, 7).udp(68, 67), PASS),
+    ] {
+        story
+            .once(&world, what, DEVICE, &frame, told)
+            .frame("answered", UPLINK, &gives(ACK, 7, GIVEN).destination_mac([9; 6]), "drop unknown-device")
+            .frame("not its own", DEVICE, &uses(GIVEN), SPOOFED)
+            .family_matters();
+    }
+    let mut fixed = world.clone();
+    fixed.devices.iter_mut().for_each(|device| device.by_dhcp = false);
+    story
+        .once(&fixed, "a device that has no address by DHCP", DEVICE, &asks(REQUEST, 7), PASS)
+        .frame("answered", UPLINK, &gives(ACK, 7, GIVEN), "drop unknown-device")
+        .frame("not its own", DEVICE, &uses(GIVEN), SPOOFED)
+        .family_matters();
+    let mut bound = world;
+    bound.devices.iter_mut().for_each(|device| device.vlan = Some(110));
+    story
+        .once(&bound, "in another VLAN", DEVICE, &asks(REQUEST, 7).vlan(111), "drop unknown-device")
+        .frame("answered", UPLINK, &gives(ACK, 7, GIVEN).vlan(110), "drop not-allowed roamer-1")
+        .frame("not its own", DEVICE, &uses(GIVEN).vlan(110), SPOOFED)
+        .family_matters()
+        .tags_matter();
+}
+
+fn an_offer_finds_its_device(story: &mut Story) {
+    let world = world();
+    let offer = gives(OFFER, 6, GIVEN);
+    story
+        .once(&world, "nobody asked", UPLINK, &offer, "drop not-allowed roamer-1")
+        .frame("a question", DEVICE, &asks(DISCOVER, 6), PASS)
+        .frame("an offer", UPLINK, &offer, KNOWN)
+        .frame(
+            "to nobody's hardware address",
+            UPLINK,
+            &offer.clone().destination_mac([9; 6]),
+            "drop unknown-device",
+        )
+        .frame(
+            "to a device with a fixed address",
+            UPLINK,
+            &offer.clone().destination_mac([2, 0, 0, 0, 1, 0x21]),
+            "drop unknown-device",
+        )
+        .frame("another service", UPLINK, &offer.clone().udp(53, 68), "drop unknown-device")
+        .frame("another port", UPLINK, &offer.clone().udp(67, 69), "drop unknown-device")
+        .frame(
+            "from a listed server",
+            UPLINK,
+            &Message::gives(OFFER, 6, MAC, GIVEN).unicast("203.0.113.9"),
+            "drop blocklist roamer-1",
+        )
+        .family_matters();
+}
+
+fn options_of_a_message(story: &mut Story) {
+    let world = world();
+    let long = [&[43, 200][..], &[0x35; 200]].concat();
+    for (what, before, is_read) in [
+        ("padding in front", vec![0; 12], true),
+        ("another option in front", vec![54, 4, 10, 0, 0, 7], true),
+        ("a long option that holds others", long, true),
+        ("an option without a value", vec![80, 0], true),
+        ("the end in front", vec![255], false),
+        ("an option that is longer than the message", vec![43, 255], false),
+    ] {
+        let request = Message { before: before.clone(), ..Message::asks(REQUEST, 7, MAC) };
+        let answer = Message { before, ..Message::gives(ACK, 7, MAC, GIVEN) };
+        story
+            .once(&world, what, DEVICE, &request.broadcast(at([0; 4])), PASS)
+            .frame("answered", UPLINK, &answer.unicast(SERVER), KNOWN)
+            .frame("its own", DEVICE, &uses(GIVEN), if is_read { PASS } else { SPOOFED })
+            .family_matters();
+    }
+}
+
+const V6: &str = "2001:db8:10::71";
+
+fn v6_client() -> End {
+    End { mac: MAC, ..End::from("fe80::71") }
+}
+
+fn v6_uses(address: &str) -> Frame {
+    Frame::from(End { mac: MAC, ..End::from(address) }).to("2001:db8:20::53").udp(1_000, 53)
+}
+
+fn an_address_by_dhcpv6(story: &mut Story) {
+    let world = world();
+    for kind in [1, 3, 5, 6] {
+        story
+            .once(&world, "before", DEVICE, &v6_uses(V6), SPOOFED)
+            .frame(&format!("message {kind}"), DEVICE, &dhcp::v6_asks(kind, 7, v6_client()), PASS)
+            .by("roamer[2]")
+            .frame("a reply", UPLINK, &dhcp::v6_gives(7, 7, v6_client(), V6, 3_600), "pass no-device")
+            .frame("its own now", DEVICE, &v6_uses(V6), PASS)
+            .frame("and received", UPLINK, &v6_uses(V6).reversed(), KNOWN)
+            .frame("not another's", DEVICE, &v6_uses("2001:db8:10::72"), SPOOFED)
+            .wait(3_599)
+            .frame("still good", DEVICE, &v6_uses(V6).udp(2, 53), PASS)
+            .wait(2)
+            .frame("no longer", DEVICE, &v6_uses(V6), SPOOFED)
+            .family_matters();
+    }
+    story
+        .once(&world, "a request", DEVICE, &dhcp::v6_asks(3, 7, v6_client()), PASS)
+        .frame("a reply", UPLINK, &dhcp::v6_gives(7, 7, v6_client(), V6, 3_600), "pass no-device")
+        .frame("and one of IPv4", DEVICE, &asks(REQUEST, 7), PASS)
+        .frame("answered", UPLINK, &gives(ACK, 7, GIVEN), KNOWN)
+        .frame("both are its own", DEVICE, &v6_uses(V6), PASS)
+        .frame("both are its own", DEVICE, &uses(GIVEN), PASS)
+        .family_matters();
+}
+
+fn dhcpv6_that_binds_nothing(story: &mut Story) {
+    let world = world();
+    let asks = |kind| dhcp::v6_asks(kind, 7, v6_client());
+    let other = End { mac: [9; 6], ..v6_client() };
+    let gives =
+        |kind, transaction, client, address| dhcp::v6_gives(kind, transaction, client, address, 3_600);
+    for (what, kind, frame) in [
+        ("another transaction", 3, gives(7, 8, v6_client(), V6)),
+        ("an advertisement", 3, gives(2, 7, v6_client(), V6)),
+        ("to another client", 3, gives(7, 7, other, V6)),
+        ("after a confirmation", 4, gives(7, 7, v6_client(), V6)),
+        ("after a release", 8, gives(7, 7, v6_client(), V6)),
+        ("after an inquiry", 11, gives(7, 7, v6_client(), V6)),
+    ] {
+        story
+            .once(&world, "the device asks", DEVICE, &asks(kind), PASS)
+            .frame(what, UPLINK, &frame, "pass no-device")
+            .frame("not its own", DEVICE, &v6_uses(V6), SPOOFED)
+            .family_matters();
+    }
+    for (what, address, told) in [
+        ("outside of the segments", "2001:db8:20::71", SPOOFED),
+        ("a pump's", "2001:db8:10::21", "drop spoofed pump-1"),
+    ] {
+        story
+            .once(&world, "the device asks", DEVICE, &asks(3), PASS)
+            .frame(what, UPLINK, &gives(7, 7, v6_client(), address), "pass no-device")
+            .frame("not its own", DEVICE, &v6_uses(address), told)
+            .family_matters();
+    }
+    story
+        .once(&world, "the device asks", DEVICE, &asks(3), PASS)
+        .frame("answered on a device port", DEVICE, &gives(7, 7, v6_client(), V6), "drop rogue-dhcp")
+        .frame("not its own", DEVICE, &v6_uses(V6), SPOOFED)
+        .wait(61)
+        .frame("answered too late", UPLINK, &gives(7, 7, v6_client(), V6), "pass no-device")
+        .frame("not its own", DEVICE, &v6_uses(V6), SPOOFED)
+        .family_matters();
+}
