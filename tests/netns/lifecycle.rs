@@ -50,6 +50,12 @@ fn a_detach_that_died_midway_leaves_no_old_rules() {
     assert!(pins.join("links/uplink").exists());
 
     fs::remove_dir_all(pins.join("links")).unwrap();
+    // The kernel lets go of a link a moment after its last name.
+    wait::until("the links to be gone", LIMIT, || {
+        let ports = ["port-ct", "port-laptop", "port-pump", "uplink"];
+        Ok((!ports.iter().any(|port| is_judged(&filter, port))).then_some(()))
+    })
+    .unwrap();
     filter.start().unwrap();
     let status = filter.json(&["status"]).unwrap();
     assert_eq!(status["adopted"], false, "{status}");

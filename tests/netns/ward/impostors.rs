@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use iomt_filter_tests::hospital::{Version, wait};
-use iomt_filter_tests::packet::{End, Extension, Frame, Internet, Transport};
+use iomt_filter_tests::packet::{End, Extension, Frame, Internet, TPID_8021AD, TPID_8021Q, Transport};
 use iomt_filter_tests::ward::frames::Wire;
 use iomt_filter_tests::ward::{INTERFACE, Placement, Station, Ward};
 
@@ -63,8 +63,16 @@ fn shown(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
-/// Every way to say to a victim that `claimed` is at the liar's hardware address.
+/// Every way to say to a victim that `claimed` is at the liar's hardware address: as it is, and behind tags
+/// that only give a priority, which receivers take off.
 fn lies(ward: &Ward, liar: Station, victim: Station, claimed: IpAddr) -> Vec<Frame> {
+    let plain = untagged_lies(ward, liar, victim, claimed);
+    let once = plain[0].clone().outer_tag(TPID_8021Q, 0);
+    let twice = once.clone().outer_tag(TPID_8021AD, 0);
+    [plain, vec![once, twice]].concat()
+}
+
+fn untagged_lies(ward: &Ward, liar: Station, victim: Station, claimed: IpAddr) -> Vec<Frame> {
     let mac = liar.mac().unwrap();
     let address = ward.address(victim, if claimed.is_ipv4() { Version::V4 } else { Version::V6 });
     let victim = End { mac: mac_of(ward, victim), address, vlan: None };
@@ -156,12 +164,15 @@ fn impostors(placement: Placement) {
         for (victim, claimed) in targets(&ward) {
             let address = ward.address(claimed, version);
             assert_eq!(met(&ward, victim, address), shown(mac_of(&ward, claimed)));
-            pump.send(&lies(&ward, Station::Pump, victim, address)[0]).unwrap();
-            wait::until("a lie to be believed without the filter", LIMIT, || {
-                Ok((known(&ward, victim, address).as_ref() == Some(&liar)).then_some(()))
-            })
-            .unwrap();
-            met(&ward, victim, address);
+            for (number, lie) in lies(&ward, Station::Pump, victim, address).iter().enumerate() {
+                met(&ward, victim, address);
+                pump.send(lie).unwrap();
+                let what = format!("lie {number} to be believed by {victim:?} without the filter");
+                wait::until(&what, LIMIT, || {
+                    Ok((known(&ward, victim, address).as_ref() == Some(&liar)).then_some(()))
+                })
+                .unwrap();
+            }
         }
     }
     let from = End { mac: Station::Pump.mac().unwrap(), address: LOCAL.into(), vlan: None };
@@ -169,6 +180,7 @@ fn impostors(placement: Placement) {
         router_advertisement(from),
         router_advertisement(from).extension(Extension::destination_options()),
         router_advertisement(from).extension(Extension::hop_by_hop()),
+        router_advertisement(from).outer_tag(TPID_8021Q, 0),
     ];
     for frame in &advertisements {
         accept_routers(&ward, Station::Ct, true);
