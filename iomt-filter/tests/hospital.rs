@@ -26,7 +26,7 @@ fn host() -> HostNetworks {
 
 fn load() -> Intent {
     let config = Config::load(&sample()).unwrap();
-    intent::read(&config, &Overrides::default(), &host(), &mut Numbers::default(), &[]).unwrap()
+    intent::read(&config, &Overrides::default(), &host(), &mut Numbers::default(), &[], Vec::new()).unwrap()
 }
 
 fn covers(prefix: &Prefix, address: IpAddr) -> bool {

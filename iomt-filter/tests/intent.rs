@@ -36,7 +36,7 @@ fn load(
     let config = Config::load(&folder.path().join("config.toml"))?;
     let own = vec!["10.9.0.1/24".parse().unwrap(), "198.51.100.1/28".parse().unwrap()];
     let host = HostNetworks { interfaces: [("eth0".to_owned(), own)].into() };
-    intent::read(&config, &Overrides::default(), &host, &mut Numbers::default(), blocks)
+    intent::read(&config, &Overrides::default(), &host, &mut Numbers::default(), blocks, Vec::new())
 }
 
 fn text(found: &[Diagnostic]) -> String {

@@ -10,8 +10,8 @@ use aya_log::EbpfLogger;
 use iomt_filter_common::event::Event;
 use iomt_filter_common::pod::Pod as _;
 use log::Log;
-use nix::time::{ClockId, clock_gettime};
 
+use super::clock::time_base;
 use super::history::History;
 use crate::datapath::Attachment;
 use crate::events::{EnrichContext, Record, decode};
@@ -98,15 +98,6 @@ pub(crate) fn start(mut events: RingBuf<MapData>, book: Arc<Book>, history: Arc<
     if let Err(error) = thread::Builder::new().name("recorder".into()).spawn(drain) {
         tracing::error!(%error, "no thread to read events with: none will be shown");
     }
-}
-
-/// Nanoseconds from 1970 to the boot of the host, as its clock has it now.
-fn time_base() -> i128 {
-    let read = |clock| {
-        clock_gettime(clock)
-            .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
-    };
-    read(ClockId::CLOCK_REALTIME) - read(ClockId::CLOCK_BOOTTIME)
 }
 
 /// Hands the program's own diagnostics to the agent's log until the process ends.

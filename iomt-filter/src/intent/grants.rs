@@ -1,0 +1,90 @@
+//! What a grant comes to at this moment: whether it means something, and what is judged before it.
+
+use iomt_filter_common::Address;
+use iomt_filter_common::geo::Country;
+use iomt_filter_common::policy::Mode;
+use ipnet::IpNet;
+
+use crate::nearest::did_you_mean;
+use crate::policy::model::Grant;
+use crate::policy::{Extras, Policy};
+use crate::rows::{Prefix, Rows};
+
+/// What bites before the grant; or why it would allow nothing.
+pub(super) fn examine(
+    grant: &Grant,
+    policy: &Policy,
+    extras: &Extras,
+    rows: &Rows,
+) -> Result<Vec<String>, Vec<String>> {
+    let mut devices = rows.names.devices.iter();
+    let number = devices.find(|(_, name)| **name == grant.device).map(|(&number, _)| number);
+    let known = rows.names.devices.values().map(String::as_str);
+    let unknown =
+        || format!("no device is called `{}`: {}", grant.device, did_you_mean(&grant.device, known));
+    let number = number.ok_or_else(|| vec![unknown()])?;
+    let peers = policy.vocabulary.peers(&grant.peers)?;
+    policy.vocabulary.services(&grant.services)?;
+    let mut said = Vec::new();
+    if peers.gateway && extras.gateway.is_empty() {
+        said.push("`gateway` stands for no address: the host has none".to_owned());
+    }
+    let row = rows.devices.get(&number).copied().unwrap_or_default();
+    let profile = rows.profiles.get(&row.profile).copied().unwrap_or_default();
+    if Mode::from_number(row.mode) == Mode::Quarantine {
+        said.push(format!("`{}` is in quarantine: nothing passes until that ends", grant.device));
+    }
+    for network in &peers.networks {
+        let prefix = Prefix::from(*network);
+        if covering(prefix).any(|wide| rows.protected.contains(&(number, wide))) {
+            continue;
+        }
+        if is_listed(prefix, profile.block_score, rows) {
+            said.push(format!(
+                "`{}` is on a list at or above {}, and lists bite before rules: `iomt-filter events --reason blocklist` says which",
+                shown(network),
+                profile.block_score
+            ));
+        }
+        if profile.has_geo != 0 && prefix.bits == 128 && prefix.address.has_country() {
+            let country = covering(prefix).find_map(|wide| rows.countries.get(&wide));
+            let country = country.copied().unwrap_or(Country::UNKNOWN);
+            if profile.geo.denies(country) {
+                said.push(format!(
+                    "`{}` is in a country that the profile refuses, and countries bite before rules",
+                    shown(network)
+                ));
+            }
+        }
+    }
+    Ok(said)
+}
+
+/// Whether an entry that drops covers a prefix or lies inside it.
+fn is_listed(prefix: Prefix, score: u8, rows: &Rows) -> bool {
+    if let Some(listing) = covering(prefix).find_map(|wide| rows.listings.get(&wide)) {
+        return listing.score >= score;
+    }
+    let inside = |other: &Prefix| masked(other.address, prefix.bits) == prefix.address;
+    let behind = rows.listings.range(prefix..).take_while(|(other, _)| inside(other));
+    behind.into_iter().any(|(_, listing)| listing.score >= score)
+}
+
+/// A prefix and all around it, the longest first.
+fn covering(prefix: Prefix) -> impl Iterator<Item = Prefix> {
+    (0..=prefix.bits).rev().map(move |bits| Prefix { address: masked(prefix.address, bits), bits })
+}
+
+fn masked(address: Address, bits: u8) -> Address {
+    let number = u128::from_be_bytes(address.octets());
+    let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+    Address::from_v6((number & mask).to_be_bytes())
+}
+
+fn shown(network: &IpNet) -> String {
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
+    }
+}
