@@ -14,7 +14,7 @@ use log::Log;
 use super::clock::time_base;
 use super::history::History;
 use crate::datapath::Attachment;
-use crate::events::{EnrichContext, Record, decode};
+use crate::events::{EnrichContext, Expected, Record, decode, expectations};
 use crate::geo::CountryDatabase;
 use crate::intent::Intent;
 use crate::rows::Names;
@@ -29,6 +29,7 @@ const GENERATIONS: usize = 16;
 /// What the numbers of one generation mean.
 pub(crate) struct Page {
     names: Names,
+    expected: BTreeMap<u32, Expected>,
     host: String,
     interfaces: BTreeMap<u32, String>,
     countries: Option<Arc<CountryDatabase>>,
@@ -40,6 +41,7 @@ impl Page {
             attachments.iter().map(|attachment| (attachment.index, attachment.interface.clone())).collect();
         Self {
             names: intent.rows.names.clone(),
+            expected: expectations(&intent.rows),
             host: host.to_owned(),
             interfaces,
             countries: intent.countries.clone(),
@@ -51,6 +53,7 @@ impl Page {
             host: &self.host,
             interface: &|index| self.interfaces.get(&index).cloned(),
             country: &|address| self.countries.as_ref()?.country(address),
+            expected: &|device| self.expected.get(&device).cloned(),
             time_base,
         };
         decode(event, &self.names, &context)
