@@ -97,45 +97,6 @@ impl Intent {
         }
     }
 
-    /// The same with other grants; no file is read again.
-    ///
-    /// # Errors
-    /// When the rules of all grants together do not fit.
-    pub fn with_grants(&self, numbers: &mut Numbers, grants: Vec<Grant>) -> Result<Self, Vec<Diagnostic>> {
-        let Some(sources) = &self.sources else { return Ok(Self::default()) };
-        let (policy, inventory, extras) = &**sources;
-        let extras = Extras { grants, ..extras.clone() };
-        let (mut rows, _) = compile(policy, inventory, &extras, numbers)?;
-        rows.listings.clone_from(&self.rows.listings);
-        rows.countries.clone_from(&self.rows.countries);
-        rows.names.feeds.clone_from(&self.rows.names.feeds);
-        Ok(Self {
-            rows,
-            warnings: self.warnings.clone(),
-            feeds: self.feeds.clone(),
-            geo: self.geo.clone(),
-            countries: self.countries.clone(),
-            segments: self.segments.clone(),
-            rules: self.rules,
-            devices: self.devices,
-            last_good: None,
-            missing_countries: self.missing_countries.clone(),
-            sources: Some(Arc::new((policy.clone(), inventory.clone(), extras))),
-            lists: self.lists.clone(),
-            other_warnings: self.other_warnings,
-        })
-    }
-
-    /// Why a grant would allow nothing; and, for one that would allow something, what bites before it.
-    ///
-    /// # Errors
-    /// When its device, a peer or a service is unknown: what to say instead.
-    pub fn examine(&self, grant: &Grant) -> Result<Vec<String>, Vec<String>> {
-        let Some(sources) = &self.sources else { return Ok(Vec::new()) };
-        let (policy, _, extras) = &**sources;
-        grants::examine(grant, policy, extras, &self.rows)
-    }
-
     /// Why this must not take the place of `before`: it would no longer know countries that a profile
     /// refuses.
     #[must_use]

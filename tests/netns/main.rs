@@ -8,6 +8,7 @@ mod ward;
 mod grants;
 mod agent_loss;
 mod kept_leases;
+mod flow_limit;
 mod readme;
 
 use iomt_filter_tests::netns::available;

@@ -1,22 +1,70 @@
-//! What a grant comes to at this moment: whether it means something, and what is judged before it.
+//! Grants beside what was read: rows with others of them, and what one comes to at this moment.
+//!
+//! No file is read here: policy and inventory are those that the intent was made of.
+
+use std::sync::Arc;
 
 use iomt_filter_common::Address;
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::policy::Mode;
 use ipnet::IpNet;
 
+use super::Intent;
+use crate::diagnostic::{Diagnostic, Place};
 use crate::nearest::did_you_mean;
+use crate::numbers::Numbers;
 use crate::policy::model::Grant;
-use crate::policy::{Extras, Policy};
+use crate::policy::{Extras, Policy, compile};
 use crate::rows::{Prefix, Rows};
 
+impl Intent {
+    /// The same with other grants.
+    ///
+    /// # Errors
+    /// When the rules of all grants together do not fit.
+    pub fn with_grants(&self, numbers: &mut Numbers, grants: Vec<Grant>) -> Result<Self, Vec<Diagnostic>> {
+        let Some(sources) = &self.sources else {
+            return Err(vec![Diagnostic::error(
+                &Place::default(),
+                "nothing is loaded that could be granted",
+            )]);
+        };
+        let (policy, inventory, extras) = &**sources;
+        let extras = Extras { grants, ..extras.clone() };
+        let (mut rows, _) = compile(policy, inventory, &extras, numbers)?;
+        rows.listings.clone_from(&self.rows.listings);
+        rows.countries.clone_from(&self.rows.countries);
+        rows.names.feeds.clone_from(&self.rows.names.feeds);
+        Ok(Self {
+            rows,
+            warnings: self.warnings.clone(),
+            feeds: self.feeds.clone(),
+            geo: self.geo.clone(),
+            countries: self.countries.clone(),
+            segments: self.segments.clone(),
+            rules: self.rules,
+            devices: self.devices,
+            last_good: None,
+            missing_countries: self.missing_countries.clone(),
+            sources: Some(Arc::new((policy.clone(), inventory.clone(), extras))),
+            lists: self.lists.clone(),
+            other_warnings: self.other_warnings,
+        })
+    }
+
+    /// Why a grant would allow nothing; and, for one that would allow something, what bites before it.
+    ///
+    /// # Errors
+    /// When its device, a peer or a service is unknown: what to say instead.
+    pub fn examine(&self, grant: &Grant) -> Result<Vec<String>, Vec<String>> {
+        let Some(sources) = &self.sources else { return Ok(Vec::new()) };
+        let (policy, _, extras) = &**sources;
+        examine(grant, policy, extras, &self.rows)
+    }
+}
+
 /// What bites before the grant; or why it would allow nothing.
-pub(super) fn examine(
-    grant: &Grant,
-    policy: &Policy,
-    extras: &Extras,
-    rows: &Rows,
-) -> Result<Vec<String>, Vec<String>> {
+fn examine(grant: &Grant, policy: &Policy, extras: &Extras, rows: &Rows) -> Result<Vec<String>, Vec<String>> {
     let mut devices = rows.names.devices.iter();
     let number = devices.find(|(_, name)| **name == grant.device).map(|(&number, _)| number);
     let known = rows.names.devices.values().map(String::as_str);
