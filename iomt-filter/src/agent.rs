@@ -1,32 +1,43 @@
 //! The agent: owns the tables, answers the control socket, streams what the program records.
 
 pub mod startup;
+mod clock;
+mod heartbeat;
 pub mod core;
 pub mod history;
 pub mod interfaces;
 pub mod recorder;
 pub mod views;
 pub mod store;
+mod grants;
+mod leases;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use self::core::Core;
+use self::heartbeat::Signs;
 use self::history::History;
-use crate::api::messages::{BlockRequest, Changed, DeviceStatus, FlowStatus, Status, UnblockRequest};
+use crate::api::messages::{
+    BlockRequest, Changed, DeviceStatus, FlowStatus, Grant, GrantRequest, Granted, Status, UnblockRequest,
+};
 use crate::feeds::manual::ManualBlock;
 
 /// What the control socket and the tasks share.
 pub struct Agent {
     core: Mutex<Core>,
     history: Arc<History>,
+    signs: Arc<Signs>,
 }
+
+/// Seconds from one look for new leases to the next.
+const LEASES_KEPT_EVERY: u32 = 60;
 
 /// Why a request changed nothing: what the user is told.
 pub type Errors = Vec<String>;
 
 impl Agent {
-    pub(crate) const fn new(core: Core, history: Arc<History>) -> Self {
-        Self { core: Mutex::new(core), history }
+    pub(crate) const fn new(core: Core, history: Arc<History>, signs: Arc<Signs>) -> Self {
+        Self { core: Mutex::new(core), history, signs }
     }
 
     /// Recorded events.
@@ -73,6 +84,27 @@ impl Agent {
         self.core().unblock(request)
     }
 
+    /// Grants that hold.
+    pub fn grants(&self) -> Vec<Grant> {
+        self.core().grants.list()
+    }
+
+    /// Gives a device access for a time.
+    ///
+    /// # Errors
+    /// When device, peer or service are unknown, or the tables cannot be written.
+    pub fn grant(&self, request: &GrantRequest, by: &str) -> Result<Granted, Errors> {
+        self.core().grant(request, by)
+    }
+
+    /// Ends a grant.
+    ///
+    /// # Errors
+    /// When there is none of that number, or the tables cannot be written.
+    pub fn revoke(&self, id: u32) -> Result<Changed, Errors> {
+        self.core().revoke(id)
+    }
+
     /// Reads policy, inventory, feeds and geo again.
     ///
     /// # Errors
@@ -81,8 +113,13 @@ impl Agent {
         self.core().reload()
     }
 
-    /// What has to be done every second: manual blocks whose time is up go, and interfaces are looked
-    /// after. Where a reload is under way, the next second does it.
+    /// The agent's loop turns.
+    pub(crate) fn turn(&self) {
+        self.signs.turn();
+    }
+
+    /// What has to be done every second: manual blocks and grants whose time is up go, interfaces are
+    /// looked after, and leases kept. Where a reload is under way, the next second does it.
     pub(crate) fn tick(&self) {
         let mut core = match self.core.try_lock() {
             Ok(core) => core,
@@ -90,7 +127,18 @@ impl Agent {
             Err(TryLockError::WouldBlock) => return,
         };
         core.expire();
+        core.expire_grants();
         core.look_after_interfaces();
+        core.seconds = core.seconds.wrapping_add(1);
+        if core.seconds % LEASES_KEPT_EVERY == 0 {
+            core.keep_leases();
+        }
+        self.signs.work();
+    }
+
+    /// What has to be done before the process ends.
+    pub(crate) fn stop(&self) {
+        self.core().keep_leases();
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {

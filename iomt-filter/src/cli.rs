@@ -44,6 +44,8 @@ pub enum Verb {
     Status,
     /// Push, withdraw and list manual blocks
     Block(BlockArgs),
+    /// Give a device access for a time; revoke and list
+    Grant(cmd::grant::Options),
     /// Show what was dropped, and why
     Events(cmd::events::Options),
     /// List devices with their counters
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
         Verb::Check(options) => cmd::check::run(config, options, *output),
         Verb::Status => cmd::status::run(config, *output),
         Verb::Block(block) => cmd::block::run(config, &block.verb, *output),
+        Verb::Grant(options) => cmd::grant::run(config, options, *output),
         Verb::Events(options) => cmd::events::run(config, options, *output),
         Verb::Devices => cmd::devices::run(config, *output),
         Verb::Flows(options) => cmd::flows::run(config, options, *output),

@@ -43,6 +43,8 @@ pub struct Config {
     pub events: Events,
     /// `[metrics]`.
     pub metrics: Metrics,
+    /// `[agent]`.
+    pub agent: AgentConfig,
     /// What deserves a look.
     pub warnings: Vec<Diagnostic>,
 }
@@ -139,6 +141,13 @@ pub struct Events {
     pub syslog: Option<String>,
     /// How long the local store keeps events.
     pub retention: Duration,
+}
+
+/// `[agent]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentConfig {
+    /// How long the agent may be missing before `on_agent_loss` counts, in seconds.
+    pub loss_after: u16,
 }
 
 /// `[metrics]`.

@@ -15,10 +15,11 @@ mod pins;
 mod ports;
 pub mod replay;
 pub mod counts;
+mod learned;
 
 pub use apply::ApplyError;
 pub use attach::{AttachError, AttachMode, Attachment, Standing};
-pub use generation::Generation;
+pub use generation::{Generation, Heartbeat};
 pub use load::{Datapath, LoadError, LoadOptions};
 pub use lock::WriterToken;
 pub use ports::Roles;

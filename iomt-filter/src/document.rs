@@ -3,7 +3,7 @@
 //! Text goes in, typed values with their spans come out, and a [`Diagnostic`] for every unknown key,
 //! wrong type and unknown word. Nothing here knows what a key means.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -209,16 +209,28 @@ impl<'d, 's> Section<'d, 's> {
 
     /// A whole number from 0 to `largest`.
     pub fn number(&self, key: &str, largest: u32, reader: &mut Reader<'s>) -> Option<u32> {
+        self.number_within(key, 0..=largest, "", reader)
+    }
+
+    /// A whole number from a range; `help` says what to do about another one.
+    pub fn number_within(
+        &self,
+        key: &str,
+        range: RangeInclusive<u32>,
+        help: &str,
+        reader: &mut Reader<'s>,
+    ) -> Option<u32> {
         let value = self.get(key)?;
         let place = reader.place(value.span());
         let Some(integer) = value.get_ref().as_integer() else {
             return reader.wrong_type(&place, key, "a whole number", value.get_ref());
         };
         let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let number = number.filter(|&number| number <= largest);
+        let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            let message = format!("`{key}` must be between 0 and {largest}");
-            reader.found.push(Diagnostic::error(&place, message));
+            let message = format!("`{key}` must be between {} and {}", range.start(), range.end());
+            let error = Diagnostic::error(&place, message);
+            reader.found.push(if help.is_empty() { error } else { error.help(help) });
         }
         number
     }

@@ -13,10 +13,12 @@ use crate::rows::Names;
 
 pub mod decode;
 pub mod enrich;
+mod expected;
 mod protocols;
 mod text;
 
 pub use enrich::EnrichContext;
+pub use expected::{Expected, expectations};
 pub use protocols::protocol_name;
 
 /// A word of a fixed vocabulary.
@@ -94,6 +96,8 @@ pub struct Record {
     pub hop_limit: Option<u8>,
     /// Bytes of the frame that a capture holds, where it does not hold all of it.
     pub captured: Option<u32>,
+    /// What the inventory expects of the device; null where nothing is `spoofed`.
+    pub expected: Option<Expected>,
 }
 
 /// The hardware addresses of a frame.

@@ -20,10 +20,12 @@ use crate::geo::{CountryDatabase, Distinctions, expand};
 use crate::host::HostNetworks;
 use crate::inventory::Inventory;
 use crate::numbers::Numbers;
+use crate::policy::model::Grant;
 use crate::policy::{Extras, Policy, compile};
 use crate::rows::Rows;
 
 pub mod last_good;
+mod grants;
 mod lists;
 mod without_effect;
 
@@ -64,6 +66,8 @@ pub struct Intent {
     pub last_good: Option<LastGood>,
     /// Why there is no country database, or only a copy of it, although a profile needs it.
     missing_countries: Option<Diagnostic>,
+    /// What the rows were compiled from, for other grants.
+    sources: Option<Arc<(Policy, Inventory, Extras)>>,
     /// The feeds by themselves, and how many of the warnings are not about blocks by hand.
     lists: Arc<FeedLists>,
     other_warnings: usize,
@@ -87,6 +91,7 @@ impl Intent {
             devices: self.devices,
             last_good: None,
             missing_countries: self.missing_countries.clone(),
+            sources: self.sources.clone(),
             lists: self.lists.clone(),
             other_warnings: self.other_warnings,
         }
@@ -136,6 +141,7 @@ pub fn read(
     host: &HostNetworks,
     numbers: &mut Numbers,
     blocks: &[ManualBlock],
+    grants: Vec<Grant>,
 ) -> Result<Intent, Vec<Diagnostic>> {
     let mut warnings = config.warnings.clone();
     let policy_path = overrides.policy.as_deref().unwrap_or(&config.paths.policy);
@@ -145,13 +151,13 @@ pub fn read(
     warnings.extend(inventory.1);
     let (policy, inventory) = (policy.0, inventory.0);
 
-    let extras = extras(config, host);
+    let extras = Extras { grants, ..extras(config, host) };
     let compiled = compile(&policy, &inventory, &extras, numbers);
     let mut last_good = LastGood::default();
     let countries = countries(config, &policy, &mut warnings, &mut last_good);
     let ((mut rows, found), (countries, missing_countries)) = both(compiled, countries)?;
     warnings.extend(found);
-    warnings.extend(without_effect::warnings(config, &policy, &rows));
+    warnings.extend(without_effect::warnings(config));
 
     let lists = lists::Lists { config, host, segments: &extras.segments };
     let lists = lists.read(&rows, numbers, &mut warnings, &mut last_good);
@@ -172,11 +178,12 @@ pub fn read(
         feeds,
         geo,
         countries: database,
-        segments: extras.segments,
+        segments: extras.segments.clone(),
         rules,
         devices,
         last_good: Some(last_good),
         missing_countries,
+        sources: Some(Arc::new((policy, inventory, extras))),
         lists: Arc::new(lists),
         other_warnings,
     })
@@ -194,6 +201,8 @@ fn extras(config: &Config, host: &HostNetworks) -> Extras {
         segments: segments(config, host),
         management: config.management.clone(),
         has_country_database: config.geo.database.is_some(),
+        agent_loss_seconds: config.agent.loss_after,
+        grants: Vec::new(),
     }
 }
 

@@ -20,7 +20,9 @@ pub use hardware::{MacError, parse_mac, show_mac};
 
 /// The largest VLAN identifier (IEEE 802.1Q).
 const MAX_VLAN: u32 = 4094;
-const NO_ADDRESS: &str = "addresses learned from DHCP are not supported yet; give the address of the device";
+const NO_ADDRESS: &str = "give the address of the device, or `dhcp` where it has none of its own";
+/// In place of an address: one that a server gives.
+const DHCP: &str = "dhcp";
 
 /// All known devices, in the order of the file.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +38,10 @@ pub struct Device {
     pub name: String,
     /// Its hardware address; none for one behind a router.
     pub mac: Option<Mac>,
-    /// Its addresses, at least one.
+    /// Its addresses, at least one where it has none from DHCP.
     pub addresses: Vec<IpAddr>,
+    /// Whether it has addresses from DHCP, beside others or alone.
+    pub by_dhcp: bool,
     /// The VLAN that it must be seen in; 0 for any.
     pub vlan: u16,
     /// The name of its profile.
@@ -115,7 +119,15 @@ impl Fields {
         if self.addresses.is_empty() {
             missing("ip", NO_ADDRESS);
         }
-        let addresses = self.addresses.iter().filter_map(|text| address(text, found)).collect();
+        let is_dhcp = |text: &&Located<String>| text.value.eq_ignore_ascii_case(DHCP);
+        let by_dhcp = self.addresses.iter().find(is_dhcp);
+        if let Some(text) = by_dhcp.filter(|_| self.mac.is_none()) {
+            let help = "give its `mac`, by which its lease is told; or its address";
+            found.push(Diagnostic::error(&text.place, "a device with `dhcp` needs a `mac`").help(help));
+        }
+        let by_dhcp = by_dhcp.is_some();
+        let fixed = self.addresses.iter().filter(|text| !is_dhcp(text));
+        let addresses = fixed.filter_map(|text| address(text, found)).collect();
         let mac = self.mac.and_then(|text| mac(&text, found));
         if found.len() > before {
             return None;
@@ -125,6 +137,7 @@ impl Fields {
             name: name.value,
             mac,
             addresses,
+            by_dhcp,
             vlan: self.vlan.unwrap_or(0),
             profile,
             mode: self.mode,
@@ -147,9 +160,6 @@ fn address(text: &Located<String>, found: &mut Vec<Diagnostic>) -> Option<IpAddr
     let address: Option<IpAddr> = text.value.parse().ok();
     let address = address.map(|address| address.to_canonical());
     let reason = match address {
-        None if text.value.eq_ignore_ascii_case("dhcp") => {
-            Some((format!("`{}` is no address", text.value), NO_ADDRESS))
-        }
         None => {
             Some((format!("`{}` is no address", text.value), "write it as in `10.10.4.12` or `fd00::12`"))
         }

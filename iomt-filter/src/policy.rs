@@ -7,6 +7,7 @@ pub mod error;
 pub mod builtin;
 pub mod service;
 pub mod peer;
+pub mod limits;
 pub mod source;
 pub mod model;
 mod resolve;

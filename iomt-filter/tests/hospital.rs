@@ -26,7 +26,7 @@ fn host() -> HostNetworks {
 
 fn load() -> Intent {
     let config = Config::load(&sample()).unwrap();
-    intent::read(&config, &Overrides::default(), &host(), &mut Numbers::default(), &[]).unwrap()
+    intent::read(&config, &Overrides::default(), &host(), &mut Numbers::default(), &[], Vec::new()).unwrap()
 }
 
 fn covers(prefix: &Prefix, address: IpAddr) -> bool {
@@ -74,7 +74,7 @@ fn loads_without_a_warning() {
     let intent = load();
     let shown: Vec<_> = intent.warnings.iter().map(ToString::to_string).collect();
     assert!(shown.is_empty(), "{}", shown.join("\n"));
-    assert_eq!((intent.rules, intent.devices), (11, 2));
+    assert_eq!((intent.rules, intent.devices), (15, 3));
     assert_eq!(intent.feeds[0].state, FeedState::Loaded);
     assert_eq!((intent.feeds[0].rejected.len(), intent.feeds[0].removed.len()), (0, 0));
     assert_eq!(intent.rows, load().rows, "the same files make the same rows");
@@ -94,6 +94,11 @@ fn rules_allow_what_they_name_and_nothing_else() {
     assert!(rule(&rows, "ct-scanner", To, "198.51.100.7", (6, 443)).is_some());
     assert!(rule(&rows, "infusion-pump", To, "fd77:1::20", (17, 3702)).is_some());
     assert_eq!(rule(&rows, "infusion-pump", To, "10.77.1.10", (17, 3702)), None);
+    assert!(rule(&rows, "infusion-pump", To, "239.255.255.250", (17, 3702)).is_some());
+    for profile in ["ct-scanner", "patient-monitor"] {
+        assert!(rule(&rows, profile, To, "255.255.255.255", (17, 67)).is_some(), "{profile}");
+    }
+    assert_eq!(rule(&rows, "infusion-pump", To, "255.255.255.255", (17, 67)), None);
 }
 
 #[test]

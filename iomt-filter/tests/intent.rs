@@ -9,8 +9,10 @@ use iomt_filter::feeds::{ManualBlock, Reason};
 use iomt_filter::host::HostNetworks;
 use iomt_filter::intent::{self, FeedState, Intent, Overrides};
 use iomt_filter::numbers::Numbers;
+use iomt_filter::policy::model::Grant;
 use iomt_filter::rows::Prefix;
 use iomt_filter_common::geo::Country;
+use iomt_filter_common::policy::RuleDirection;
 use iomt_filter_common::reputation::Listing;
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -36,7 +38,7 @@ fn load(
     let config = Config::load(&folder.path().join("config.toml"))?;
     let own = vec!["10.9.0.1/24".parse().unwrap(), "198.51.100.1/28".parse().unwrap()];
     let host = HostNetworks { interfaces: [("eth0".to_owned(), own)].into() };
-    intent::read(&config, &Overrides::default(), &host, &mut Numbers::default(), blocks)
+    intent::read(&config, &Overrides::default(), &host, &mut Numbers::default(), blocks, Vec::new())
 }
 
 fn text(found: &[Diagnostic]) -> String {
@@ -125,6 +127,32 @@ fn other_blocks_are_as_if_everything_had_been_read_with_them() {
     assert_eq!(later.rows, whole.rows);
     assert_eq!(later.feeds.last(), whole.feeds.last());
     assert_eq!(later.rows.without_listings().listings.len(), 0);
+}
+
+#[test]
+fn other_grants_change_nothing_else() {
+    let extra = "[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\nscore = 70\n";
+    let list: &[(&str, &[u8])] = &[("c2.txt", b"203.0.113.9\n9.9.9.0/24\n")];
+    let mut numbers = Numbers { feeds: [("c2".to_owned(), 1)].into(), ..Numbers::default() };
+    let without = load(extra, "", list, &[]).unwrap();
+    let device = without.rows.names.devices.values().next().unwrap().clone();
+    let grant = Grant {
+        device,
+        direction: RuleDirection::To,
+        peers: vec!["192.0.2.1".to_owned()],
+        services: vec!["https".to_owned()],
+        name: "grant 1 to 192.0.2.1 service https".to_owned(),
+        expires: 1,
+    };
+    let with = without.with_grants(&mut numbers, vec![grant.clone()]).unwrap();
+    assert_eq!(with.rows.grants.len(), 1);
+    assert_eq!((&with.rows.listings, &with.rows.rules), (&without.rows.listings, &without.rows.rules));
+    // A block by hand leaves them alone, and without them all is as before.
+    let blocked = with.with_blocks(&mut numbers, &[block("9.9.8.0/24")]);
+    assert_eq!(blocked.rows.grants, with.rows.grants);
+    assert_eq!(with.with_grants(&mut numbers, Vec::new()).unwrap().rows, without.rows);
+    let listed = Grant { peers: vec!["9.9.0.0/16".to_owned()], ..grant };
+    assert!(with.examine(&listed).unwrap()[0].contains("is on a list"), "an entry lies inside");
 }
 
 #[test]

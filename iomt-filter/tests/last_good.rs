@@ -53,7 +53,7 @@ impl Site {
     fn read(&self) -> Result<Intent, Vec<Diagnostic>> {
         let config = Config::load(&self.path("config.toml"))?;
         let host = HostNetworks::default();
-        intent::read(&config, &Overrides::default(), &host, &mut Numbers::default(), &[])
+        intent::read(&config, &Overrides::default(), &host, &mut Numbers::default(), &[], Vec::new())
     }
 
     /// What the agent does with what it has made active.

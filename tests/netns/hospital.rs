@@ -12,9 +12,9 @@ use iomt_filter_tests::hospital::{Hospital, Host, Version, wait};
 
 use crate::can_run;
 
-const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 /// Less than the kernel waits before its second SYN.
-const ATTEMPT: Duration = Duration::from_millis(900);
+pub(crate) const ATTEMPT: Duration = Duration::from_millis(900);
 /// Messages that a session exchanges while it is watched.
 const MESSAGES: u64 = 50;
 /// Messages that are enough to tell that nobody answers; the kernel takes a hundred.
@@ -37,7 +37,7 @@ pub(crate) fn agent() -> std::path::PathBuf {
     tests.ancestors().nth(2).unwrap().join("iomt-filter")
 }
 
-fn build() -> Hospital {
+pub(crate) fn build() -> Hospital {
     Hospital::build("iomt-test").unwrap()
 }
 
@@ -55,13 +55,13 @@ fn services(hospital: &Hospital) -> Vec<Service> {
 }
 
 /// That the session goes on, from now.
-fn assert_runs(session: &Session) {
+pub(crate) fn assert_runs(session: &Session) {
     let enough = session.answered() + MESSAGES;
     wait::until("a session's answers", LIMIT, || Ok((session.answered() >= enough).then_some(()))).unwrap();
 }
 
 /// That the session goes on sending from now, and gets no answer.
-fn assert_cut(session: &Session) {
+pub(crate) fn assert_cut(session: &Session) {
     let answered = session.answered();
     let enough = session.sent() + UNANSWERED;
     wait::until("a session to send", LIMIT, || Ok((session.sent() >= enough).then_some(()))).unwrap();

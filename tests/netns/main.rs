@@ -5,6 +5,10 @@ mod namespaces;
 mod hospital;
 mod lifecycle;
 mod ward;
+mod grants;
+mod agent_loss;
+mod kept_leases;
+mod flow_limit;
 mod readme;
 
 use iomt_filter_tests::netns::available;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Errors;
+use super::grants::Ledger;
+use super::leases::Leases;
 use super::recorder::{Book, Page};
 use super::store;
 use crate::api::messages::{BlockRequest, Changed, FailedReload, UnblockRequest};
@@ -35,6 +37,10 @@ pub struct Core {
     pub(super) failed_reload: Option<FailedReload>,
     pub(super) numbers: Numbers,
     pub(super) blocks: Vec<ManualBlock>,
+    pub(super) grants: Ledger,
+    pub(super) kept_leases: Leases,
+    /// Seconds that this agent has worked through.
+    pub(super) seconds: u32,
     pub(super) book: Arc<Book>,
     pub(super) token: WriterToken,
 }
@@ -118,12 +124,14 @@ impl Core {
         let mut numbers = self.numbers.clone();
         let blocks = self.blocks();
         let intent =
-            intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks).map_err(shown)?;
+            intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks, self.grants.models())
+                .map_err(shown)?;
         if let Some(lost) = intent.loses(&self.intent) {
             return Err(shown(vec![lost]));
         }
         let changed = self.activate(intent, numbers, blocks)?;
         (self.config, self.host) = (config, host);
+        self.drop_gone_grants();
         Ok(changed)
     }
 

@@ -10,11 +10,11 @@ use aya_log::EbpfLogger;
 use iomt_filter_common::event::Event;
 use iomt_filter_common::pod::Pod as _;
 use log::Log;
-use nix::time::{ClockId, clock_gettime};
 
+use super::clock::time_base;
 use super::history::History;
 use crate::datapath::Attachment;
-use crate::events::{EnrichContext, Record, decode};
+use crate::events::{EnrichContext, Expected, Record, decode, expectations};
 use crate::geo::CountryDatabase;
 use crate::intent::Intent;
 use crate::rows::Names;
@@ -29,6 +29,7 @@ const GENERATIONS: usize = 16;
 /// What the numbers of one generation mean.
 pub(crate) struct Page {
     names: Names,
+    expected: BTreeMap<u32, Expected>,
     host: String,
     interfaces: BTreeMap<u32, String>,
     countries: Option<Arc<CountryDatabase>>,
@@ -40,6 +41,7 @@ impl Page {
             attachments.iter().map(|attachment| (attachment.index, attachment.interface.clone())).collect();
         Self {
             names: intent.rows.names.clone(),
+            expected: expectations(&intent.rows),
             host: host.to_owned(),
             interfaces,
             countries: intent.countries.clone(),
@@ -51,6 +53,7 @@ impl Page {
             host: &self.host,
             interface: &|index| self.interfaces.get(&index).cloned(),
             country: &|address| self.countries.as_ref()?.country(address),
+            expected: &|device| self.expected.get(&device).cloned(),
             time_base,
         };
         decode(event, &self.names, &context)
@@ -98,15 +101,6 @@ pub(crate) fn start(mut events: RingBuf<MapData>, book: Arc<Book>, history: Arc<
     if let Err(error) = thread::Builder::new().name("recorder".into()).spawn(drain) {
         tracing::error!(%error, "no thread to read events with: none will be shown");
     }
-}
-
-/// Nanoseconds from 1970 to the boot of the host, as its clock has it now.
-fn time_base() -> i128 {
-    let read = |clock| {
-        clock_gettime(clock)
-            .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
-    };
-    read(ClockId::CLOCK_REALTIME) - read(ClockId::CLOCK_BOOTTIME)
 }
 
 /// Hands the program's own diagnostics to the agent's log until the process ends.

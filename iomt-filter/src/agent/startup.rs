@@ -16,8 +16,11 @@ use tokio::time::MissedTickBehavior;
 
 use super::Agent;
 use super::core::{BLOCKS, Core, NUMBERS};
+use super::grants::{GRANTS, Ledger};
+use super::heartbeat::{self, Signs};
 use super::history::History;
 use super::interfaces;
+use super::leases::Leases;
 use super::recorder::{self, Book};
 use super::store;
 use crate::api::server;
@@ -60,14 +63,17 @@ pub fn run(config: &Path) -> Result<ExitCode> {
 
     let numbers: Numbers = store::load(state, NUMBERS)?;
     let blocks: Vec<ManualBlock> = store::load(state, BLOCKS)?;
+    let grants = store::load::<Ledger>(state, GRANTS)?.begun();
     let history = Arc::new(History::default());
-    let core = match start(config, token, numbers, blocks, &history)? {
+    let signs = Arc::new(Signs::new());
+    let core = match start(config, token, numbers, blocks, grants, &history, &signs)? {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
     };
     let socket = core.config.paths.socket.clone();
-    let agent = Arc::new(Agent::new(core, history));
-    let served = runtime.block_on(serve(listener, hangup, agent));
+    let agent = Arc::new(Agent::new(core, history, signs));
+    let served = runtime.block_on(serve(listener, hangup, agent.clone()));
+    agent.stop();
     // The socket is ours until the process ends: nobody else could have made another.
     let _ = fs::remove_file(&socket);
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -82,13 +88,16 @@ fn start(
     token: WriterToken,
     mut numbers: Numbers,
     blocks: Vec<ManualBlock>,
+    grants: Ledger,
     history: &Arc<History>,
+    signs: &Arc<Signs>,
 ) -> Result<Result<Core, Vec<Diagnostic>>> {
     let host = HostNetworks::read().context("failed to read the host's addresses")?;
     let kept = numbers.clone();
     let now = Timestamp::now();
     let blocks: Vec<_> = blocks.into_iter().filter(|block| block.holds(now)).collect();
-    let intent = match intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks) {
+    let read = intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks, grants.models());
+    let intent = match read {
         Ok(intent) => intent,
         Err(found) => return Ok(Err(found)),
     };
@@ -109,6 +118,8 @@ fn start(
     };
     let mut datapath = Datapath::load(&options)?;
     tracing::info!(adopted = datapath.is_adopted(), "the kernel program is loaded");
+    // Before anything is attached, and before an adopted program is written to.
+    heartbeat::start(datapath.heartbeat(), signs.clone()).context("no thread to give signs of life with")?;
     match datapath.take_log() {
         Ok(log) => recorder::start_log(log),
         Err(error) => tracing::warn!(%error, "the program's own diagnostics cannot be shown"),
@@ -124,6 +135,9 @@ fn start(
             failed_reload: None,
             numbers: kept,
             blocks: Vec::new(),
+            grants,
+            kept_leases: Leases::new(),
+            seconds: 0,
             attachments: Vec::new(),
             intent: Intent::default(),
             config,
@@ -144,6 +158,8 @@ fn fill_and_attach(
     blocks: Vec<ManualBlock>,
 ) -> Result<Core> {
     core.activate(intent, numbers, blocks).map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
+    core.drop_gone_grants();
+    core.restore_leases();
     core.attach_all()?;
     Ok(core)
 }
@@ -168,7 +184,10 @@ async fn serve(
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => reload(agent.clone()),
-            _ = second.tick() => tick(agent.clone()),
+            _ = second.tick() => {
+                agent.turn();
+                tick(agent.clone());
+            }
         }
     }
     let _ = stop.send(true);

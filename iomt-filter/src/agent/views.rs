@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use iomt_filter_common::abi;
+use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey, Progress};
 use iomt_filter_common::packet::protocol;
-use iomt_filter_common::policy::{Mode, Otherwise};
+use iomt_filter_common::policy::{Mode, Otherwise, Profile};
 use iomt_filter_common::{Mac, Verdict};
-use nix::time::{ClockId, clock_gettime};
 
 use super::Errors;
+use super::clock::{boottime, time_of_day};
 use super::core::{Core, chain};
 use super::interfaces::left_over_warning;
-use crate::api::messages::{Defaults, DeviceStatus, Fates, FlowStatus, Interface, Status, Table};
+use crate::api::messages::{
+    Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat, Interface, LeaseStatus, ProfileStatus, Status,
+    Table,
+};
 use crate::datapath::counts::Count;
 use crate::datapath::{AttachMode, Attachment, Standing};
 use crate::events::protocol_name;
@@ -51,6 +55,8 @@ pub(super) fn status(core: &Core) -> Result<Status, Errors> {
             unparsed: otherwise(settings.unparsed),
             midstream: otherwise(settings.midstream),
         },
+        heartbeat: heartbeat(core),
+        profiles: profiles(rows),
         interfaces: core
             .attachments
             .iter()
@@ -68,12 +74,12 @@ pub(super) fn status(core: &Core) -> Result<Status, Errors> {
             .collect(),
         segments: core.intent.segments.clone(),
         devices: modes,
-        tables: tables(core, rows),
+        tables: tables(core, rows)?,
         feeds: core.intent.feeds.iter().filter_map(|feed| serde_json::to_value(feed).ok()).collect(),
         geo: core.intent.geo.as_ref().and_then(|geo| serde_json::to_value(geo).ok()),
         frames,
         events,
-        warnings: warnings(core),
+        warnings: warnings(core)?,
         failed_reload: core.failed_reload.clone(),
     })
 }
@@ -90,6 +96,12 @@ pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
                 mode: Some(Mode::from_number(row.mode).name().to_owned()),
                 mac: (row.mac != Mac::UNSET).then(|| show_mac(row.mac)),
                 vlan: (row.vlan != 0).then_some(row.vlan),
+                leases: row.has(Device::BY_DHCP).then(Vec::new),
+                fail: Some(open_or(row.has(Device::FAIL_OPEN), "closed")),
+                on_agent_loss: rows
+                    .profiles
+                    .get(&row.profile)
+                    .map(|profile| open_or(profile.open_on_agent_loss != 0, "static")),
                 ..DeviceStatus::default()
             };
             (number, status)
@@ -98,6 +110,14 @@ pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
     for (address, device) in &rows.device_addresses {
         if let Some(status) = all.get_mut(device) {
             status.addresses.push(IpAddr::from(*address).to_string());
+        }
+    }
+    let now = boottime();
+    for (device, leases) in core.datapath.leases().map_err(|error| vec![chain(&error)])? {
+        let Some(shown) = all.get_mut(&device).and_then(|status| status.leases.as_mut()) else { continue };
+        for lease in leases.iter().filter(|lease| lease.expires > now) {
+            let address = IpAddr::from(lease.address).to_string();
+            shown.push(LeaseStatus { address, until: time_of_day(lease.expires) });
         }
     }
     let gone: BTreeMap<u32, &String> =
@@ -125,8 +145,7 @@ pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
 pub(super) fn flows(core: &Core) -> Result<Vec<FlowStatus>, Errors> {
     let flows = core.datapath.flows().map_err(|error| vec![chain(&error)])?;
     let generation = core.datapath.generation().map_or(0, |generation| generation.number);
-    let now = clock_gettime(ClockId::CLOCK_BOOTTIME)
-        .map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64);
+    let now = boottime();
     let mut list: Vec<_> = flows
         .iter()
         .filter(|(key, flow)| {
@@ -152,9 +171,65 @@ pub(super) const fn mode_name(attachment: &Attachment) -> &'static str {
 }
 
 /// What is not as it should be with what runs.
-fn warnings(core: &Core) -> Vec<String> {
+fn warnings(core: &Core) -> Result<Vec<String>, Errors> {
     let left_over = core.attachments.iter().filter(|attachment| attachment.standing == Standing::LeftOver);
-    left_over.map(left_over_warning).chain(core.intent.warnings.iter().map(ToString::to_string)).collect()
+    let mut warnings: Vec<_> = left_over.map(left_over_warning).collect();
+    warnings.extend(full_devices(core)?);
+    warnings.extend(core.intent.warnings.iter().map(ToString::to_string));
+    Ok(warnings)
+}
+
+/// Devices that may open nothing more in this minute.
+fn full_devices(core: &Core) -> Result<Vec<String>, Errors> {
+    let rows = &core.intent.rows;
+    let now = boottime();
+    let mut full = Vec::new();
+    for (&number, row) in &rows.devices {
+        let most = rows.profiles.get(&row.profile).map_or(0, |profile| profile.limits.flows);
+        let open = core.datapath.flows_in_minute(number, now).map_err(|error| vec![chain(&error)])?;
+        if most != 0 && open >= most {
+            let name = rows.names.devices.get(&number).map_or("?", String::as_str);
+            full.push(format!(
+                "`{name}` has {open} flows in this minute, as many as `flows` of its profile's `limits` allows: new ones are `rate-limit`; find out what it scans, or raise the limit"
+            ));
+        }
+    }
+    Ok(full)
+}
+
+fn heartbeat(core: &Core) -> Heartbeat {
+    let last = core.datapath.heartbeat().last();
+    Heartbeat {
+        age_milliseconds: (last != 0).then(|| boottime().saturating_sub(last) / 1_000_000),
+        loss_after_seconds: core.intent.rows.settings.agent_loss_seconds,
+    }
+}
+
+fn profiles(rows: &Rows) -> Vec<ProfileStatus> {
+    let status = |(number, row): (&u16, &Profile)| {
+        let limits = &row.limits;
+        let all = [
+            ("from.packets", limits.packets_from),
+            ("from.connections", limits.connections_from),
+            ("to.packets", limits.packets_to),
+            ("to.connections", limits.connections_to),
+            ("flows", limits.flows),
+        ];
+        let set = all.into_iter().filter(|(_, limit)| *limit != 0);
+        ProfileStatus {
+            name: rows.names.profiles.get(number).cloned().unwrap_or_default(),
+            devices: rows.devices.values().filter(|device| device.profile == *number).count(),
+            on_block: if row.reset != 0 { "reset" } else { "drop" }.to_owned(),
+            fail: open_or(row.fail_open != 0, "closed"),
+            on_agent_loss: open_or(row.open_on_agent_loss != 0, "static"),
+            limits: set.map(|(name, limit)| (name.to_owned(), limit)).collect(),
+        }
+    };
+    rows.profiles.iter().map(status).collect()
+}
+
+fn open_or(is_open: bool, otherwise: &str) -> String {
+    if is_open { "open" } else { otherwise }.to_owned()
 }
 
 fn flow_status(rows: &Rows, key: &FlowKey, flow: &Flow, generation: u32, now: u64) -> FlowStatus {
@@ -201,21 +276,20 @@ fn otherwise(number: u8) -> String {
     name.to_owned()
 }
 
-fn tables(core: &Core, rows: &Rows) -> Vec<Table> {
-    core.datapath
-        .room()
-        .into_iter()
-        .map(|(name, capacity)| {
-            let used = match name {
-                abi::map::DEVICES => rows.devices.len(),
-                abi::map::DEVICE_ADDRS => rows.device_addresses.len(),
-                abi::map::RULES => rows.rules.len(),
-                abi::map::PEERS => rows.peers.len(),
-                abi::map::LISTINGS => rows.listings.len(),
-                abi::map::COUNTRIES => rows.countries.len(),
-                _ => 0,
-            };
-            Table { name: name.to_lowercase(), used, capacity }
-        })
-        .collect()
+fn tables(core: &Core, rows: &Rows) -> Result<Vec<Table>, Errors> {
+    let of_policy = core.datapath.room().into_iter().map(|(name, capacity)| {
+        let used = match name {
+            abi::map::DEVICES => rows.devices.len(),
+            abi::map::DEVICE_ADDRS => rows.device_addresses.len(),
+            abi::map::RULES => rows.rules.len(),
+            abi::map::PEERS => rows.peers.len(),
+            abi::map::LISTINGS => rows.listings.len(),
+            abi::map::COUNTRIES => rows.countries.len(),
+            _ => 0,
+        };
+        (name, used, capacity)
+    });
+    let filled = core.datapath.filled().map_err(|error| vec![chain(&error)])?;
+    let table = |(name, used, capacity): (&str, _, _)| Table { name: name.to_lowercase(), used, capacity };
+    Ok(of_policy.chain(filled).map(table).collect())
 }

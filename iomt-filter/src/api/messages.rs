@@ -26,6 +26,10 @@ pub struct Status {
     pub generation_since: Timestamp,
     /// What holds where policy leaves a choice.
     pub defaults: Defaults,
+    /// Whether the kernel program hears of the agent.
+    pub heartbeat: Heartbeat,
+    /// What profiles say of the time without a policy or an agent.
+    pub profiles: Vec<ProfileStatus>,
     /// Interfaces that are filtered.
     pub interfaces: Vec<Interface>,
     /// Addresses that count as behind the device ports.
@@ -57,6 +61,32 @@ pub struct Defaults {
     pub unparsed: String,
     /// For TCP without a remembered connection.
     pub midstream: String,
+}
+
+/// How the kernel program knows that the agent lives.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Milliseconds since the last beat; nothing before the first.
+    pub age_milliseconds: Option<u64>,
+    /// `loss_after`: how long it may be missing, in seconds.
+    pub loss_after_seconds: u16,
+}
+
+/// What a profile says of what is out of the ordinary.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProfileStatus {
+    /// Its name.
+    pub name: String,
+    /// Its devices.
+    pub devices: usize,
+    /// `drop` or `reset`.
+    pub on_block: String,
+    /// `closed` or `open`.
+    pub fail: String,
+    /// `static` or `open`.
+    pub on_agent_loss: String,
+    /// Limits, by name as in `from.packets`; those that are not set are left out.
+    pub limits: BTreeMap<String, u32>,
 }
 
 /// An interface that is filtered.
@@ -120,6 +150,12 @@ pub struct DeviceStatus {
     pub vlan: Option<u16>,
     /// Its addresses.
     pub addresses: Vec<String>,
+    /// Addresses that it has from DHCP; nothing where it takes none from there.
+    pub leases: Option<Vec<LeaseStatus>>,
+    /// `closed` or `open`: what holds for it when policy cannot be evaluated.
+    pub fail: Option<String>,
+    /// `static` or `open`: what holds for it after the agent has been missing too long.
+    pub on_agent_loss: Option<String>,
     /// Frames that passed.
     pub allowed: u64,
     /// Frames that were dropped or reset.
@@ -128,6 +164,15 @@ pub struct DeviceStatus {
     pub would_dropped: u64,
     /// Frames by verdict and reason.
     pub reasons: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// An address that a device has from DHCP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseStatus {
+    /// The address.
+    pub address: String,
+    /// When the lease ends.
+    pub until: Timestamp,
 }
 
 /// An element of `GET /v1/flows`.
@@ -177,6 +222,66 @@ pub struct BlockRequest {
 pub struct UnblockRequest {
     /// The addresses, exactly as they were added.
     pub targets: Vec<IpNet>,
+}
+
+/// `POST /v1/grants`: access of one device for a time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GrantRequest {
+    /// The device, by name.
+    pub device: String,
+    /// Peers that the device may open to; either these or `from`.
+    #[serde(default)]
+    pub to: Vec<String>,
+    /// Peers that may open to the device.
+    #[serde(default)]
+    pub from: Vec<String>,
+    /// What may be opened.
+    pub services: Vec<String>,
+    /// How long it holds.
+    pub seconds: u64,
+    /// Why.
+    pub note: Option<String>,
+}
+
+/// An element of `GET /v1/grants`, and what is kept of a grant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Its number; none is given twice.
+    pub id: u32,
+    /// The device, by name.
+    pub device: String,
+    /// Peers that the device may open to.
+    pub to: Vec<String>,
+    /// Peers that may open to the device.
+    pub from: Vec<String>,
+    /// What may be opened.
+    pub services: Vec<String>,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Why.
+    pub note: Option<String>,
+    /// When it was given.
+    pub added: Timestamp,
+    /// By whom.
+    pub by: String,
+}
+
+/// The answer to `POST /v1/grants`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Granted {
+    /// The grant.
+    pub grant: Grant,
+    /// The generation that is active now.
+    pub generation: u32,
+    /// What bites before it at this moment.
+    pub warnings: Vec<String>,
+}
+
+/// `POST /v1/grants/revoke`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RevokeRequest {
+    /// The number of the grant.
+    pub id: u32,
 }
 
 /// The answer to a change.

@@ -25,7 +25,7 @@ use tokio::net::UnixListener;
 use tokio::net::unix::UCred;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::messages::{BlockRequest, EventQuery, Refused, UnblockRequest};
+use super::messages::{BlockRequest, EventQuery, GrantRequest, Refused, RevokeRequest, UnblockRequest};
 use crate::agent::Agent;
 use crate::agent::history::Follower;
 
@@ -101,6 +101,8 @@ pub async fn serve(
         .route("/v1/events", get(events))
         .route("/v1/blocks", get(blocks).post(block))
         .route("/v1/blocks/remove", post(unblock))
+        .route("/v1/grants", get(grants).post(grant))
+        .route("/v1/grants/revoke", post(revoke))
         .route("/v1/reload", post(reload))
         .layer(middleware::from_fn(authorise))
         .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
@@ -125,7 +127,7 @@ impl Peer {
         self.0.is_some_and(|uid| uid.is_root() || uid == Uid::effective())
     }
 
-    /// As it stands beside a manual block.
+    /// As it stands beside a manual block and a grant.
     fn name(&self) -> String {
         let Some(uid) = self.0 else { return "unknown".into() };
         match nix::unistd::User::from_uid(uid) {
@@ -186,6 +188,22 @@ async fn block(
 
 async fn unblock(State(agent): State<Arc<Agent>>, Json(request): Json<UnblockRequest>) -> Response {
     blocking(agent, move |agent| agent.unblock(&request)).await
+}
+
+async fn grants(State(agent): State<Arc<Agent>>) -> Response {
+    blocking(agent, |agent| Ok(agent.grants())).await
+}
+
+async fn grant(
+    State(agent): State<Arc<Agent>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<GrantRequest>,
+) -> Response {
+    blocking(agent, move |agent| agent.grant(&request, &peer.name())).await
+}
+
+async fn revoke(State(agent): State<Arc<Agent>>, Json(request): Json<RevokeRequest>) -> Response {
+    blocking(agent, move |agent| agent.revoke(request.id)).await
 }
 
 async fn reload(State(agent): State<Arc<Agent>>) -> Response {

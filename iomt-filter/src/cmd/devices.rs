@@ -25,6 +25,7 @@ pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
                 ("device", Left),
                 ("profile", Left),
                 ("mode", Left),
+                ("addresses", Left),
                 ("allowed", Right),
                 ("dropped", Right),
                 ("would drop", Right),
@@ -37,7 +38,7 @@ pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(device: &DeviceStatus) -> [String; 7] {
+fn row(device: &DeviceStatus) -> [String; 8] {
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
     let refused = device.reasons.iter().filter(|(verdict, _)| verdict.as_str() != "pass");
     let reasons: Vec<_> = refused
@@ -47,9 +48,23 @@ fn row(device: &DeviceStatus) -> [String; 7] {
         device.name.clone().unwrap_or_else(|| "(no device)".to_owned()),
         text(&device.profile),
         text(&device.mode),
+        addresses(device),
         device.allowed.to_string(),
         device.dropped.to_string(),
         device.would_dropped.to_string(),
         reasons.join(", "),
     ]
+}
+
+/// Those of the inventory, then those from DHCP with the time of day at which they end.
+fn addresses(device: &DeviceStatus) -> String {
+    let leased = device.leases.iter().flatten();
+    let leased =
+        leased.map(|lease| format!("{} (dhcp until {})", lease.address, lease.until.strftime("%F %TZ")));
+    let all: Vec<_> = device.addresses.iter().cloned().chain(leased).collect();
+    match (all.is_empty(), &device.leases) {
+        (false, _) => all.join(" "),
+        (true, Some(_)) => "(dhcp, none yet)".to_owned(),
+        (true, None) => "-".to_owned(),
+    }
 }

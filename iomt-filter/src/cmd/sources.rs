@@ -63,7 +63,8 @@ impl Sources {
         readable(devices)?;
         let host = HostNetworks::read().map_err(SourceError::Host)?;
         let overrides = Overrides { policy: self.policy.clone(), devices: self.devices.clone() };
-        intent::read(&config, &overrides, &host, &mut Numbers::default(), &[]).map_err(SourceError::Invalid)
+        intent::read(&config, &overrides, &host, &mut Numbers::default(), &[], Vec::new())
+            .map_err(SourceError::Invalid)
     }
 
     fn config(&self, path: &Path) -> Result<Config, SourceError> {

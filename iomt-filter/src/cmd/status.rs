@@ -38,6 +38,12 @@ fn shown(status: &Status) -> String {
     if status.adopted {
         lines.push("adopted     tables, flows and counters of the agent before".to_owned());
     }
+    let age = status.heartbeat.age_milliseconds;
+    lines.push(format!(
+        "heartbeat   {}, missing after {} s",
+        age.map_or("none yet".to_owned(), |age| format!("{}.{} s ago", age / 1_000, age % 1_000 / 100)),
+        status.heartbeat.loss_after_seconds
+    ));
     for interface in &status.interfaces {
         let vlans: String =
             interface.vlans.iter().map(|(vlan, port)| format!(", VLAN {vlan} {port}")).collect();
@@ -46,6 +52,17 @@ fn shown(status: &Status) -> String {
     let segments: Vec<_> = status.segments.iter().map(ToString::to_string).collect();
     lines.push(format!("segments    {}", or_none(&segments.join(", "))));
     lines.push(format!("devices     {}", or_none(&counts(&status.devices))));
+    for profile in &status.profiles {
+        lines.push(format!(
+            "profile     {}: {} devices, on_block {}, fail {}, on_agent_loss {}, limits {}",
+            profile.name,
+            profile.devices,
+            profile.on_block,
+            profile.fail,
+            profile.on_agent_loss,
+            or_none(&counts(&profile.limits))
+        ));
+    }
     for table in &status.tables {
         lines.push(format!("table       {}: {} of {}", table.name, table.used, table.capacity));
     }

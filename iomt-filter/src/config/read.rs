@@ -7,7 +7,9 @@ use ipnet::IpNet;
 
 use super::location::locations;
 use super::parse_duration;
-use super::{AttachMode, Config, Events, Feed, FeedSource, GeoConfig, Interfaces, Metrics, Paths};
+use super::{
+    AgentConfig, AttachMode, Config, Events, Feed, FeedSource, GeoConfig, Interfaces, Metrics, Paths,
+};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::document::{Located, Reader, Section};
 use crate::feeds::formats::FORMATS;
@@ -18,7 +20,10 @@ use crate::policy::service::{Named, Services};
 
 const MODES: &[(&str, AttachMode)] =
     &[("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
-const SECTIONS: [&str; 7] = ["interfaces", "paths", "management", "geo", "feed", "events", "metrics"];
+const SECTIONS: [&str; 8] =
+    ["interfaces", "paths", "management", "geo", "feed", "events", "metrics", "agent"];
+/// The tables count the seconds of `loss_after` in 16 bits.
+const LONGEST_LOSS: Duration = Duration::from_secs(18 * 3_600);
 const MAX_SCORE: u32 = 100;
 const DEFAULT_SCORE: u32 = 100;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -38,6 +43,7 @@ pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> 
         feeds: feeds(&root, folder, &mut reader),
         events: events(&root, folder, &mut reader),
         metrics: metrics(&root, &mut reader),
+        agent: agent(&root, &mut reader),
         warnings: Vec::new(),
     };
     (config, reader.found)
@@ -193,6 +199,22 @@ fn events<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) ->
         syslog,
         retention: duration("retention", section.as_ref(), 30 * DAY, reader),
     }
+}
+
+fn agent<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> AgentConfig {
+    let section = root.section("agent", &["loss_after"], reader);
+    let minute = Duration::from_secs(60);
+    let loss_after = duration("loss_after", section.as_ref(), minute, reader);
+    if loss_after.is_zero() || loss_after > LONGEST_LOSS {
+        let place = section.and_then(|section| Some(reader.place(section.get("loss_after")?.span())));
+        let help = "what is to hold without an agent is `on_agent_loss` of a profile";
+        reader.error(
+            &place.unwrap_or_default(),
+            "`loss_after` must be longer than 0 and at most `18h`",
+            help,
+        );
+    }
+    AgentConfig { loss_after: loss_after.as_secs() as u16 }
 }
 
 fn metrics<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Metrics {

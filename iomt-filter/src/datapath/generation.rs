@@ -1,4 +1,5 @@
-//! The word in the kernel that says which generation is active, and how a swap waits for readers.
+//! The words that are shared with the kernel: which generation is active, and when the agent was last alive.
+//! And how a swap waits for readers.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -20,21 +21,61 @@ pub struct Generation {
     pub slot: u32,
 }
 
-/// The word itself, shared with the kernel.
+/// The word of the active generation.
 #[derive(Debug)]
-pub(super) struct ActiveWord {
+pub(super) struct ActiveWord(SharedWord);
+
+impl ActiveWord {
+    /// Maps the array `map`, which holds one word, into this process.
+    pub(super) fn map(map: impl AsFd) -> io::Result<Self> {
+        SharedWord::map(map).map(Self)
+    }
+
+    pub(super) fn load(&self) -> Option<Generation> {
+        let active = Active(self.0.word().load(Ordering::Acquire));
+        (active.generation() != 0).then(|| Generation { number: active.generation(), slot: active.slot() })
+    }
+
+    pub(super) fn store(&self, generation: Generation) {
+        self.0.word().store(Active::new(generation.number, generation.slot).0, Ordering::Release);
+    }
+}
+
+/// The word of the heartbeat: no policy, so no right to write tables is asked for.
+#[derive(Debug)]
+pub struct Heartbeat(SharedWord);
+
+impl Heartbeat {
+    pub(super) fn map(map: impl AsFd) -> io::Result<Self> {
+        SharedWord::map(map).map(Self)
+    }
+
+    /// Says that the agent lives at `now`, in nanoseconds of `CLOCK_BOOTTIME`.
+    pub fn beat(&self, now: u64) {
+        self.0.word().store(now, Ordering::Relaxed);
+    }
+
+    /// When it was last said; 0 for never.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.0.word().load(Ordering::Relaxed)
+    }
+}
+
+/// A word itself, shared with the kernel.
+#[derive(Debug)]
+struct SharedWord {
     page: NonNull<AtomicU64>,
     length: usize,
 }
 
 // SAFETY: the page is shared memory that is only ever read and written as one atomic word.
-unsafe impl Send for ActiveWord {}
+unsafe impl Send for SharedWord {}
 // SAFETY: as above.
-unsafe impl Sync for ActiveWord {}
+unsafe impl Sync for SharedWord {}
 
-impl ActiveWord {
-    /// Maps the array `map`, which holds one word, into this process.
-    pub(super) fn map(map: impl AsFd) -> io::Result<Self> {
+impl SharedWord {
+    fn map(map: impl AsFd) -> io::Result<Self> {
         let page =
             sysconf(SysconfVar::PAGE_SIZE)?.and_then(|size| usize::try_from(size).ok()).unwrap_or(4096);
         let length = NonZeroUsize::new(page).ok_or(io::ErrorKind::InvalidInput)?;
@@ -44,22 +85,13 @@ impl ActiveWord {
         Ok(Self { page: page.cast(), length: length.get() })
     }
 
-    pub(super) fn load(&self) -> Option<Generation> {
-        let active = Active(self.word().load(Ordering::Acquire));
-        (active.generation() != 0).then(|| Generation { number: active.generation(), slot: active.slot() })
-    }
-
-    pub(super) fn store(&self, generation: Generation) {
-        self.word().store(Active::new(generation.number, generation.slot).0, Ordering::Release);
-    }
-
     fn word(&self) -> &AtomicU64 {
         // SAFETY: the mapping holds at least one page, is aligned to it, and lives as long as `self`.
         unsafe { self.page.as_ref() }
     }
 }
 
-impl Drop for ActiveWord {
+impl Drop for SharedWord {
     fn drop(&mut self) {
         // SAFETY: the mapping that `map` made, unmapped once; what fails here ends with the process.
         let _ = unsafe { munmap(self.page.cast(), self.length) };

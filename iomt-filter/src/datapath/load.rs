@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use aya::maps::lpm_trie::Key;
 use aya::maps::{MapData, MapError, RingBuf};
@@ -27,7 +28,7 @@ use iomt_filter_common::reputation::Listing;
 use log::Log;
 use thiserror::Error;
 
-use super::generation::{ActiveWord, Generation};
+use super::generation::{ActiveWord, Generation, Heartbeat};
 use super::maps::Maps;
 use super::pins::{self, Shape};
 use super::plan;
@@ -46,9 +47,9 @@ pub(super) const RULE_CELLS: u32 = 524_288;
 /// Rows of a trie that fit, both generations together; tries take memory as they fill.
 pub(super) const TRIE_ROWS: u32 = 16_777_216;
 /// Fragmented packets on their way at once.
-const FRAGMENTS: u32 = 8_192;
+pub(super) const FRAGMENTS: u32 = 8_192;
 /// Questions to groups that wait for answers.
-const QUERIES: u32 = 8_192;
+pub(super) const QUERIES: u32 = 8_192;
 /// Cells of grants that fit, both generations together.
 pub(super) const GRANT_CELLS: u32 = 65_536;
 /// Interfaces and VLANs on them that can have a role.
@@ -156,8 +157,8 @@ pub enum LoadError {
     /// The kernel refused the program.
     #[error("the kernel refused the program")]
     Program(#[source] ProgramError),
-    /// The word of the active generation cannot be shared.
-    #[error("failed to map the active generation into memory")]
+    /// The word of the active generation, or that of the heartbeat, cannot be shared.
+    #[error("failed to map the words that are shared with the kernel into memory")]
     Active(#[source] io::Error),
 }
 
@@ -166,6 +167,7 @@ pub struct Datapath {
     pub(super) ebpf: Ebpf,
     pub(super) maps: Maps,
     pub(super) active: ActiveWord,
+    pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) pins: Option<PathBuf>,
     pub(super) device_capacity: u32,
     pub(super) flow_capacity: usize,
@@ -212,11 +214,13 @@ impl Datapath {
         program(&mut ebpf)?.load().map_err(refused_program)?;
         let maps = Maps::take(&mut ebpf)?;
         let active = ActiveWord::map(maps.active.fd()).map_err(LoadError::Active)?;
+        let heartbeat = Arc::new(Heartbeat::map(maps.heartbeat.fd()).map_err(LoadError::Active)?);
         let adopted = pinned_capacity.is_some();
         let datapath = Self {
             ebpf,
             maps,
             active,
+            heartbeat,
             pins: options.pins.clone(),
             device_capacity,
             flow_capacity: options.flows as usize,
@@ -238,6 +242,12 @@ impl Datapath {
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
         self.active.load()
+    }
+
+    /// The word that says when the agent was last alive.
+    #[must_use]
+    pub fn heartbeat(&self) -> Arc<Heartbeat> {
+        self.heartbeat.clone()
     }
 
     /// The rows of the active generation, where this process wrote them.

@@ -123,11 +123,8 @@ impl Replay {
     }
 
     /// Says when the agent was last heard of, in nanoseconds of the clock of frames; 0 for never.
-    ///
-    /// # Errors
-    /// When the kernel refuses to.
-    pub fn set_heartbeat(&mut self, at: u64) -> Result<(), ReplayError> {
-        self.datapath.maps.heartbeat.set(0, at, 0).map_err(ReplayError::Input)
+    pub fn set_heartbeat(&mut self, at: u64) {
+        self.datapath.heartbeat.beat(at);
     }
 
     /// The tables behind this replay.

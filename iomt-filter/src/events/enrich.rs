@@ -7,11 +7,11 @@ use iomt_filter_common::event::Event;
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::packet::Kind;
 use iomt_filter_common::reputation::Listing;
-use iomt_filter_common::{Address, Direction};
+use iomt_filter_common::{Address, Direction, Reason};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::Record;
+use super::{Expected, Record};
 use crate::rows::{Names, Prefix};
 
 /// What only this host knows.
@@ -23,6 +23,8 @@ pub struct EnrichContext<'c> {
     pub interface: &'c dyn Fn(u32) -> Option<String>,
     /// The country of an address, as two letters; the program's own answer is used where this has none.
     pub country: &'c dyn Fn(IpAddr) -> Option<[u8; 2]>,
+    /// What the inventory expects of a device, by its number.
+    pub expected: &'c dyn Fn(u32) -> Option<Expected>,
     /// Nanoseconds from 1970 to where the event's clock begins: when the host booted, or 0 in a replay.
     pub time_base: i128,
 }
@@ -39,6 +41,9 @@ pub(super) fn add(record: &mut Record, event: &Event, names: &Names, context: &E
     record.device = named(decision.device, names.devices.get(&decision.device));
     record.profile = named(decision.profile, names.profiles.get(&decision.profile));
     record.rule = named(decision.rule, names.rules.get(&decision.rule));
+    if decision.reason() == Some(Reason::Spoofed) && decision.device != 0 {
+        record.expected = (context.expected)(decision.device);
+    }
     let far = far_end(event);
     record.country = far.and_then(|far| country(far, Country(decision.country), context));
     let listing = decision.listing;

@@ -8,7 +8,7 @@ use iomt_filter_common::event::Event;
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Decision, Direction, Packet, Reason, Verdict, parse};
 
-use super::{EnrichContext, Record, decode};
+use super::{EnrichContext, Expected, Record, decode};
 use crate::rows::Names;
 
 /// 2026-11-23T14:02:11.482913Z.
@@ -38,6 +38,11 @@ fn words(event: &Event) -> Record {
         host: "seg-gw-1",
         interface: &|index| (index == 3).then(|| "eth1".to_owned()),
         country: &|address| (address == russian).then_some(*b"RU"),
+        expected: &|device| {
+            let addresses = vec!["10.10.4.12".to_owned(), "dhcp".to_owned()];
+            let mac = Some("00:1b:21:00:00:07".to_owned());
+            (device == 7).then_some(Expected { mac, vlan: Some(120), addresses })
+        },
         time_base: 0,
     };
     decode(event, &names, &context)
@@ -74,7 +79,7 @@ fn a_blocked_connection_in_every_detail() {
 "source_port":49152,"destination_port":443,"tcp_flags":"S","fragment":null,"length":78,
 "country":"RU","feed":"threatfox","entry":"203.0.113.0/24","score":100,"rule":null,"generation":12,
 "count":3,"ethertype":"0x0800","arp":null,"icmp_type":null,"icmp_code":null,"hop_limit":64,
-"captured":null}"#,
+"captured":null,"expected":null}"#,
     );
     assert_eq!(
         record.to_string(),
@@ -113,7 +118,7 @@ fn arp_has_its_own_addresses_and_no_ip_fields() {
 "tcp_flags":null,"fragment":null,"length":42,"country":null,"feed":null,"entry":null,"score":null,
 "rule":null,"generation":12,"count":1,"ethertype":"0x0806","arp":{"sender_mac":"00:1b:21:aa:bb:cc",
 "sender":"10.10.4.12","target":"10.10.4.1"},"icmp_type":null,"icmp_code":null,"hop_limit":null,
-"captured":null}"#,
+"captured":null,"expected":null}"#,
     );
     assert_eq!(record.to_string(), "14:02:11.482 drop spoofed arp 10.10.4.12 → 10.10.4.1 on eth1");
 }
@@ -174,4 +179,40 @@ fn numbers_that_lost_their_name_are_shown_as_numbers() {
     assert_eq!(record.device.as_deref(), Some("#9"));
     assert_eq!(record.profile.as_deref(), Some("#8"));
     assert_eq!(record.interface.as_deref(), Some("#5"));
+}
+
+#[test]
+fn spoofing_says_what_was_seen_and_what_was_expected() {
+    let of_device = |reason| {
+        let mut decision = drop_of(reason);
+        decision.device = 7;
+        decision
+    };
+    let record = words(&event(&bytes(SYN), Port::Device, of_device(Reason::Spoofed)));
+    let json = serde_json::to_value(&record).unwrap();
+    let expected = serde_json::json!({
+        "mac": "00:1b:21:00:00:07", "vlan": 120, "addresses": ["10.10.4.12", "dhcp"],
+    });
+    assert_eq!(json["expected"], expected);
+    let seen =
+        "seen 00:1b:21:aa:bb:cc in VLAN 110, expected 00:1b:21:00:00:07 in VLAN 120 with 10.10.4.12 dhcp";
+    assert!(record.to_string().contains(seen), "{record}");
+    assert_eq!(words(&event(&bytes(SYN), Port::Device, of_device(Reason::NotAllowed))).expected, None);
+}
+
+#[test]
+fn a_reset_and_a_limit_are_said_like_any_verdict() {
+    for (verdict, reason, shown) in [
+        (Verdict::Reset, Reason::NotAllowed, "reset not-allowed"),
+        (Verdict::Drop, Reason::RateLimit, "drop rate-limit"),
+        (Verdict::WouldDrop, Reason::RateLimit, "would-drop rate-limit"),
+    ] {
+        let record = words(&event(&bytes(SYN), Port::Device, Decision::new(verdict, reason, 12)));
+        assert!(record.to_string().contains(shown), "{record}");
+        let json = serde_json::to_value(&record).unwrap();
+        assert_eq!(
+            format!("{} {}", json["verdict"].as_str().unwrap(), json["reason"].as_str().unwrap()),
+            shown
+        );
+    }
 }

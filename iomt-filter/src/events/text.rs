@@ -73,6 +73,11 @@ impl Record {
         if let (Some(feed), Some(entry), Some(score)) = (&self.feed, &self.entry, self.score) {
             details.push(format!("{} {entry} score {score}", plain(feed)));
         }
+        if let (Some(expected), Some(mac), Some(vlan)) = (&self.expected, &self.mac, &self.vlan) {
+            let tags: String = vlan.iter().map(|vlan| format!(" in VLAN {vlan}")).collect();
+            details.push(format!("seen {}{tags}", mac.source));
+            details.push(format!("expected {expected}"));
+        }
         details.extend(self.country.clone());
         details.extend(self.rule.as_deref().map(|rule| format!("rule {}", plain(rule))));
         details

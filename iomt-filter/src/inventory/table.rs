@@ -180,7 +180,7 @@ mod tests {
             "`10.0.0` is no address",
             "`9999` is no VLAN\n --> devices.csv:4:12",
             "this device has no `profile`",
-            "addresses learned from DHCP are not supported yet",
+            "this device has no `ip`\n --> devices.csv:5:1",
             "this line has 6 columns",
         ] {
             assert!(all.contains(expected), "{expected}\n---\n{all}");

@@ -18,9 +18,12 @@ const SERVICES: &[Builtin] = &[
     // Network
     ("dns", &[(UDP, 53), (TCP, 53)]),
     ("dns-tls", &[(TCP, 853)]),
-    ("dhcp", &[(UDP, 67), (UDP, 547)]),
+    ("dhcp", &[(UDP, 67)]),
+    ("dhcpv6", &[(UDP, 547)]),
     ("ntp", &[(UDP, 123)]),
     ("mdns", &[(UDP, 5353)]),
+    ("llmnr", &[(UDP, 5355)]),
+    ("ssdp", &[(UDP, 1900)]),
     ("snmp", &[(UDP, 161)]),
     ("snmp-trap", &[(UDP, 162)]),
     ("syslog", &[(UDP, 514)]),

@@ -14,8 +14,9 @@ use ipnet::IpNet;
 
 use super::error::Problem;
 use super::matrix::Matrix;
-use super::model::{Management, Policy, Profile};
+use super::model::{Grant, Management, Policy, Profile};
 use super::peer::{Peers, without_mapped};
+use super::service::Services;
 use crate::diagnostic::{Diagnostic, unless_errors};
 use crate::glob;
 use crate::inventory::{self, Inventory};
@@ -34,6 +35,10 @@ pub struct Extras {
     pub management: Vec<Management>,
     /// Whether countries can be told.
     pub has_country_database: bool,
+    /// How long the agent may be missing, in seconds.
+    pub agent_loss_seconds: u16,
+    /// What devices are granted for a time.
+    pub grants: Vec<Grant>,
 }
 
 /// Makes rows, and warnings beside them; or every error and warning there is.
@@ -51,10 +56,13 @@ pub fn compile(
     compiler.profiles(extras);
     compiler.devices(inventory, numbers);
     compiler.protected(inventory, extras);
-    compiler.matrix(extras);
+    let grants = compiler.grants(&extras.grants);
+    compiler.matrix(extras, &grants);
     compiler.rows.settings = table::Settings {
         has_management: u8::from(!extras.management.is_empty()),
         has_protected: u8::from(!compiler.rows.protected.is_empty()),
+        has_dhcp: u8::from(inventory.devices.iter().any(|device| device.by_dhcp)),
+        agent_loss_seconds: extras.agent_loss_seconds,
         ..policy.settings
     };
     if extras.segments.is_empty() {
@@ -123,7 +131,8 @@ impl Compiler<'_> {
             vlan: device.vlan,
             profile: self.profiles.get(profile.name.as_str()).copied().unwrap_or_default(),
             mode: device.mode.unwrap_or(profile.mode) as u8,
-            flags: if profile.fail_open { Device::FAIL_OPEN } else { 0 },
+            flags: if profile.fail_open { Device::FAIL_OPEN } else { 0 }
+                | if device.by_dhcp { Device::BY_DHCP } else { 0 },
         };
         rows.names.devices.insert(number, device.name.clone());
         rows.devices.insert(number, row);
@@ -151,7 +160,34 @@ impl Compiler<'_> {
         }
     }
 
-    fn matrix(&mut self, extras: &Extras) {
+    /// The grants that mean something, with the number of their device, who and what. One whose device, peer
+    /// or service has gone allows nothing, and is said.
+    fn grants<'g>(&mut self, grants: &'g [Grant]) -> Vec<(u32, &'g Grant, Peers, Services)> {
+        let mut meant = Vec::new();
+        for grant in grants {
+            let devices = &mut self.rows.names.devices.iter();
+            let number = devices.find(|(_, name)| **name == grant.device).map(|(&number, _)| number);
+            let words = &self.policy.vocabulary;
+            let read =
+                words.peers(&grant.peers).and_then(|peers| Ok((peers, words.services(&grant.services)?)));
+            let lost = match (number, read) {
+                (Some(number), Ok((peers, services))) => {
+                    meant.push((number, grant, peers, services));
+                    if let Some(device) = self.rows.devices.get_mut(&number) {
+                        device.flags |= Device::HAS_GRANTS;
+                    }
+                    continue;
+                }
+                (None, _) => format!("no device is called `{}`", grant.device),
+                (_, Err(errors)) => errors.join("; "),
+            };
+            let message = format!("`{}` of `{}` allows nothing: {lost}", grant.name, grant.device);
+            self.found.push(Diagnostic::warning(&self.policy.place, message));
+        }
+        meant
+    }
+
+    fn matrix(&mut self, extras: &Extras, grants: &[(u32, &Grant, Peers, Services)]) {
         let mut matrix = Matrix::new(&extras.gateway);
         for profile in &self.policy.profiles {
             let number = self.profiles.get(profile.name.as_str()).copied().unwrap_or_default();
@@ -164,6 +200,9 @@ impl Compiler<'_> {
         }
         for management in &extras.management {
             matrix.add_management(management);
+        }
+        for (device, grant, peers, services) in grants {
+            matrix.add_grant(*device, grant, peers, services, &self.profiles);
         }
         matrix.fill(&extras.segments, &self.policy.place, &mut self.rows, &mut self.found);
     }
@@ -179,6 +218,7 @@ fn profile_row(profile: &Profile) -> table::Profile {
         fail_open: u8::from(profile.fail_open),
         open_on_agent_loss: u8::from(profile.open_on_agent_loss),
         is_set: 1,
-        ..table::Profile::default()
+        reserved: [0; 2],
+        limits: profile.limits.row(),
     }
 }

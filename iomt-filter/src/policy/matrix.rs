@@ -10,23 +10,24 @@ use std::net::IpAddr;
 use iomt_filter_common::abi::{
     MANAGEMENT_PROFILE, MAX_PEER_CLASSES, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY,
 };
-use iomt_filter_common::policy::RuleDirection;
+use iomt_filter_common::policy::{self as table, RuleDirection};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::classes::{Classes, classify};
 use super::compile::networks;
 use super::error::{MAX_RULE_CELLS, Problem};
-use super::model::{Management, Rule};
+use super::model::{Grant, Management, Rule};
 use super::overlap;
 use super::peer::{Peers, mapped_range};
 use super::service::{PortRange, Services, prefixes};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::rows::{Prefix, Rows, RuleCell, ServicePrefix};
+use crate::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
 
 /// Rules on their way into the matrix.
 pub(super) struct Matrix<'p> {
     gateway: &'p [IpAddr],
     entries: Vec<Entry<'p>>,
+    grants: Vec<(u32, u64, Entry<'p>)>,
     networks: Sets<Vec<IpNet>>,
     ranges: Sets<Vec<PortRange>>,
 }
@@ -40,6 +41,8 @@ struct Entry<'p> {
     networks: Option<usize>,
     /// `None` for any service.
     ranges: Option<usize>,
+    /// Groups at which its services are asked for, and those services.
+    broadcasts: Vec<(usize, usize)>,
     name: &'p str,
     /// The rule, unless it is a management pair.
     rule: Option<&'p Rule>,
@@ -61,15 +64,50 @@ impl<S: Clone + Eq + std::hash::Hash> Sets<S> {
 impl<'p> Matrix<'p> {
     pub(super) fn new(gateway: &'p [IpAddr]) -> Self {
         let (networks, ranges) = (Sets(HashMap::new(), Vec::new()), Sets(HashMap::new(), Vec::new()));
-        Self { gateway, entries: Vec::new(), networks, ranges }
+        Self { gateway, entries: Vec::new(), grants: Vec::new(), networks, ranges }
     }
 
     pub(super) fn add_rule(&mut self, profile: u16, rule: &'p Rule, numbers: &BTreeMap<&str, u16>) {
-        let named = rule.peers.profiles.iter();
+        let entry = self.entry(&rule.peers, &rule.services, &rule.name);
+        let entry = self.directed(entry, rule.direction, &rule.peers, &rule.services, numbers);
+        self.entries.push(Entry { profile, rule: Some(rule), ..entry });
+    }
+
+    /// Grants are numbered behind all rules, so that a grant renames none of them.
+    pub(super) fn add_grant(
+        &mut self,
+        device: u32,
+        grant: &'p Grant,
+        peers: &Peers,
+        services: &Services,
+        numbers: &BTreeMap<&str, u16>,
+    ) {
+        let entry = self.entry(peers, services, &grant.name);
+        let entry = self.directed(entry, grant.direction, peers, services, numbers);
+        self.grants.push((device, grant.expires, entry));
+    }
+
+    /// What only an entry has that is no management pair: its direction, profiles, and the groups at which
+    /// the servers of `to` are asked for.
+    fn directed(
+        &mut self,
+        entry: Entry<'p>,
+        direction: RuleDirection,
+        peers: &Peers,
+        services: &Services,
+        numbers: &BTreeMap<&str, u16>,
+    ) -> Entry<'p> {
+        let named = peers.profiles.iter();
         let profiles = named.filter_map(|name| numbers.get(name.as_str()).copied()).collect();
-        let mut entry = self.entry(&rule.peers, &rule.services, &rule.name);
-        entry = Entry { profile, direction: rule.direction, profiles, rule: Some(rule), ..entry };
-        self.entries.push(entry);
+        let asks = direction == RuleDirection::To && !peers.any;
+        let asked = services.broadcasts.iter().filter(|_| asks);
+        let broadcasts = asked
+            .map(|broadcast| {
+                let group = self.networks.index(vec![IpNet::from(broadcast.group())]);
+                (group, self.ranges.index(vec![broadcast.range()]))
+            })
+            .collect();
+        Entry { direction, profiles, broadcasts, ..entry }
     }
 
     pub(super) fn add_management(&mut self, pair: &'p Management) {
@@ -87,6 +125,7 @@ impl<'p> Matrix<'p> {
             profiles: Vec::new(),
             networks: needs_networks.then(|| self.networks.index(networks)),
             ranges: (!services.any).then(|| self.ranges.index(services.ranges.clone())),
+            broadcasts: Vec::new(),
             name,
             rule: None,
         }
@@ -125,6 +164,22 @@ impl<'p> Matrix<'p> {
                 return found.push(Problem::TooManyCells.error(place));
             }
         }
+        self.fill_grants(&peers, &services, rows);
+    }
+
+    fn fill_grants(&self, peers: &[Vec<u16>], services: &[Vec<u16>], rows: &mut Rows) {
+        let first = self.entries.len() as u32 + 1;
+        for (rule, (device, expires, entry)) in (first..).zip(&self.grants) {
+            rows.names.rules.insert(rule, entry.name.to_owned());
+            for RuleCell { direction, peer, service, .. } in entry.cells(peers, services) {
+                let cell = GrantCell { device: *device, direction, peer, service };
+                let grant = table::Grant { expires: *expires, rule, reserved: 0 };
+                let held = rows.grants.entry(cell).or_insert(grant);
+                if held.expires < *expires {
+                    *held = grant;
+                }
+            }
+        }
     }
 
     fn shadowed_together(&self, rule: &Rule, earlier: u32) -> Option<Diagnostic> {
@@ -135,23 +190,25 @@ impl<'p> Matrix<'p> {
 }
 
 impl Entry<'_> {
-    fn cells<'a>(
-        &'a self,
-        peers: &'a [Vec<u16>],
-        services: &'a [Vec<u16>],
-    ) -> impl Iterator<Item = RuleCell> {
+    fn cells<'a>(&'a self, peers: &'a [Vec<u16>], all: &'a [Vec<u16>]) -> impl Iterator<Item = RuleCell> {
         let any_service = vec![SERVICE_ANY];
-        let services = self.ranges.map_or(any_service, |set| services[set].clone());
+        let services = self.ranges.map_or(any_service, |set| all[set].clone());
         let mut classes = self.networks.map_or_else(Vec::new, |set| peers[set].clone());
         classes.extend(self.profiles.iter().map(|profile| PEER_PROFILE + profile));
         if self.any_peer {
             classes = vec![PEER_ANY];
         }
         let (profile, direction) = (self.profile, self.direction);
-        classes.into_iter().flat_map(move |peer| {
-            let cell = move |&service: &u16| RuleCell { profile, direction, peer, service };
-            services.iter().map(cell).collect::<Vec<_>>()
-        })
+        let cells = move |classes: Vec<u16>, services: Vec<u16>| {
+            classes.into_iter().flat_map(move |peer| {
+                let cell = move |&service: &u16| RuleCell { profile, direction, peer, service };
+                services.iter().map(cell).collect::<Vec<_>>()
+            })
+        };
+        let broadcasts = self.broadcasts.iter();
+        cells(classes, services).chain(
+            broadcasts.flat_map(move |&(group, range)| cells(peers[group].clone(), all[range].clone())),
+        )
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use iomt_filter_common::geo::{Country, GeoPolicy};
 use iomt_filter_common::policy::{Mode, RuleDirection, Settings};
 
+use super::limits::Limits;
 use super::overlap;
 use super::peer::Peers;
-use super::resolve::resolve;
+use super::resolve::{Vocabulary, resolve};
 use super::service::Services;
 use super::source;
 use crate::diagnostic::{Diagnostic, Place, SourceFile, unless_errors};
@@ -21,6 +22,8 @@ pub struct Policy {
     pub profiles: Vec<Profile>,
     /// Pairs that no feed and no geo rule may cut.
     pub protected: Vec<Pair>,
+    /// The names that it gives, for whoever is to read peers and services as its rules do.
+    pub vocabulary: Vocabulary,
     /// The file as a whole.
     pub place: Place,
 }
@@ -44,6 +47,8 @@ pub struct Profile {
     pub fail_open: bool,
     /// Whether devices pass after the agent has been missing too long.
     pub open_on_agent_loss: bool,
+    /// How much its devices may send, be sent and have open.
+    pub limits: Limits,
 }
 
 /// An allow rule.
@@ -61,6 +66,23 @@ pub struct Rule {
     pub note: Option<String>,
     /// Where it stands.
     pub place: Place,
+}
+
+/// Access of one device that ends by itself.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The device, by name.
+    pub device: String,
+    /// Who opens.
+    pub direction: RuleDirection,
+    /// With whom, as a rule names it.
+    pub peers: Vec<String>,
+    /// What, as a rule names it.
+    pub services: Vec<String>,
+    /// How events call it.
+    pub name: String,
+    /// When it ends, in nanoseconds of `CLOCK_BOOTTIME`.
+    pub expires: u64,
 }
 
 /// What a profile says of countries.

@@ -1,7 +1,11 @@
 //! Rules that say what another rule says already.
 
+use iomt_filter_common::policy::RuleDirection;
+use ipnet::IpNet;
+
 use super::error::Problem;
 use super::model::{Profile, Rule};
+use super::peer::Peers;
 use crate::diagnostic::Diagnostic;
 
 /// What is wrong with the rules of one profile, seen two by two. Only allow rules exist, so a rule that
@@ -42,4 +46,13 @@ fn covers(wide: &Rule, narrow: &Rule) -> bool {
     wide.direction == narrow.direction
         && wide.peers.contains(&narrow.peers)
         && wide.services.contains(&narrow.services)
+        && (narrow.direction == RuleDirection::From || reaches(wide, narrow))
+}
+
+/// Whether a rule covers the groups at which the services of another are asked for.
+fn reaches(wide: &Rule, narrow: &Rule) -> bool {
+    narrow.services.broadcasts.iter().all(|broadcast| {
+        let group = Peers::of(vec![IpNet::from(broadcast.group())]);
+        wide.services.broadcasts.contains(broadcast) || wide.peers.contains(&group)
+    })
 }

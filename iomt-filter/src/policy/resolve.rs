@@ -12,7 +12,7 @@ use super::error::Problem;
 use super::model::{Geo, Pair, Policy, Profile, Rule};
 use super::peer::{self, Peers};
 use super::service::{Named, Services};
-use super::source::{GeoSource, NamedList, PairSource, ProfileSource, RuleSource, Source};
+use super::source::{Defaults, GeoSource, NamedList, PairSource, ProfileSource, RuleSource, Source};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::document::Located;
 use crate::geo::codes;
@@ -26,12 +26,9 @@ const BLOCK_SCORE: u8 = 50;
 
 /// The meaning of a policy file, as far as it has one; what has none is added to `found`.
 pub(super) fn resolve(source: Source, place: Place, found: &mut Vec<Diagnostic>) -> Policy {
-    let mut resolver = Resolver {
-        endpoints: BTreeMap::new(),
-        services: Named::new(),
-        profiles: source.profiles.iter().map(|profile| profile.name.value.clone()).collect(),
-        found,
-    };
+    let profiles = source.profiles.iter().map(|profile| profile.name.value.clone()).collect();
+    let words = Vocabulary { endpoints: BTreeMap::new(), services: Named::new(), profiles };
+    let mut resolver = Resolver { words, found };
     resolver.endpoints(&source.endpoints);
     resolver.services(&source.services);
     let defaults = source.defaults;
@@ -42,20 +39,58 @@ pub(super) fn resolve(source: Source, place: Place, found: &mut Vec<Diagnostic>)
         midstream: otherwise(defaults.midstream),
         ..Settings::default()
     };
-    let mode = defaults.mode.unwrap_or(Mode::Monitor);
-    let score = defaults.block_score.unwrap_or(BLOCK_SCORE);
-    let profiles =
-        source.profiles.into_iter().map(|profile| resolver.profile(profile, mode, score)).collect();
+    let profiles = source.profiles.into_iter().map(|profile| resolver.profile(profile, &defaults)).collect();
     let protected = source.pairs.iter().filter_map(|pair| resolver.pair(pair)).collect();
-    Policy { settings, profiles, protected, place }
+    Policy { settings, profiles, protected, vocabulary: resolver.words, place }
+}
+
+/// What names of peers and services stand for.
+#[derive(Clone, Debug, Default)]
+pub struct Vocabulary {
+    endpoints: BTreeMap<String, Vec<IpNet>>,
+    services: Named,
+    profiles: BTreeSet<String>,
 }
 
 /// Resolves names and collects what cannot be.
 struct Resolver<'f> {
-    endpoints: BTreeMap<String, Vec<IpNet>>,
-    services: Named,
-    profiles: BTreeSet<String>,
+    words: Vocabulary,
     found: &'f mut Vec<Diagnostic>,
+}
+
+impl Vocabulary {
+    /// Peers as a rule names them.
+    ///
+    /// # Errors
+    /// When one of them means nothing, with what to do next.
+    pub fn peers(&self, texts: &[String]) -> Result<Peers, Vec<String>> {
+        let mut found = Vec::new();
+        let peers = Resolver { words: self.clone(), found: &mut found }.peers(&unplaced(texts), true);
+        in_words(peers, found)
+    }
+
+    /// Services as a rule names them.
+    ///
+    /// # Errors
+    /// As [`peers`](Self::peers).
+    pub fn services(&self, texts: &[String]) -> Result<Services, Vec<String>> {
+        let mut found = Vec::new();
+        let mut resolver = Resolver { words: Self::default(), found: &mut found };
+        let services = resolver.services_of(&unplaced(texts), &self.services);
+        in_words(services, found)
+    }
+}
+
+fn unplaced(texts: &[String]) -> Vec<Located<String>> {
+    texts.iter().map(|text| Located { value: text.clone(), place: Place::default() }).collect()
+}
+
+fn in_words<T>(value: T, found: Vec<Diagnostic>) -> Result<T, Vec<String>> {
+    let words = |problem: Diagnostic| match problem.help {
+        Some(help) => format!("{}: {help}", problem.message),
+        None => problem.message,
+    };
+    if found.is_empty() { Ok(value) } else { Err(found.into_iter().map(words).collect()) }
 }
 
 impl Resolver<'_> {
@@ -71,7 +106,7 @@ impl Resolver<'_> {
                 }
             });
             let networks = networks.collect();
-            self.endpoints.insert(list.name.value.clone(), networks);
+            self.words.endpoints.insert(list.name.value.clone(), networks);
         }
     }
 
@@ -81,7 +116,7 @@ impl Resolver<'_> {
             let built_in = [ANY, "icmp", "icmpv6"].contains(&name) || builtin::service(name).is_some();
             self.check_name(list, built_in);
             let services = self.services_of(&list.items, &Named::new());
-            self.services.insert(name.to_owned(), services.ranges);
+            self.words.services.insert(name.to_owned(), services);
         }
     }
 
@@ -97,7 +132,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn profile(&mut self, source: ProfileSource, mode: Mode, score: u8) -> Profile {
+    fn profile(&mut self, source: ProfileSource, defaults: &Defaults) -> Profile {
         let name = source.name.value;
         if !is_name(&name) {
             self.found.push(Problem::BadName(name.clone()).error(&source.name.place));
@@ -105,12 +140,13 @@ impl Resolver<'_> {
         let rules = source.rules.into_iter().enumerate();
         Profile {
             rules: rules.filter_map(|(index, rule)| self.rule(&name, index + 1, rule)).collect(),
-            mode: source.mode.unwrap_or(mode),
-            block_score: source.block_score.unwrap_or(score),
+            mode: source.mode.or(defaults.mode).unwrap_or(Mode::Monitor),
+            block_score: source.block_score.or(defaults.block_score).unwrap_or(BLOCK_SCORE),
             geo: source.geo.and_then(|geo| self.geo(geo)),
             reset: source.reset,
             fail_open: source.fail_open,
             open_on_agent_loss: source.open_on_agent_loss,
+            limits: source.limits.or(defaults.limits),
             name,
         }
     }
@@ -132,9 +168,9 @@ impl Resolver<'_> {
         let services = match &source.service {
             Some(texts) => {
                 self.check_list("service", texts, &place);
-                let named = std::mem::take(&mut self.services);
+                let named = std::mem::take(&mut self.words.services);
                 let services = self.services_of(texts, &named);
-                self.services = named;
+                self.words.services = named;
                 Some((services, joined(texts)))
             }
             None => {
@@ -177,7 +213,7 @@ impl Resolver<'_> {
         if let Some(profile) = name.strip_prefix(PROFILE).filter(|_| in_rule) {
             return self.lateral(profile, &text.place);
         }
-        if let Some(networks) = self.endpoints.get(name) {
+        if let Some(networks) = self.words.endpoints.get(name) {
             return Some(Peers::of(networks.clone()));
         }
         if peer::looks_like_address(name) {
@@ -189,15 +225,15 @@ impl Resolver<'_> {
                 }
             };
         }
-        let known = self.endpoints.keys().map(String::as_str).chain([GATEWAY]);
+        let known = self.words.endpoints.keys().map(String::as_str).chain([GATEWAY]);
         let help = format!("{}, or write an address or a prefix", did_you_mean(name, known));
         self.found.push(Problem::UnknownEndpoint(name.to_owned()).error(&text.place).help(help));
         None
     }
 
     fn lateral(&mut self, profile: &str, place: &Place) -> Option<Peers> {
-        if !self.profiles.contains(profile) {
-            let help = did_you_mean(profile, self.profiles.iter().map(String::as_str));
+        if !self.words.profiles.contains(profile) {
+            let help = did_you_mean(profile, self.words.profiles.iter().map(String::as_str));
             self.found.push(Problem::UnknownProfile(profile.to_owned()).error(place).help(help));
             return None;
         }

@@ -1,6 +1,7 @@
 //! Services: what `service = …` in a rule and `ports = …` of a management pair stand for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
 
@@ -20,7 +21,7 @@ pub const ICMPV6: u8 = 58;
 pub const SCTP: u8 = 132;
 
 /// Names of services that a policy defines, beside the built-in ones.
-pub type Named = BTreeMap<String, Vec<PortRange>>;
+pub type Named = BTreeMap<String, Services>;
 
 /// Ports of one protocol, both ends included. Protocols without ports have port 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +41,38 @@ pub struct Services {
     pub any: bool,
     /// Ports by protocol: sorted, apart from each other.
     pub ranges: Vec<PortRange>,
+    /// Those that were named by themselves and are asked for by broadcast too.
+    pub broadcasts: BTreeSet<Broadcast>,
+}
+
+/// A service whose servers a client asks for before it has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Broadcast {
+    /// 67/udp, at 255.255.255.255 (RFC 2131 §4.1).
+    Dhcp,
+    /// 547/udp, at ff02::1:2 (RFC 9915 §7.1).
+    Dhcpv6,
+}
+
+impl Broadcast {
+    const ALL: [Self; 2] = [Self::Dhcp, Self::Dhcpv6];
+
+    /// Where the servers are asked for.
+    pub const fn group(self) -> IpAddr {
+        match self {
+            Self::Dhcp => IpAddr::V4(Ipv4Addr::BROADCAST),
+            Self::Dhcpv6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2)),
+        }
+    }
+
+    /// The service.
+    pub const fn range(self) -> PortRange {
+        let port = match self {
+            Self::Dhcp => 67,
+            Self::Dhcpv6 => 547,
+        };
+        PortRange { protocol: UDP, first: port, last: port }
+    }
 }
 
 /// Why a service cannot be read.
@@ -89,16 +122,18 @@ impl Services {
     /// Reads a name, `port/proto`, `port-port/proto`, `icmp`, `icmpv6`, `proto/NUMBER` or `any`.
     pub fn parse(text: &str, named: &Named) -> Result<Self, ServiceError> {
         if text == "any" {
-            return Ok(Self { any: true, ranges: Vec::new() });
+            return Ok(Self { any: true, ..Self::default() });
         }
-        if let Some(ranges) = named.get(text).cloned().or_else(|| builtin::service(text)) {
-            return Ok(Self::of(ranges));
+        if let Some(services) = named.get(text).cloned().or_else(|| builtin::service(text).map(Self::of)) {
+            return Ok(services);
         }
         Ok(Self::of(vec![parse_range(text)?]))
     }
 
     /// From ranges in any order, which may touch and overlap.
     pub fn of(mut ranges: Vec<PortRange>) -> Self {
+        let is_named = |broadcast: &Broadcast| ranges.contains(&broadcast.range());
+        let broadcasts = Broadcast::ALL.into_iter().filter(is_named).collect();
         ranges.sort_unstable();
         let mut apart: Vec<PortRange> = Vec::with_capacity(ranges.len());
         for range in ranges {
@@ -111,7 +146,7 @@ impl Services {
                 _ => apart.push(range),
             }
         }
-        Self { any: false, ranges: apart }
+        Self { any: false, ranges: apart, broadcasts }
     }
 
     /// Whether nothing is in it.
@@ -123,9 +158,11 @@ impl Services {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         if self.any || other.any {
-            return Self { any: true, ranges: Vec::new() };
+            return Self { any: true, ..Self::default() };
         }
-        Self::of([self.ranges, other.ranges].concat())
+        let mut both = Self::of([self.ranges, other.ranges].concat());
+        both.broadcasts.extend(self.broadcasts.into_iter().chain(other.broadcasts));
+        both
     }
 
     /// Whether everything in `other` is in here too.

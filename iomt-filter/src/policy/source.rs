@@ -3,6 +3,7 @@
 use iomt_filter_common::policy::{Mode, Otherwise};
 
 use super::error::Problem;
+use super::limits::Limits;
 use crate::diagnostic::{Diagnostic, Place, SourceFile};
 use crate::document::{Located, Reader, Section};
 
@@ -52,6 +53,8 @@ pub struct Defaults {
     pub unparsed: Option<Otherwise>,
     /// `midstream`.
     pub midstream: Option<Otherwise>,
+    /// `limits`.
+    pub limits: Limits,
 }
 
 /// A name that the user chose, and what it stands for.
@@ -82,6 +85,8 @@ pub struct ProfileSource {
     pub fail_open: bool,
     /// `on_agent_loss = "open"`.
     pub open_on_agent_loss: bool,
+    /// `limits`.
+    pub limits: Limits,
 }
 
 /// One rule of `allow`.
@@ -154,7 +159,7 @@ fn check_version<'s>(root: &Section<'_, 's>, file: &SourceFile, reader: &mut Rea
 }
 
 fn defaults<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Defaults {
-    let known = ["mode", "block_score", "unknown_device", "unparsed", "midstream"];
+    let known = ["mode", "block_score", "unknown_device", "unparsed", "midstream", "limits"];
     let Some(section) = root.section("defaults", &known, reader) else { return Defaults::default() };
     Defaults {
         mode: section.word("mode", MODES, reader),
@@ -162,6 +167,7 @@ fn defaults<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Defaults {
         unknown_device: section.word("unknown_device", UNKNOWN_DEVICE, reader),
         unparsed: section.word("unparsed", DROP_OR_PASS, reader),
         midstream: section.word("midstream", DROP_OR_PASS, reader),
+        limits: Limits::read(&section, reader),
     }
 }
 
@@ -176,7 +182,7 @@ fn named_lists<'s>(key: &str, root: &Section<'_, 's>, reader: &mut Reader<'s>) -
 }
 
 fn profiles<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Vec<ProfileSource> {
-    let known = ["mode", "block_score", "allow", "geo", "on_block", "fail", "on_agent_loss"];
+    let known = ["mode", "block_score", "allow", "geo", "on_block", "fail", "on_agent_loss", "limits"];
     let mut profiles = Vec::new();
     for (name, value) in root.entries("profiles", reader) {
         let Some(table) = reader.as_table(value, &name.value) else { continue };
@@ -189,6 +195,7 @@ fn profiles<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Vec<ProfileS
             reset: section.word("on_block", ON_BLOCK, reader).unwrap_or_default(),
             fail_open: section.word("fail", FAIL, reader).unwrap_or_default(),
             open_on_agent_loss: section.word("on_agent_loss", ON_AGENT_LOSS, reader).unwrap_or_default(),
+            limits: Limits::read(&section, reader),
             name,
         });
     }

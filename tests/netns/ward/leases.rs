@@ -6,6 +6,7 @@ use iomt_filter_tests::hospital::events::Events;
 use iomt_filter_tests::hospital::host::DICOM;
 use iomt_filter_tests::ward::lease::{self, Leases};
 use iomt_filter_tests::ward::{DEVICES, INTERFACE, Placement, Station};
+use serde_json::Value;
 
 use super::{ATTEMPT, LIMIT, build, dropped, filter, in_both_placements};
 use crate::hospital::agent;
@@ -79,7 +80,9 @@ fn leased_addresses(placement: Placement) {
     let attempt = |at, limit| connection::attempt(ct, at, limit).unwrap();
     let spoofed = |at, source: &str| {
         assert_eq!(attempt(at, ATTEMPT), Outcome::NoAnswer, "{source}");
-        dropped(&events, Some("ct-1"), "spoofed", |event| event["source"] == source);
+        // Where the gateway has to be asked for first, the question is what claims the address.
+        let claims = |event: &Value| event["source"] == source || event["arp"]["sender"] == source;
+        dropped(&events, Some("ct-1"), "spoofed", claims);
     };
     let move_to = |address: &str| {
         ct.ip(&["-4", "address", "flush", "dev", INTERFACE]).unwrap();

@@ -1,5 +1,6 @@
 //! One capture, frame by frame: program, clock and names.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::ports::Ports;
 use super::wire;
 use crate::capture::Frame;
 use crate::datapath::replay::Replay;
-use crate::events::{self, EnrichContext, Record};
+use crate::events::{self, EnrichContext, Expected, Record, expectations};
 use crate::geo::CountryDatabase;
 use crate::intent::Intent;
 use crate::rows::Names;
@@ -22,6 +23,7 @@ pub(super) struct Session {
     port: Option<Port>,
     ports: Ports,
     names: Names,
+    expected: BTreeMap<u32, Expected>,
     countries: Option<Arc<CountryDatabase>>,
     host: String,
     /// What the program takes for the time: the latest that the capture has reached.
@@ -35,11 +37,12 @@ impl Session {
         let mut replay = Replay::load(intent.devices).context("failed to load the program")?;
         let ports = Ports::new(&intent.rows, &intent.segments);
         let names = intent.rows.names.clone();
+        let expected = expectations(&intent.rows);
         let countries = intent.countries.clone();
         replay.apply(intent.rows).context("failed to fill the tables")?;
         let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
         let host = host.context("failed to read the name of this host")?;
-        Ok(Self { replay, port, ports, names, countries, host, clock: 0, frames: 0 })
+        Ok(Self { replay, port, ports, names, expected, countries, host, clock: 0, frames: 0 })
     }
 
     /// Judges the next frame of the capture.
@@ -58,6 +61,7 @@ impl Session {
             host: &self.host,
             interface: &|_| None,
             country: &|address: IpAddr| countries?.country(address),
+            expected: &|device| self.expected.get(&device).cloned(),
             time_base: 0,
         };
         let mut record = events::decode(&event, &self.names, &context);

@@ -1,0 +1,228 @@
+//! Grants: access of single devices that ends by itself.
+//!
+//! Kept in the state folder by time of day; what goes to the kernel is the time since boot, reckoned once
+//! when a grant begins or the agent starts, so that setting the clock makes none longer or shorter.
+
+use std::time::Duration;
+
+use iomt_filter_common::policy::RuleDirection;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Errors;
+use super::clock::{boottime, since_boot};
+use super::core::{Core, chain, shown};
+use super::store;
+use crate::api::messages::{Changed, Grant, GrantRequest, Granted};
+use crate::policy::model;
+
+/// The file of the grants, in the state folder.
+pub(super) const GRANTS: &str = "grants.json";
+/// A grant that is longer is a rule, and belongs into the policy.
+const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+
+/// What is kept: grants, and the number of the next one, so that no number ever means two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Ledger {
+    last: u32,
+    grants: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    grant: Grant,
+    /// When it ends, in nanoseconds since boot: of this boot alone.
+    #[serde(skip)]
+    expires: u64,
+}
+
+impl Ledger {
+    /// As it was kept, for this boot.
+    pub(super) fn begun(mut self) -> Self {
+        for entry in &mut self.grants {
+            entry.expires = since_boot(entry.grant.until);
+        }
+        self.after(boottime())
+    }
+
+    /// Grants that hold.
+    pub(super) fn list(&self) -> Vec<Grant> {
+        let now = boottime();
+        let holding = self.grants.iter().filter(|entry| entry.expires > now);
+        holding.map(|entry| entry.grant.clone()).collect()
+    }
+
+    /// As the compiler takes them.
+    pub(super) fn models(&self) -> Vec<model::Grant> {
+        self.grants.iter().map(Entry::model).collect()
+    }
+
+    /// Those that hold at `now`.
+    fn after(&self, now: u64) -> Self {
+        let grants = self.grants.iter().filter(|entry| entry.expires > now).cloned().collect();
+        Self { last: self.last, grants }
+    }
+
+    /// Those of devices that there are, and the names of the others.
+    pub(super) fn without_gone(&self, is_device: impl Fn(&str) -> bool) -> (Self, Vec<String>) {
+        let (grants, gone): (Vec<_>, Vec<_>) =
+            self.grants.iter().cloned().partition(|entry| is_device(&entry.grant.device));
+        let names = gone.iter().map(|entry| format!("`{}` of `{}`", entry.model().name, entry.grant.device));
+        (Self { last: self.last, grants }, names.collect())
+    }
+}
+
+impl Entry {
+    fn model(&self) -> model::Grant {
+        let Grant { id, device, to, from, services, .. } = &self.grant;
+        let (direction, word, peers) = match to.is_empty() {
+            false => (RuleDirection::To, "to", to),
+            true => (RuleDirection::From, "from", from),
+        };
+        model::Grant {
+            device: device.clone(),
+            direction,
+            peers: peers.clone(),
+            services: services.clone(),
+            name: format!("grant {id} {word} {} service {}", peers.join(","), services.join(",")),
+            expires: self.expires,
+        }
+    }
+}
+
+impl Core {
+    /// Begins a grant.
+    pub(super) fn grant(&mut self, request: &GrantRequest, by: &str) -> Result<Granted, Errors> {
+        let lasts = Duration::from_secs(request.seconds);
+        if lasts.is_zero() || lasts > LONGEST {
+            return Err(vec![
+                "a grant lasts longer than 0 and at most `30d`; what is needed for longer is a rule of the profile"
+                    .to_owned(),
+            ]);
+        }
+        if request.to.is_empty() == request.from.is_empty() || request.services.is_empty() {
+            return Err(vec!["a grant needs a service, and either `to` or `from`".to_owned()]);
+        }
+        let added = Timestamp::now();
+        let until = added.checked_add(lasts).map_err(|error| vec![error.to_string()])?;
+        let mut ledger = self.grants.after(boottime());
+        ledger.last = ledger.last.checked_add(1).ok_or_else(|| vec!["no number is left".to_owned()])?;
+        let grant = Grant {
+            id: ledger.last,
+            device: request.device.clone(),
+            to: request.to.clone(),
+            from: request.from.clone(),
+            services: request.services.clone(),
+            until,
+            note: request.note.clone(),
+            added,
+            by: by.to_owned(),
+        };
+        let expires = boottime().saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX));
+        let entry = Entry { grant: grant.clone(), expires };
+        let warnings = self.intent.examine(&entry.model())?;
+        ledger.grants.push(entry);
+        let changed = self.replace_grants(ledger)?;
+        tracing::info!(grant.id, device = grant.device, by, %until, "access is granted");
+        Ok(Granted { grant, generation: changed.generation, warnings })
+    }
+
+    /// Ends a grant.
+    pub(super) fn revoke(&mut self, id: u32) -> Result<Changed, Errors> {
+        let mut ledger = self.grants.after(boottime());
+        let before = ledger.grants.len();
+        ledger.grants.retain(|entry| entry.grant.id != id);
+        if ledger.grants.len() == before {
+            return Err(vec![format!(
+                "no grant has the number {id}; `iomt-filter grant list` shows those there are"
+            )]);
+        }
+        let changed = self.replace_grants(ledger)?;
+        Ok(Changed { changed: 1, ..changed })
+    }
+
+    /// Forgets grants that the kernel no longer honours.
+    pub(super) fn expire_grants(&mut self) {
+        let ledger = self.grants.after(boottime());
+        if ledger.grants.len() < self.grants.grants.len()
+            && let Err(errors) = self.replace_grants(ledger)
+        {
+            tracing::error!(errors = errors.join("; "), "grants that have ended could not be forgotten");
+        }
+    }
+
+    /// Drops grants of devices that left the inventory.
+    pub(super) fn drop_gone_grants(&mut self) {
+        let names = &self.intent.rows.names.devices;
+        let (ledger, gone) = self.grants.without_gone(|device| names.values().any(|name| name == device));
+        if gone.is_empty() {
+            return;
+        }
+        for name in gone {
+            tracing::warn!("{name} is dropped: the device is no longer in the inventory");
+        }
+        match store::save(&self.config.paths.state, GRANTS, &ledger) {
+            Ok(()) => self.grants = ledger,
+            Err(error) => tracing::error!(error = chain(&error), "grants that were dropped are still kept"),
+        }
+    }
+
+    fn replace_grants(&mut self, ledger: Ledger) -> Result<Changed, Errors> {
+        let mut numbers = self.numbers.clone();
+        let intent = self.intent.with_grants(&mut numbers, ledger.models()).map_err(shown)?;
+        let state = self.config.paths.state.clone();
+        // Kept before it holds, as blocks are: what is in the kernel survives a restart.
+        store::save(&state, GRANTS, &ledger).map_err(|error| vec![chain(&error)])?;
+        let blocks = self.blocks.clone();
+        match self.activate(intent, numbers, blocks) {
+            Ok(changed) => {
+                self.grants = ledger;
+                Ok(changed)
+            }
+            Err(mut errors) => {
+                if let Err(error) = store::save(&state, GRANTS, &self.grants) {
+                    errors.push(chain(&error));
+                }
+                Err(errors)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger {
+        let grant = |id, device: &str, seconds| Grant {
+            id,
+            device: device.into(),
+            to: vec!["pacs".into()],
+            services: vec!["dicom".into(), "https".into()],
+            until: Timestamp::now() + jiff::SignedDuration::from_secs(seconds),
+            ..Grant::default()
+        };
+        let grants = [grant(3, "ct-1", 3_600), grant(5, "ct-2", -5), grant(9, "pump-1", 10)];
+        Ledger { last: 9, grants: grants.into_iter().map(|grant| Entry { grant, expires: 0 }).collect() }
+    }
+
+    #[test]
+    fn what_is_kept_ends_at_its_time_of_day_whatever_was_in_between() {
+        let text = serde_json::to_string(&ledger()).unwrap();
+        let begun = serde_json::from_str::<Ledger>(&text).unwrap().begun();
+        let names: Vec<_> = begun.models().into_iter().map(|grant| grant.name).collect();
+        assert_eq!(names, ["grant 3 to pacs service dicom,https", "grant 9 to pacs service dicom,https"]);
+        let left = begun.models()[0].expires - boottime();
+        assert!((3_590_000_000_000..=3_600_000_000_000).contains(&left), "{left}");
+        assert_eq!(begun.last, 9, "a number is never given twice");
+    }
+
+    #[test]
+    fn grants_of_devices_that_are_gone_are_dropped_and_named() {
+        let (left, gone) = ledger().without_gone(|device| device != "pump-1");
+        assert_eq!(left.grants.len(), 2);
+        assert_eq!(gone, ["`grant 9 to pacs service dicom,https` of `pump-1`"]);
+    }
+}

@@ -1,0 +1,85 @@
+//! What the kernel program learns by itself: leases, and how much devices have open. Read here, and
+//! leases put back after a reboot.
+
+use std::collections::BTreeMap;
+
+use aya::maps::{HashMap, MapData, MapError};
+use iomt_filter_common::abi::map;
+use iomt_filter_common::device::Device;
+use iomt_filter_common::lease::{FAMILIES, Lease, index};
+use iomt_filter_common::limit::{Bucket, window};
+
+use super::load::{Datapath, FRAGMENTS, GRANT_CELLS, QUERIES};
+use super::lock::WriterToken;
+
+impl Datapath {
+    /// The leases that count for something, by device; also those whose time is over.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn leases(&self) -> Result<BTreeMap<u32, Vec<Lease>>, MapError> {
+        let mut leases = BTreeMap::new();
+        let Some(rows) = self.active_rows() else { return Ok(leases) };
+        for (&device, _) in rows.devices.iter().filter(|(_, row)| row.has(Device::BY_DHCP)) {
+            for family in 0..FAMILIES {
+                let lease = self.maps.leases.get(&(device * FAMILIES + family), 0)?;
+                let is_last = || self.maps.leased.get(&lease.address, 0).is_ok_and(|last| last == device);
+                if lease.expires != 0 && !rows.device_addresses.contains_key(&lease.address) && is_last() {
+                    leases.entry(device).or_insert_with(Vec::new).push(lease);
+                }
+            }
+        }
+        Ok(leases)
+    }
+
+    /// Makes the program believe leases that it has learned before.
+    ///
+    /// # Errors
+    /// When the kernel refuses a write.
+    pub fn restore_leases(&mut self, leases: &[(u32, Lease)], _token: &WriterToken) -> Result<(), MapError> {
+        for (device, lease) in leases.iter().filter(|(device, _)| *device < self.device_capacity) {
+            self.maps.leased.insert(lease.address, device, 0)?;
+            self.maps.leases.set(index(*device, lease.address), lease, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Flows with traffic in the minute of `now` (nanoseconds since boot) of a device.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn flows_in_minute(&self, device: u32, now: u64) -> Result<u32, MapError> {
+        if device >= self.device_capacity {
+            return Ok(0);
+        }
+        let word = self.maps.buckets.get(&device, 0)?.words[Bucket::Flows as usize];
+        Ok(if word >> 32 == window(now) { word as u32 } else { 0 })
+    }
+
+    /// Rows and room of the tables that the program fills, where that is told by a short walk.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn filled(&self) -> Result<Vec<(&'static str, usize, usize)>, MapError> {
+        let rows = self.active_rows();
+        let grants = rows.map_or(0, |rows| rows.grants.len());
+        let leases = self.leases()?.values().map(Vec::len).sum();
+        let (flows, fragments) = (self.flow_capacity, FRAGMENTS as usize);
+        Ok(vec![
+            (map::GRANTS, grants, GRANT_CELLS as usize / 2),
+            (map::LEASES, leases, (self.device_capacity * FAMILIES) as usize),
+            (map::FLOWS, count(&self.maps.flows, flows)?, flows),
+            (map::FRAGMENTS, count(&self.maps.fragments, fragments)?, fragments),
+            (map::QUERIES, count(&self.maps.queries, QUERIES as usize)?, QUERIES as usize),
+        ])
+    }
+}
+
+/// Rows of a table. A walk begins anew when the row that it stands at goes, so it is cut off.
+fn count<K: aya::Pod, V: aya::Pod>(table: &HashMap<MapData, K, V>, most: usize) -> Result<usize, MapError> {
+    table.keys().take(most).try_fold(0, |count, key| match key {
+        Ok(_) => Ok(count + 1),
+        Err(MapError::KeyNotFound) => Ok(count),
+        Err(error) => Err(error),
+    })
+}

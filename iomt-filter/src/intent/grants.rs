@@ -1,0 +1,138 @@
+//! Grants beside what was read: rows with others of them, and what one comes to at this moment.
+//!
+//! No file is read here: policy and inventory are those that the intent was made of.
+
+use std::sync::Arc;
+
+use iomt_filter_common::Address;
+use iomt_filter_common::geo::Country;
+use iomt_filter_common::policy::Mode;
+use ipnet::IpNet;
+
+use super::Intent;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::nearest::did_you_mean;
+use crate::numbers::Numbers;
+use crate::policy::model::Grant;
+use crate::policy::{Extras, Policy, compile};
+use crate::rows::{Prefix, Rows};
+
+impl Intent {
+    /// The same with other grants.
+    ///
+    /// # Errors
+    /// When the rules of all grants together do not fit.
+    pub fn with_grants(&self, numbers: &mut Numbers, grants: Vec<Grant>) -> Result<Self, Vec<Diagnostic>> {
+        let Some(sources) = &self.sources else {
+            return Err(vec![Diagnostic::error(
+                &Place::default(),
+                "nothing is loaded that could be granted",
+            )]);
+        };
+        let (policy, inventory, extras) = &**sources;
+        let extras = Extras { grants, ..extras.clone() };
+        let (mut rows, _) = compile(policy, inventory, &extras, numbers)?;
+        rows.listings.clone_from(&self.rows.listings);
+        rows.countries.clone_from(&self.rows.countries);
+        rows.names.feeds.clone_from(&self.rows.names.feeds);
+        Ok(Self {
+            rows,
+            warnings: self.warnings.clone(),
+            feeds: self.feeds.clone(),
+            geo: self.geo.clone(),
+            countries: self.countries.clone(),
+            segments: self.segments.clone(),
+            rules: self.rules,
+            devices: self.devices,
+            last_good: None,
+            missing_countries: self.missing_countries.clone(),
+            sources: Some(Arc::new((policy.clone(), inventory.clone(), extras))),
+            lists: self.lists.clone(),
+            other_warnings: self.other_warnings,
+        })
+    }
+
+    /// Why a grant would allow nothing; and, for one that would allow something, what bites before it.
+    ///
+    /// # Errors
+    /// When its device, a peer or a service is unknown: what to say instead.
+    pub fn examine(&self, grant: &Grant) -> Result<Vec<String>, Vec<String>> {
+        let Some(sources) = &self.sources else { return Ok(Vec::new()) };
+        let (policy, _, extras) = &**sources;
+        examine(grant, policy, extras, &self.rows)
+    }
+}
+
+/// What bites before the grant; or why it would allow nothing.
+fn examine(grant: &Grant, policy: &Policy, extras: &Extras, rows: &Rows) -> Result<Vec<String>, Vec<String>> {
+    let mut devices = rows.names.devices.iter();
+    let number = devices.find(|(_, name)| **name == grant.device).map(|(&number, _)| number);
+    let known = rows.names.devices.values().map(String::as_str);
+    let unknown =
+        || format!("no device is called `{}`: {}", grant.device, did_you_mean(&grant.device, known));
+    let number = number.ok_or_else(|| vec![unknown()])?;
+    let peers = policy.vocabulary.peers(&grant.peers)?;
+    policy.vocabulary.services(&grant.services)?;
+    let mut said = Vec::new();
+    if peers.gateway && extras.gateway.is_empty() {
+        said.push("`gateway` stands for no address: the host has none".to_owned());
+    }
+    let row = rows.devices.get(&number).copied().unwrap_or_default();
+    let profile = rows.profiles.get(&row.profile).copied().unwrap_or_default();
+    if Mode::from_number(row.mode) == Mode::Quarantine {
+        said.push(format!("`{}` is in quarantine: nothing passes until that ends", grant.device));
+    }
+    for network in &peers.networks {
+        let prefix = Prefix::from(*network);
+        if covering(prefix).any(|wide| rows.protected.contains(&(number, wide))) {
+            continue;
+        }
+        if is_listed(prefix, profile.block_score, rows) {
+            said.push(format!(
+                "`{}` is on a list at or above {}, and lists bite before rules: `iomt-filter events --reason blocklist` says which",
+                shown(network),
+                profile.block_score
+            ));
+        }
+        if profile.has_geo != 0 && prefix.bits == 128 && prefix.address.has_country() {
+            let country = covering(prefix).find_map(|wide| rows.countries.get(&wide));
+            let country = country.copied().unwrap_or(Country::UNKNOWN);
+            if profile.geo.denies(country) {
+                said.push(format!(
+                    "`{}` is in a country that the profile refuses, and countries bite before rules",
+                    shown(network)
+                ));
+            }
+        }
+    }
+    Ok(said)
+}
+
+/// Whether an entry that drops covers a prefix or lies inside it.
+fn is_listed(prefix: Prefix, score: u8, rows: &Rows) -> bool {
+    if let Some(listing) = covering(prefix).find_map(|wide| rows.listings.get(&wide)) {
+        return listing.score >= score;
+    }
+    let inside = |other: &Prefix| masked(other.address, prefix.bits) == prefix.address;
+    let behind = rows.listings.range(prefix..).take_while(|(other, _)| inside(other));
+    behind.into_iter().any(|(_, listing)| listing.score >= score)
+}
+
+/// A prefix and all around it, the longest first.
+fn covering(prefix: Prefix) -> impl Iterator<Item = Prefix> {
+    (0..=prefix.bits).rev().map(move |bits| Prefix { address: masked(prefix.address, bits), bits })
+}
+
+fn masked(address: Address, bits: u8) -> Address {
+    let number = u128::from_be_bytes(address.octets());
+    let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+    Address::from_v6((number & mask).to_be_bytes())
+}
+
+fn shown(network: &IpNet) -> String {
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
+    }
+}

@@ -1,0 +1,60 @@
+//! Leases that were learned before a reboot hold on after it, as long as they would have.
+
+use std::fs;
+
+use iomt_filter_tests::hospital::connection::{Outcome, Service, attempt};
+use iomt_filter_tests::hospital::filter::Filter;
+use iomt_filter_tests::hospital::host::{HL7, INTEGRATION};
+use iomt_filter_tests::hospital::{Host, Version};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::can_run;
+use crate::hospital::{ATTEMPT, agent, build};
+
+#[test]
+fn a_lease_survives_new_tables_until_it_ends() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let engine = std::net::SocketAddr::new(INTEGRATION.of(Version::V4), HL7);
+    let _service = Service::start(&hospital[Host::Pacs], engine).unwrap();
+    let mut filter = Filter::configure(&hospital, &agent()).unwrap();
+    let devices = fs::read_to_string(filter.folder().join("devices.toml")).unwrap();
+    let devices = devices.replace("[\"10.10.0.12\", \"2001:db8:10::12\"]", "\"dhcp\"");
+    filter
+        .write("devices.toml", devices.replace("[\"10.10.0.11\", \"2001:db8:10::11\"]", "\"dhcp\""))
+        .unwrap();
+    // As an agent before the reboot has left it; the number of a device is by its name.
+    let state = filter.folder().join("state");
+    fs::create_dir_all(&state).unwrap();
+    let at = |seconds| Timestamp::now() + SignedDuration::from_secs(seconds);
+    let kept = json!([
+        { "device": "ct-1", "address": "10.10.0.11", "until": at(-5) },
+        { "device": "pump-1", "address": "10.10.0.12", "until": at(3_600) },
+        { "device": "gone-1", "address": "10.10.0.13", "until": at(3_600) },
+    ]);
+    fs::write(state.join("leases.json"), kept.to_string()).unwrap();
+    filter.start().unwrap();
+
+    let devices = filter.json(&["devices"]).unwrap();
+    let leases = |name: &str| {
+        let device = devices.as_array().unwrap().iter().find(|device| device["name"] == name).unwrap();
+        device["leases"].as_array().unwrap().clone()
+    };
+    assert_eq!(leases("pump-1")[0]["address"], "10.10.0.12", "{devices}");
+    assert!(leases("ct-1").is_empty(), "{devices}");
+    let text = filter.tell(&["devices"]).unwrap();
+    assert!(text.contains("10.10.0.12 (dhcp until ") && text.contains("(dhcp, none yet)"), "{text}");
+    assert_eq!(attempt(&hospital[Host::Pump], engine, ATTEMPT).unwrap(), Outcome::Connected);
+    let pacs = Host::Pacs.at(Version::V4, 104);
+    assert_eq!(attempt(&hospital[Host::Ct], pacs, ATTEMPT).unwrap(), Outcome::NoAnswer);
+    let events = filter.tell(&["events", "--reason", "spoofed"]).unwrap();
+    assert!(events.contains("expected 00:1b:21:00:00:11 with dhcp"), "{events}");
+
+    filter.remove().unwrap();
+    let kept: Value = serde_json::from_slice(&fs::read(state.join("leases.json")).unwrap()).unwrap();
+    assert_eq!(kept.as_array().unwrap().len(), 1, "{kept}");
+    assert_eq!(kept[0]["device"], "pump-1");
+}
