@@ -1,9 +1,9 @@
 //! Which ends of a packet are ours, and whether they are who they say.
 
 use crate::addr::{Address, Mac};
+use crate::decide::side::Side;
 use crate::lease;
 use crate::packet::Packet;
-use crate::policy::Mode;
 use crate::tables::Tables;
 
 /// A device as the tables hold it: 12 bytes. All zero is no device.
@@ -108,7 +108,7 @@ pub fn identify<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) ->
         Port::Uplink if receiver != 0 => Identity::Known(Ends { sender: by_address, receiver }),
         Port::Uplink if tables.in_segment(packet.destination) => Identity::Unknown(Ends::default()),
         Port::Uplink => Identity::NotOurs,
-        Port::Device => identify_sender(packet, packet.source_mac, by_address, receiver, tables),
+        Port::Device => identify_sender(packet, by_address, receiver, now, tables),
     }
 }
 
@@ -141,7 +141,7 @@ fn claim_is_spoofed<T: Tables>(packet: &Packet, claimed: Address, now: u64, tabl
     let said = if packet.sender_mac == Mac::UNSET { packet.source_mac } else { packet.sender_mac };
     let honest = is_seen_as(number, &device, said, vlan, tables)
         && is_seen_as(number, &device, packet.source_mac, vlan, tables);
-    if honest { None } else { Some(blamed(number, &device, packet.source_mac, vlan, tables)) }
+    if honest { None } else { Some(blamed(number, packet.source_mac, vlan, now, tables)) }
 }
 
 /// Sources that no binding covers, so that only the hardware address says whose they are.
@@ -153,12 +153,12 @@ pub fn may_be_unbound(source: Address) -> bool {
 #[inline(always)]
 fn identify_sender<T: Tables>(
     packet: &Packet,
-    mac: Mac,
     by_address: u32,
     receiver: u32,
+    now: u64,
     tables: &T,
 ) -> Identity {
-    let vlan = packet.vlan_id();
+    let (mac, vlan) = (packet.source_mac, packet.vlan_id());
     if by_address == 0 {
         let sender = tables.device_by_mac(mac, vlan).unwrap_or(0);
         let ends = Ends { sender, receiver };
@@ -174,7 +174,7 @@ fn identify_sender<T: Tables>(
     if is_seen_as(by_address, &device, mac, vlan, tables) {
         return Identity::Known(Ends { sender: by_address, receiver });
     }
-    Identity::Spoofed(Ends { sender: blamed(by_address, &device, mac, vlan, tables), receiver })
+    Identity::Spoofed(Ends { sender: blamed(by_address, mac, vlan, now, tables), receiver })
 }
 
 /// A device by DHCP that renews a lease which was given before anybody looked.
@@ -200,12 +200,13 @@ fn is_seen_as<T: Tables>(number: u32, device: &Device, mac: Mac, vlan: u16, tabl
 /// Who answers for a frame that `device` did not send: itself, or the owner of the hardware address
 /// where that one's mode is stricter, so that nobody gets lenience by borrowing an address.
 #[inline(always)]
-fn blamed<T: Tables>(number: u32, device: &Device, mac: Mac, vlan: u16, tables: &T) -> u32 {
+fn blamed<T: Tables>(number: u32, mac: Mac, vlan: u16, now: u64, tables: &T) -> u32 {
     let other = tables.device_by_mac(mac, vlan).unwrap_or(0);
     if other == 0 {
         return number;
     }
-    let sender = tables.device(other).unwrap_or_default();
-    let is_stricter = Mode::from_number(sender.mode) as u8 > Mode::from_number(device.mode) as u8;
+    // As they are now: an owner who is open for a while lends nobody its freedom.
+    let (owner, other_side) = (Side::of(number, true, now, tables), Side::of(other, true, now, tables));
+    let is_stricter = other_side.mode() as u8 > owner.mode() as u8;
     if is_stricter { other } else { number }
 }

@@ -83,7 +83,9 @@ pub fn observe<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) {
         let vlan = packet.vlan_id();
         let device = tables.device_by_mac(packet.source_mac, vlan).unwrap_or(0);
         let row = tables.device(device).unwrap_or_default();
-        let is_own = packet.sender_mac == packet.source_mac && row.is_in(vlan);
+        let owner = bound_to(packet.source, now, tables);
+        let is_spoofed = owner != 0 && owner != device;
+        let is_own = packet.sender_mac == packet.source_mac && row.is_in(vlan) && !is_spoofed;
         if row.has(Device::BY_DHCP) && is_own && packet.lease_seconds == 0 {
             tables.remember_request(&key, &Request { asked: now, device, reserved: 0 });
         }
@@ -104,7 +106,7 @@ fn learn<T: Tables>(packet: &Packet, device: u32, now: u64, tables: &T) {
         return;
     }
     let seconds = packet.lease_seconds.clamp(SHORTEST, LONGEST);
-    let lease = Lease { expires: now + seconds as u64 * SECOND, address };
+    let lease = Lease { expires: now.saturating_add(seconds as u64 * SECOND), address };
     tables.remember_lease(index(device, address), device, &lease);
 }
 

@@ -52,7 +52,7 @@ pub fn take<T: Tables>(device: u32, bucket: Bucket, rate: u32, now: u64, tables:
         if full - now > SECOND - interval {
             return false;
         }
-        if tables.replace_bucket(device, bucket, word, full + interval) {
+        if tables.replace_bucket(device, bucket, word, full.saturating_add(interval)) {
             return true;
         }
     }

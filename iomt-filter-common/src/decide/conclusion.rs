@@ -1,5 +1,6 @@
 //! What holds for every answer, whichever step gave it.
 
+use super::side::Side;
 use super::{answer, limits, otherwise};
 use crate::case::Case;
 use crate::device::Port;
@@ -19,20 +20,18 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
         let choice = Otherwise::from_number(tables.settings().unknown_device);
         return Some(answer(otherwise(choice), Reason::UnknownDevice, tables)); // 4
     }
-    let mut concluded = None;
-    if limits::counts(decision.reason_number())
-        && let Some(side) = limits::refuse_packet(case, tables)
-    {
-        let refused = side.soften(Reason::RateLimit, tables.generation());
-        if !refused.goes_on() {
-            return Some(refused);
-        }
-        concluded = Some(refused);
+    let side = if limits::counts(decision.reason_number()) {
+        limits::refuse_packet(case, tables)
+    } else {
+        Side::default()
+    };
+    if side.is_final() {
+        return Some(side.soften(Reason::RateLimit, tables.generation()));
     }
     if query::is_query(&case.packet) && is_asked(case, decision.reason_number()) {
         query::remember(&case.packet, case.sides.sender.device, case.now, tables);
     }
-    concluded
+    side.is_device().then(|| side.soften(Reason::RateLimit, tables.generation()))
 }
 
 /// Whether the answers to a question may come: a rule allows it, or it comes from the hospital network and

@@ -48,7 +48,9 @@ fn listing<T: Tables>(packet: &Packet, side: Side, found: &mut Listing, tables: 
     if !is_exposed(side, packet, tables) {
         return Listing::NONE; // 6
     }
-    let Some(profile) = tables.profile(side.profile) else { return Listing::NONE };
+    let Some(profile) = tables.profile(side.profile).filter(|profile| profile.is_set != 0) else {
+        return Listing::NONE;
+    };
     let listing = tables.listing(far);
     if listing != Listing::NONE {
         *found = listing;

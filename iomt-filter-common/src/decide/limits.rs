@@ -7,36 +7,53 @@ use crate::policy::Limits;
 use crate::tables::Tables;
 use crate::verdict::Reason;
 
-/// The device that must not open, or be opened to, or have open, one more.
+/// The device that must not open, or be opened to, or have open, one more: the stricter of several, the first
+/// of equals. Nobody is asked behind one whose mode refuses.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(super) fn refuse_flow<T: Tables>(case: &Case, tables: &T) -> Option<Side> {
+pub(super) fn refuse_flow<T: Tables>(case: &Case, tables: &T) -> Side {
     let (sender, receiver, now) = (case.sides.sender, case.sides.receiver, case.now);
+    let mut refused = Side::default();
     let rate = limits(sender, tables).connections_from;
     if sender.is_device() && !limit::take(sender.device, Bucket::ConnectionsFrom, rate, now, tables) {
-        return Some(sender);
+        refused = sender;
     }
     let rate = limits(receiver, tables).connections_to;
-    if receiver.is_device() && !limit::take(receiver.device, Bucket::ConnectionsTo, rate, now, tables) {
-        return Some(receiver);
+    if !refused.is_final()
+        && receiver.is_device()
+        && !limit::take(receiver.device, Bucket::ConnectionsTo, rate, now, tables)
+    {
+        refused = stricter(refused, receiver);
     }
     let principal = case.sides.principal();
     let most = limits(principal, tables).flows;
-    if limit::count_flow(principal.device, most, now, tables) { None } else { Some(principal) }
+    if !refused.is_final() && !limit::count_flow(principal.device, most, now, tables) {
+        refused = stricter(refused, principal);
+    }
+    refused
 }
 
 /// The device that must not send, or be sent, one more packet.
-#[inline(always)]
-pub(super) fn refuse_packet<T: Tables>(case: &Case, tables: &T) -> Option<Side> {
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(super) fn refuse_packet<T: Tables>(case: &Case, tables: &T) -> Side {
     let (sender, receiver, now) = (case.sides.sender, case.sides.receiver, case.now);
+    let mut refused = Side::default();
     let rate = limits(sender, tables).packets_from;
     if sender.is_device() && !limit::take(sender.device, Bucket::PacketsFrom, rate, now, tables) {
-        return Some(sender);
+        refused = sender;
     }
     let rate = limits(receiver, tables).packets_to;
-    if receiver.is_device() && !limit::take(receiver.device, Bucket::PacketsTo, rate, now, tables) {
-        return Some(receiver);
+    if !refused.is_final()
+        && receiver.is_device()
+        && !limit::take(receiver.device, Bucket::PacketsTo, rate, now, tables)
+    {
+        refused = stricter(refused, receiver);
     }
-    None
+    refused
+}
+
+#[inline(always)]
+const fn stricter(first: Side, second: Side) -> Side {
+    if first.is_device() && first.mode() as u8 >= second.mode() as u8 { first } else { second }
 }
 
 /// Whether a packet that passes for this reason is of a device's own doing.

@@ -35,13 +35,12 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     if !is_reply && !flow::is_remembered(&case.packet) {
         return Some(decision);
     }
-    if !case.has_flow()
-        && let Some(side) = limits::refuse_flow(case, tables)
-    {
+    let side = if case.has_flow() { Side::default() } else { limits::refuse_flow(case, tables) };
+    if side.is_device() {
         decision = side.soften(Reason::RateLimit, generation);
-        if !decision.goes_on() {
-            return Some(decision);
-        }
+    }
+    if side.is_final() {
+        return Some(decision);
     }
     let judged = Judged { generation, device: principal.device, permission };
     let mut conversation = flow::find(&case.packet, case.now, tables);

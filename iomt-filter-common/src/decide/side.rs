@@ -75,6 +75,12 @@ impl Side {
         self.flags & HAS_GRANTS != 0
     }
 
+    /// Whether what is found of this device ends a packet.
+    #[inline(always)]
+    pub(crate) const fn is_final(&self) -> bool {
+        self.is_device() && matches!(self.mode(), Mode::Enforce | Mode::Quarantine)
+    }
+
     /// The address at the other end.
     #[inline(always)]
     pub(crate) const fn far(&self, packet: &Packet) -> Address {
