@@ -176,7 +176,9 @@ pub struct PeerClass {
     /// The class.
     pub class: u16,
     /// 1 for addresses inside a segment.
-    pub in_segment: u16,
+    pub in_segment: u8,
+    /// 1 for the host's own addresses.
+    pub is_own: u8,
 }
 
 /// A cell of the rule matrix: 12 bytes.

@@ -112,8 +112,9 @@ pub fn identify<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) ->
     }
 }
 
-/// Whether the sender of an ARP packet claims an address that is not its own: the device to blame. An
-/// address that is bound to nobody may be claimed by an unknown sender, and by no device.
+/// Whether the sender of an ARP packet claims an address that is not its own: the device to blame, 0 for a
+/// stranger. An address that is bound to nobody may be claimed by an unknown sender, unless it is this host's,
+/// and by no device.
 #[inline(always)]
 pub fn arp_is_spoofed<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<u32> {
     claim_is_spoofed(packet, packet.source, now, tables)
@@ -135,7 +136,8 @@ fn claim_is_spoofed<T: Tables>(packet: &Packet, claimed: Address, now: u64, tabl
     let vlan = packet.vlan_id();
     let number = lease::bound_to(claimed, now, tables);
     if number == 0 {
-        return tables.device_by_mac(packet.source_mac, vlan);
+        let owner = tables.device_by_mac(packet.source_mac, vlan);
+        return if owner.is_none() && tables.is_own(claimed) { Some(0) } else { owner };
     }
     let device = tables.device(number).unwrap_or_default();
     let said = if packet.sender_mac == Mac::UNSET { packet.source_mac } else { packet.sender_mac };

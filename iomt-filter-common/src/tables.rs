@@ -46,6 +46,8 @@ pub trait Tables {
     fn profile(&self, profile: u16) -> Option<&Profile>;
     /// Whether an address lies behind the device ports.
     fn in_segment(&self, address: Address) -> bool;
+    /// Whether an address is the host's own.
+    fn is_own(&self, address: Address) -> bool;
 
     /// Whether `peer` may open `service` anywhere, whatever policy says.
     fn is_management(&self, peer: Address, service: Service) -> bool;

@@ -172,6 +172,11 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn is_own(&self, address: Address) -> bool {
+        self.peer_class(address).is_own != 0
+    }
+
+    #[inline(always)]
     fn is_management(&self, peer: Address, service: Service) -> bool {
         let class = self.peer_class(peer).class;
         let service = self.service_class(service);

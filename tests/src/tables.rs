@@ -90,6 +90,10 @@ impl<'a> Tables for RowsTables<'a> {
         self.peer_class(address).in_segment != 0
     }
 
+    fn is_own(&self, address: Address) -> bool {
+        self.peer_class(address).is_own != 0
+    }
+
     fn is_management(&self, peer: Address, service: Service) -> bool {
         self.rule(MANAGEMENT_PROFILE, RuleDirection::From, peer, 0, service).is_some()
     }

@@ -139,7 +139,7 @@ impl<'p> Matrix<'p> {
         rows: &mut Rows,
         found: &mut Vec<Diagnostic>,
     ) {
-        let peers = peer_classes(&self.networks.1, segments, place, rows, found);
+        let peers = peer_classes(&self.networks.1, segments, self.gateway, place, rows, found);
         let services = service_classes(&self.ranges.1, place, rows, found);
         if found.iter().any(Diagnostic::is_error) {
             return;
@@ -216,20 +216,22 @@ impl Entry<'_> {
 fn peer_classes(
     sets: &[Vec<IpNet>],
     segments: &[IpNet],
+    gateway: &[IpAddr],
     place: &Place,
     rows: &mut Rows,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Vec<u16>> {
-    let segment = sets.len();
+    let (segment, own) = (sets.len(), sets.len() + 1);
     let mut all = sets.to_vec();
     all.push(segments.to_vec());
+    all.push(gateway.iter().copied().map(IpNet::from).collect());
     let classes = classify(&all);
-    // Being in a segment is a flag, no class of its own.
+    // Being in a segment, or this host's own, is a flag, no class of its own.
     let mut numbers = HashMap::from([(Vec::new(), 0u16)]);
     let mut values = Vec::with_capacity(classes.sets.len());
     let mut members = vec![Vec::new(); sets.len()];
     for holds in &classes.sets {
-        let named: Vec<usize> = holds.iter().copied().filter(|&set| set != segment).collect();
+        let named: Vec<usize> = holds.iter().copied().filter(|&set| set < segment).collect();
         let next = numbers.len();
         if next >= usize::from(MAX_PEER_CLASSES) {
             found.push(Problem::TooManyPeers(classes.sets.len()).error(place));
@@ -239,7 +241,8 @@ fn peer_classes(
             named.iter().for_each(|&set| members[set].push(next as u16));
             next as u16
         });
-        values.push(PeerClass { class, in_segment: u16::from(holds.contains(&segment)) });
+        let has = |set| u8::from(holds.contains(&set));
+        values.push(PeerClass { class, in_segment: has(segment), is_own: has(own) });
     }
     fill_peers(&classes, &values, rows);
     members

@@ -130,8 +130,8 @@ impl World {
         let peers = Peers::of(self);
         let services = Services::of(self);
         for (net, class) in &peers.classes {
-            let in_segment = u16::from(self.segments.iter().any(|segment| segment.contains(net)));
-            rows.peers.insert((*net).into(), PeerClass { class: *class, in_segment });
+            let in_segment = u8::from(self.segments.iter().any(|segment| segment.contains(net)));
+            rows.peers.insert((*net).into(), PeerClass { class: *class, in_segment, is_own: 0 });
         }
         rows.services = services.prefixes.clone();
 

@@ -148,8 +148,8 @@ fn add_policy(rows: &mut Rows) {
         let service = ServicePrefix { protocol: protocol::TCP, port: other * 1000, bits: 16 };
         rows.services.insert(service, SERVICE_CLASS + other);
     }
-    let segment = PeerClass { class: 0, in_segment: 1 };
-    let far = PeerClass { class: FAR_CLASS, in_segment: 0 };
+    let segment = PeerClass { in_segment: 1, ..PeerClass::default() };
+    let far = PeerClass { class: FAR_CLASS, ..PeerClass::default() };
     for (address, bits, class) in [
         (device_address(Family::V4, 0), 16, segment),
         (device_address(Family::V6, 0), 64, segment),
@@ -159,14 +159,14 @@ fn add_policy(rows: &mut Rows) {
         rows.peers.insert(IpNet::new_assert(address, bits).into(), class);
     }
     for other in 0..OTHER_PEERS {
-        let class = PeerClass { class: 100 + other as u16, in_segment: 0 };
+        let class = PeerClass { class: 100 + other as u16, ..PeerClass::default() };
         let address = Ipv4Addr::from_bits(0x0a28_0000 | other << 8);
         rows.peers.insert(IpNet::new_assert(address.into(), 24).into(), class);
     }
 }
 
 fn add_management(rows: &mut Rows) {
-    let class = PeerClass { class: MANAGEMENT_CLASS, in_segment: 0 };
+    let class = PeerClass { class: MANAGEMENT_CLASS, ..PeerClass::default() };
     rows.peers.insert(IpNet::new_assert(Ipv4Addr::new(10, 30, 0, 0).into(), 28).into(), class);
     let service = ServicePrefix { protocol: protocol::TCP, port: 22, bits: 16 };
     rows.services.insert(service, 100);
