@@ -31,6 +31,7 @@ pub struct Script {
 
 /// One thing that happens.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a script has few steps")]
 pub enum Step {
     /// A frame comes in.
     Frame {

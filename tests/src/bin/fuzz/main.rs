@@ -89,5 +89,5 @@ fn run() -> Result<Outcome> {
 
 /// The script of a seed: mostly conversations.
 fn write(seed: u64) -> Script {
-    if seed % 5 == 0 { script(seed, STEPS) } else { conversations(seed, TURNS) }
+    if seed.is_multiple_of(5) { script(seed, STEPS) } else { conversations(seed, TURNS) }
 }
