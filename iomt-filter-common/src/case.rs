@@ -2,15 +2,16 @@
 
 use crate::abi::Active;
 use crate::addr::Address;
-use crate::decide::side::Sides;
+use crate::decide::side::{Side, Sides};
 use crate::device::Port;
 use crate::packet::Packet;
 use crate::parse::Unparsed;
+use crate::policy::Mode;
 use crate::reputation::Listing;
 use crate::verdict::Decision;
 
 /// A frame, and what has been found out about it so far: what the stages of
-/// [`decide`](crate::decide::decide) hand on.
+/// [`decide`](crate::decide::decide) hand on. 200 bytes, a table value.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Case {
@@ -56,6 +57,23 @@ pub(crate) enum Doubt {
     Unknown = 2,
 }
 
+/// A device at an end of a frame, as the judgement takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Its number.
+    pub device: u32,
+    /// The number of its profile.
+    pub profile: u16,
+    /// The mode that holds for this frame.
+    pub mode: Mode,
+    /// Whether lists and countries are not asked, and nothing that policy says drops.
+    pub is_open: bool,
+    /// Whether there are rules to ask.
+    pub has_rules: bool,
+    /// Whether it has grants of its own.
+    pub has_grants: bool,
+}
+
 impl Case {
     /// A frame that comes in on `port` at `now`, before it is read.
     pub fn new(port: Port, now: u64) -> Self {
@@ -92,8 +110,9 @@ impl Case {
         };
     }
 
+    /// Why not all of the frame was read; `None` where it was.
     #[inline(always)]
-    pub(crate) const fn unparsed(&self) -> Option<Unparsed> {
+    pub const fn unparsed(&self) -> Option<Unparsed> {
         Unparsed::from_number(self.unparsed as u32)
     }
 
@@ -102,24 +121,38 @@ impl Case {
         self.port != Port::Uplink as u32
     }
 
+    /// Whether the sender claims what is bound to something else.
     #[inline(always)]
-    pub(crate) const fn is_spoofed(&self) -> bool {
+    pub const fn is_spoofed(&self) -> bool {
         self.doubt == Doubt::Spoofed as u8
     }
 
+    /// Whether the sender, or who is to receive it in a segment, is not in the inventory.
     #[inline(always)]
-    pub(crate) const fn is_unknown(&self) -> bool {
+    pub const fn is_unknown(&self) -> bool {
         self.doubt == Doubt::Unknown as u8
     }
 
+    /// Whether the packet goes against the direction in which its conversation was opened.
     #[inline(always)]
-    pub(crate) const fn is_reply(&self) -> bool {
+    pub const fn is_reply(&self) -> bool {
         self.is_reply != 0
     }
 
+    /// Whether its flow is remembered, of whatever generation.
     #[inline(always)]
-    pub(crate) const fn has_flow(&self) -> bool {
+    pub const fn has_flow(&self) -> bool {
         self.has_flow != 0
+    }
+
+    /// The device that sends.
+    pub fn sender(&self) -> Option<End> {
+        end(&self.sides.sender)
+    }
+
+    /// The device that is to receive.
+    pub fn receiver(&self) -> Option<End> {
+        end(&self.sides.receiver)
     }
 
     #[inline(always)]
@@ -132,4 +165,15 @@ impl Case {
         self.is_reply = is_reply as u8;
         self.has_flow = has_flow as u8;
     }
+}
+
+fn end(side: &Side) -> Option<End> {
+    side.is_device().then(|| End {
+        device: side.device,
+        profile: side.profile,
+        mode: side.mode(),
+        is_open: side.is_open(),
+        has_rules: side.has_rules(),
+        has_grants: side.has_grants(),
+    })
 }

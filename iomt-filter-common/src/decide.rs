@@ -44,6 +44,45 @@ pub enum Stage {
     Conclusion,
 }
 
+impl Stage {
+    /// Every step, in the order in which they are taken.
+    pub const ALL: [Self; 11] = [
+        Self::Readable,
+        Self::Link,
+        Self::Identity,
+        Self::Management,
+        Self::Standing,
+        Self::Established,
+        Self::FarEnd,
+        Self::Conversation,
+        Self::Answer,
+        Self::Rules,
+        Self::Conclusion,
+    ];
+
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Readable => "readable",
+            Self::Link => "link",
+            Self::Identity => "identity",
+            Self::Management => "management",
+            Self::Standing => "standing",
+            Self::Established => "established",
+            Self::FarEnd => "far-end",
+            Self::Conversation => "conversation",
+            Self::Answer => "answer",
+            Self::Rules => "rules",
+            Self::Conclusion => "conclusion",
+        }
+    }
+
+    /// The step with this number, as [`Decision::step`] has it.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| *stage as u8 == number)
+    }
+}
+
 /// Judges one frame, whose answer is then [`Case::decision`]. Precedence, first match decides:
 ///
 /// 1. what could not be parsed, and fragments without their first: by `unparsed`; with it they are judged

@@ -2,6 +2,7 @@
 
 use crate::abi::{Active, AddressKey, Input, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, ServiceKey};
 use crate::addr::Address;
+use crate::case::Case;
 use crate::counters::EventLimit;
 use crate::device::Device;
 use crate::event::Event;
@@ -53,6 +54,7 @@ shared! {
     Address = 16,
     AddressKey = 20,
     Buckets = 64,
+    Case = 200,
     Country = 2,
     Decision = 24,
     Device = 12,

@@ -8,6 +8,7 @@ pub mod history;
 pub mod interfaces;
 pub mod recorder;
 pub mod views;
+mod explaining;
 pub mod store;
 mod grants;
 mod leases;
@@ -20,12 +21,15 @@ use self::history::History;
 use crate::api::messages::{
     BlockRequest, Changed, DeviceStatus, FlowStatus, Grant, GrantRequest, Granted, Status, UnblockRequest,
 };
+use crate::explain::{Explanation, Question};
 use crate::feeds::manual::ManualBlock;
 
 /// What the control socket and the tasks share.
 pub struct Agent {
     core: Mutex<Core>,
     history: Arc<History>,
+    /// Held while a question is answered: each loads a program of its own.
+    question: Mutex<()>,
     signs: Arc<Signs>,
 }
 
@@ -37,7 +41,7 @@ pub type Errors = Vec<String>;
 
 impl Agent {
     pub(crate) const fn new(core: Core, history: Arc<History>, signs: Arc<Signs>) -> Self {
-        Self { core: Mutex::new(core), history, signs }
+        Self { core: Mutex::new(core), history, question: Mutex::new(()), signs }
     }
 
     /// Recorded events.
@@ -61,6 +65,16 @@ impl Agent {
     /// When the kernel refuses a read.
     pub fn flows(&self) -> Result<Vec<FlowStatus>, Errors> {
         views::flows(&self.core())
+    }
+
+    /// What the program says of a packet, without sending one.
+    ///
+    /// # Errors
+    /// When the question cannot be understood, or the kernel refuses.
+    pub fn explain(&self, question: &Question) -> Result<Explanation, Errors> {
+        let _one_at_a_time = self.question.lock().unwrap_or_else(PoisonError::into_inner);
+        let (scene, setting) = explaining::prepare(&self.core(), question)?;
+        scene.play(setting).map_err(|error| vec![core::chain(&error)])
     }
 
     /// Manual blocks that hold.

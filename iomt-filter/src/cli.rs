@@ -54,6 +54,8 @@ pub enum Verb {
     Flows(cmd::flows::Options),
     /// Read policy, inventory, feeds and geo again: all of it, or nothing where something is invalid
     Reload,
+    /// Ask the real program about a packet, without sending one
+    Explain(cmd::explain::Options),
     /// Run a capture through the real program, without an interface
     Replay(cmd::replay::Options),
     /// Take the program off every interface: filtering ends
@@ -90,6 +92,7 @@ pub fn main() -> ExitCode {
         Verb::Devices => cmd::devices::run(config, *output),
         Verb::Flows(options) => cmd::flows::run(config, options, *output),
         Verb::Reload => cmd::reload::run(config, *output),
+        Verb::Explain(options) => cmd::explain::run(config, options, *output),
         Verb::Replay(options) => cmd::replay::run(config, options, *output),
         Verb::Detach(options) => cmd::detach::run(config, options),
         Verb::Completions(options) => cmd::completions::run(options),

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod detach;
 pub mod devices;
 pub mod events;
+pub mod explain;
 pub mod flows;
 pub mod grant;
 pub mod reload;

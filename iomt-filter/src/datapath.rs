@@ -16,6 +16,7 @@ mod ports;
 pub mod replay;
 pub mod counts;
 mod learned;
+pub mod snapshot;
 
 pub use apply::ApplyError;
 pub use attach::{AttachError, AttachMode, Attachment, Standing};
@@ -23,3 +24,4 @@ pub use generation::{Generation, Heartbeat};
 pub use load::{Datapath, LoadError, LoadOptions};
 pub use lock::WriterToken;
 pub use ports::Roles;
+pub use snapshot::Learned;

@@ -21,7 +21,7 @@ use crate::host::HostNetworks;
 use crate::inventory::Inventory;
 use crate::numbers::Numbers;
 use crate::policy::model::Grant;
-use crate::policy::{Extras, Policy, compile};
+use crate::policy::{Extras, Policy, Vocabulary, compile};
 use crate::rows::Rows;
 
 pub mod last_good;
@@ -58,6 +58,8 @@ pub struct Intent {
     pub countries: Option<Arc<CountryDatabase>>,
     /// Addresses behind the device ports.
     pub segments: Vec<IpNet>,
+    /// The names that the policy defines.
+    pub vocabulary: Arc<Vocabulary>,
     /// Allow rules.
     pub rules: usize,
     /// Devices.
@@ -87,6 +89,7 @@ impl Intent {
             geo: self.geo.clone(),
             countries: self.countries.clone(),
             segments: self.segments.clone(),
+            vocabulary: self.vocabulary.clone(),
             rules: self.rules,
             devices: self.devices,
             last_good: None,
@@ -179,6 +182,7 @@ pub fn read(
         geo,
         countries: database,
         segments: extras.segments.clone(),
+        vocabulary: Arc::new(policy.vocabulary.clone()),
         rules,
         devices,
         last_good: Some(last_good),

@@ -21,3 +21,4 @@ pub mod rows;
 pub mod datapath;
 pub mod capture;
 pub mod events;
+pub mod explain;

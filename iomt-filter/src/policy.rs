@@ -18,3 +18,4 @@ pub mod compile;
 
 pub use compile::{Extras, compile};
 pub use model::Policy;
+pub use resolve::Vocabulary;

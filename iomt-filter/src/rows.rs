@@ -52,6 +52,17 @@ impl Rows {
     /// The same without listings, of which there may be a million: none of them is copied.
     #[must_use]
     pub fn without_listings(&self) -> Self {
+        self.with(BTreeMap::new(), self.countries.clone())
+    }
+
+    /// The same with those listings and countries alone that cover one of `addresses`: of these addresses the
+    /// tables say the same, and nothing of what may be millions of rows is copied.
+    #[must_use]
+    pub fn about(&self, addresses: &[Address]) -> Self {
+        self.with(covering(&self.listings, addresses), covering(&self.countries, addresses))
+    }
+
+    fn with(&self, listings: BTreeMap<Prefix, Listing>, countries: BTreeMap<Prefix, Country>) -> Self {
         Self {
             settings: self.settings,
             profiles: self.profiles.clone(),
@@ -63,11 +74,17 @@ impl Rows {
             rules: self.rules.clone(),
             grants: self.grants.clone(),
             protected: self.protected.clone(),
-            listings: BTreeMap::new(),
-            countries: self.countries.clone(),
+            listings,
+            countries,
             names: self.names.clone(),
         }
     }
+}
+
+/// The rows of `table` whose prefix covers one of `addresses`.
+fn covering<V: Copy>(table: &BTreeMap<Prefix, V>, addresses: &[Address]) -> BTreeMap<Prefix, V> {
+    let prefixes = addresses.iter().flat_map(|&address| (0..=128).map(move |bits| Prefix::of(address, bits)));
+    prefixes.filter_map(|prefix| Some((prefix, *table.get(&prefix)?))).collect()
 }
 
 /// What the numbers in rows and events are called.
@@ -90,6 +107,16 @@ pub struct Prefix {
     pub address: Address,
     /// Length, 0 to 128; IPv4 counts from 96.
     pub bits: u8,
+}
+
+impl Prefix {
+    /// The prefix of `bits` that `address` lies in.
+    #[must_use]
+    pub fn of(address: Address, bits: u8) -> Self {
+        let kept = u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0);
+        let cut = u128::from_be_bytes(address.octets()) & kept;
+        Self { address: Address::from_v6(cut.to_be_bytes()), bits }
+    }
 }
 
 impl From<IpNet> for Prefix {
@@ -158,4 +185,26 @@ pub struct GrantCell {
     pub peer: u16,
     /// Service class, as in a [`RuleCell`].
     pub service: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_covers_an_address_is_kept_and_nothing_else() {
+        let prefix = |text: &str| Prefix::from(text.parse::<IpNet>().unwrap());
+        let listing = |score| Listing { feed: 1, score, prefix_bits: 0 };
+        let names = ["203.0.113.0/24", "203.0.113.9/32", "203.0.113.8/32", "2001:db8::/32", "0.0.0.0/0"];
+        let mut rows = Rows::default();
+        for (score, name) in (0..).zip(names) {
+            rows.listings.insert(prefix(name), listing(score));
+        }
+        let address = |text: &str| Address::from(text.parse::<IpAddr>().unwrap());
+        let kept = |text| rows.about(&[address(text)]).listings.into_keys().collect::<Vec<_>>();
+        let all = ["0.0.0.0/0", "203.0.113.0/24", "203.0.113.9/32"].map(prefix);
+        assert_eq!(kept("203.0.113.9"), all);
+        assert_eq!(kept("2001:db8::1"), [prefix("2001:db8::/32")]);
+        assert_eq!(kept("fd00::1"), []);
+    }
 }

@@ -219,7 +219,7 @@ fn all_of_ipv6_leaves_ipv4_alone() {
     let (rows, _) = compiled(&with_rules("{ to = \"::/0\", service = \"https\" }"), DEVICES).unwrap();
     let v4 = Prefix::from("0.0.0.0/0".parse::<ipnet::IpNet>().unwrap());
     assert_eq!(rows.peers[&v4], PeerClass::default());
-    assert_eq!(rows.peers.len(), 3);
+    assert_eq!(rows.peers.len(), 4, "`::/0`, `0.0.0.0/0`, the segment, this host");
 }
 
 #[test]

@@ -5,4 +5,5 @@ mod program;
 mod captures;
 mod readme;
 mod replay;
+mod explain;
 mod corpus;

@@ -42,6 +42,25 @@ fn every_format_says_the_same() {
 }
 
 #[test]
+fn a_reset_is_told_from_a_drop() {
+    let policy = std::fs::read_to_string(folder().join("policy.toml")).unwrap();
+    let policy = policy.replace("[profiles.ct-scanner]", "[profiles.ct-scanner]\non_block = \"reset\"");
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), policy).unwrap();
+    let path = file.path().display().to_string();
+    let before = run("replay", &["small.pcap", "--output", "json"]).stdout;
+    let after = run("replay", &["small.pcap", "--output", "json", "--policy", &path]).stdout;
+    let blocked = r#""verdict":"drop","reason":"blocklist""#;
+    assert_eq!(before.matches(blocked).count(), 2);
+    assert_eq!(after, before.replace(blocked, r#""verdict":"reset","reason":"blocklist""#));
+
+    let question = ["--offline", "--device", "ct-1", "--to", "203.0.113.9", "--service", "https"];
+    let answer = run("explain", &[&question[..], &["--policy", &path]].concat());
+    assert_eq!(answer.code, 1);
+    assert!(answer.stdout.contains("told by a TCP reset"), "{}", answer.stdout);
+}
+
+#[test]
 fn the_port_can_be_told() {
     let port = |choice: &str| run("replay", &["small.pcap", "--output", "json", "--port", choice]).stdout;
     assert_eq!(port("device").matches(r#""port":"device""#).count(), 16);

@@ -3,5 +3,6 @@
 
 mod cases;
 mod differential;
+mod explain;
 mod generations;
 mod program;

@@ -3,6 +3,7 @@
 
 mod namespaces;
 mod hospital;
+mod explain;
 mod lifecycle;
 mod ward;
 mod grants;

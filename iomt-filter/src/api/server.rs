@@ -28,6 +28,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::messages::{BlockRequest, EventQuery, GrantRequest, Refused, RevokeRequest, UnblockRequest};
 use crate::agent::Agent;
 use crate::agent::history::Follower;
+use crate::explain::Question;
 
 /// The group whose members may read.
 const GROUP: &str = "iomt-filter";
@@ -99,6 +100,7 @@ pub async fn serve(
         .route("/v1/devices", get(devices))
         .route("/v1/flows", get(flows))
         .route("/v1/events", get(events))
+        .route("/v1/explain", get(explain))
         .route("/v1/blocks", get(blocks).post(block))
         .route("/v1/blocks/remove", post(unblock))
         .route("/v1/grants", get(grants).post(grant))
@@ -172,6 +174,10 @@ async fn devices(State(agent): State<Arc<Agent>>) -> Response {
 
 async fn flows(State(agent): State<Arc<Agent>>) -> Response {
     blocking(agent, Agent::flows).await
+}
+
+async fn explain(State(agent): State<Arc<Agent>>, Query(question): Query<Question>) -> Response {
+    blocking(agent, move |agent| agent.explain(&question)).await
 }
 
 async fn blocks(State(agent): State<Arc<Agent>>) -> Response {

@@ -86,7 +86,7 @@ fn query_string(query: &EventQuery) -> String {
 }
 
 /// Percent-encoding of everything but unreserved characters (RFC 3986 §2.3).
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })

@@ -1,4 +1,4 @@
-//! Configuration, policy and inventory for verbs that need no agent: `check` and `replay`.
+//! Configuration, policy and inventory for verbs that need no agent: `check`, `replay` and `explain`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -50,6 +50,11 @@ pub(super) enum SourceError {
 }
 
 impl Sources {
+    /// Whether something else is to be read than what the configuration names.
+    pub(super) const fn are_given(&self) -> bool {
+        self.policy.is_some() || self.devices.is_some()
+    }
+
     /// Reads everything that the configuration at `path` and these options name. Without a configuration
     /// its defaults hold, if policy and inventory are given.
     ///

@@ -2,22 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use aya::maps::{HashMap, MapData, MapError, RingBuf};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions};
 use iomt_filter_common::abi::Input;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::event::Event;
-use iomt_filter_common::lease::{FAMILIES, Lease};
+use iomt_filter_common::lease::{self, FAMILIES, Lease};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::pod::Pod as _;
 use iomt_filter_common::policy::Otherwise;
-use iomt_filter_common::{Decision, Packet, Verdict, parse};
+use iomt_filter_common::{Case, Decision, Packet, Verdict, parse};
 use thiserror::Error;
 
 use super::apply::ApplyError;
 use super::generation::Generation;
 use super::load::{Datapath, LoadError, LoadOptions, program};
 use super::lock::WriterToken;
+use super::snapshot::Learned;
 use crate::rows::Rows;
 
 /// `XDP_DROP`, `XDP_PASS` and `XDP_TX` of `enum xdp_action` (`include/uapi/linux/bpf.h`).
@@ -32,6 +33,9 @@ const SHORTEST_TEST_FRAME: usize = 14;
 /// Two tags, an IPv6 header and the longest payload that it can claim end before this. What lies behind
 /// is padding that the program never reads, so a longer frame is judged by its beginning.
 pub const LONGEST_TEST_FRAME: usize = 65_600;
+
+/// The map in which the program keeps the frame at hand, and what it found out about it.
+const CASE: &str = "CASE";
 
 /// A private copy of the filter that judges frames one by one.
 pub struct Replay {
@@ -70,6 +74,9 @@ pub enum ReplayError {
         /// What the program returned.
         action: u32,
     },
+    /// What the program found out is not where it keeps it.
+    #[error("the program left no account of the frame")]
+    NoFindings,
 }
 
 impl Replay {
@@ -127,6 +134,30 @@ impl Replay {
         self.datapath.heartbeat.beat(at);
     }
 
+    /// Goes on from what tables that judge have learned. Flows that `live`, their generation, has judged are
+    /// good here too; all others are to be judged again.
+    ///
+    /// # Errors
+    /// When the kernel refuses to.
+    pub fn learn(&mut self, learned: &Learned, live: u32) -> Result<(), ReplayError> {
+        let own = self.datapath.generation().map_or(0, |generation| generation.number);
+        let maps = &mut self.datapath.maps;
+        let mut learn = || {
+            for &(device, lease) in &learned.leases {
+                maps.leases.set(lease::index(device, lease.address), lease, 0)?;
+                maps.leased.insert(lease.address, device, 0)?;
+            }
+            for &(key, mut flow) in &learned.flows {
+                flow.generation = if flow.generation == live { own } else { 0 };
+                maps.flows.insert(key, flow, 0)?;
+            }
+            Ok(())
+        };
+        learn().map_err(ReplayError::Input)?;
+        self.set_heartbeat(learned.heartbeat);
+        Ok(())
+    }
+
     /// The tables behind this replay.
     #[must_use]
     pub const fn datapath(&self) -> &Datapath {
@@ -141,7 +172,26 @@ impl Replay {
         Ok(self.judge_and_keep(frame, port, now)?.0)
     }
 
-    /// The same, and the frame as it is afterwards: where the verdict is `reset`, the one that goes back.
+    /// The same, and what was found out on the way. No two frames may come in at the same time.
+    ///
+    /// # Errors
+    /// As [`judge`](Self::judge).
+    pub fn judge_and_tell(
+        &mut self,
+        frame: &[u8],
+        port: Port,
+        now: u64,
+    ) -> Result<(Event, Case), ReplayError> {
+        let event = self.judge(frame, port, now)?;
+        let map = self.datapath.ebpf.map(CASE).ok_or(LoadError::NoMap(CASE))?;
+        let cases: PerCpuArray<_, Case> = PerCpuArray::try_from(map).map_err(ReplayError::Input)?;
+        let cases = cases.get(&0, 0).map_err(ReplayError::Input)?;
+        // Each CPU holds the last frame that it judged; the time tells this one from those before.
+        let case = cases.iter().find(|case| case.now == now && case.decision == event.decision);
+        case.map(|case| (event, *case)).ok_or(ReplayError::NoFindings)
+    }
+
+    /// As [`judge`](Self::judge), and the frame as it is afterwards: where the verdict is `reset`, the one that goes back.
     ///
     /// # Errors
     /// As [`judge`](Self::judge).

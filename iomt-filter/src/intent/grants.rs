@@ -42,6 +42,7 @@ impl Intent {
             geo: self.geo.clone(),
             countries: self.countries.clone(),
             segments: self.segments.clone(),
+            vocabulary: self.vocabulary.clone(),
             rules: self.rules,
             devices: self.devices,
             last_good: None,

@@ -47,8 +47,8 @@ pub(super) fn resolve(source: Source, place: Place, found: &mut Vec<Diagnostic>)
 /// What names of peers and services stand for.
 #[derive(Clone, Debug, Default)]
 pub struct Vocabulary {
-    endpoints: BTreeMap<String, Vec<IpNet>>,
-    services: Named,
+    pub(crate) endpoints: BTreeMap<String, Vec<IpNet>>,
+    pub(crate) services: Named,
     profiles: BTreeSet<String>,
 }
 
