@@ -186,8 +186,13 @@ impl Replay {
         let map = self.datapath.ebpf.map(CASE).ok_or(LoadError::NoMap(CASE))?;
         let cases: PerCpuArray<_, Case> = PerCpuArray::try_from(map).map_err(ReplayError::Input)?;
         let cases = cases.get(&0, 0).map_err(ReplayError::Input)?;
-        // Each CPU holds the last frame that it judged; the time tells this one from those before.
-        let case = cases.iter().find(|case| case.now == now && case.decision == event.decision);
+        // Each CPU holds the last frame that it judged; time, packet and answer tell this one from others.
+        let is_it = |case: &&Case| {
+            let mut packet = case.packet;
+            packet.length = event.packet.length;
+            case.now == now && case.decision == event.decision && packet == event.packet
+        };
+        let case = cases.iter().find(is_it);
         case.map(|case| (event, *case)).ok_or(ReplayError::NoFindings)
     }
 

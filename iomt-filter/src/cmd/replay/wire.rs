@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
+use iomt_filter_common::parse::{self as parts, Part, Unparsed};
 use iomt_filter_common::{Packet, PacketReader, parse};
 
 use crate::capture::Frame;
@@ -27,7 +28,8 @@ pub(super) fn of(frame: &Frame) -> Cow<'_, [u8]> {
     if watched.furthest.get() <= captured { Cow::Owned(whole) } else { Cow::Borrowed(&frame.bytes) }
 }
 
-/// Remembers how far it was read.
+/// Remembers how far it was read. What DHCP carries is payload: the program has a look at it, and a frame is
+/// none the worse without.
 struct Watched<'b> {
     bytes: &'b [u8],
     furthest: Cell<usize>,
@@ -36,6 +38,13 @@ struct Watched<'b> {
 impl PacketReader for Watched<'_> {
     fn length(&self) -> u32 {
         self.bytes.length()
+    }
+
+    fn run(&self, part: Part, start: u32, end: u32, packet: &mut Packet) -> Result<u32, Unparsed> {
+        match part {
+            Part::Dhcp | Part::Dhcpv6 => Ok(end),
+            _ => parts::run(part, self, start, end, packet),
+        }
     }
 
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
@@ -64,6 +73,13 @@ mod tests {
         assert_eq!(bytes.len(), 142);
         assert_eq!((&bytes[..42], bytes[42..].iter().any(|&byte| byte != 0)), (&frame.bytes[..], false));
         assert_eq!(parse(&*bytes, &mut Packet::default()), Ok(()));
+    }
+
+    #[test]
+    fn dhcp_needs_no_more_than_its_header() {
+        let mut frame = udp(96, 142);
+        frame.bytes[34..38].copy_from_slice(&[0, 68, 0, 67]);
+        assert_eq!(of(&frame).len(), 142);
     }
 
     #[test]
