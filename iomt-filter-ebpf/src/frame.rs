@@ -39,19 +39,24 @@ pub(crate) fn cut(context: *mut xdp_md, length: u32) -> bool {
 }
 
 impl Frame {
+    /// Where `N` bytes at `offset` begin; nothing where the frame ends before them.
+    #[inline(always)]
+    fn at<const N: usize>(&self, offset: u32) -> Option<usize> {
+        // A value of its own: the compiler may otherwise check one copy and use another, of which the verifier
+        // knows nothing.
+        let offset = black_box(offset as usize);
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let at = self.start + offset;
+        if at + N > self.end { None } else { Some(at) }
+    }
+
     /// Writes `bytes` at `offset`; `false` where the frame ends before.
     #[inline(always)]
     pub(crate) fn write<const N: usize>(&self, offset: u32, bytes: &[u8; N]) -> bool {
-        let offset = black_box(offset as usize);
-        if offset > MAX_OFFSET {
-            return false;
-        }
-        let at = self.start + offset;
-        if at + N > self.end {
-            return false;
-        }
-        // SAFETY: `at..at + N` lies between the start and the end of the packet, as just checked; a byte
-        // array has no alignment.
+        let Some(at) = self.at::<N>(offset) else { return false };
+        // SAFETY: `at..at + N` lies between the start and the end of the packet; a byte array has no alignment.
         unsafe { (at as *mut [u8; N]).write(*bytes) };
         true
     }
@@ -71,18 +76,8 @@ impl PacketReader for Frame {
 
     #[inline(always)]
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        // A value of its own: the compiler may otherwise check one copy and use another, of which the verifier
-        // knows nothing.
-        let offset = black_box(offset as usize);
-        if offset > MAX_OFFSET {
-            return None;
-        }
-        let at = self.start + offset;
-        if at + N > self.end {
-            return None;
-        }
-        // SAFETY: `at..at + N` lies between the start and the end of the packet, as just checked; a byte
-        // array has no alignment.
+        let at = self.at::<N>(offset)?;
+        // SAFETY: `at..at + N` lies between the start and the end of the packet; a byte array has no alignment.
         Some(unsafe { (at as *const [u8; N]).read() })
     }
 }

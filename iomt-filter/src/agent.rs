@@ -1,7 +1,6 @@
 //! The agent: owns the tables, answers the control socket, streams what the program records.
 
 pub mod startup;
-mod clock;
 mod heartbeat;
 pub mod core;
 pub mod history;

@@ -16,11 +16,16 @@ mod sources;
 pub mod status;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
+use serde::Serialize;
 
+use crate::api::messages::Refused;
+use crate::cli::{FINDING, Output};
 use crate::config::{self, Config};
 use crate::diagnostic::Diagnostic;
+use crate::output;
 
 /// The control socket of the agent that `config` configures; the default one where the default
 /// configuration cannot be read, so that members of the group need not be able to.
@@ -30,6 +35,27 @@ fn socket(path: &Path) -> Result<PathBuf> {
         Err(_) if path == Path::new(config::PATH) => Ok(PathBuf::from(config::SOCKET)),
         Err(found) => Err(anyhow!(joined(&found))),
     }
+}
+
+/// Says what a change came to; one that was refused is a finding.
+fn told<T: Serialize>(
+    answer: Result<T, Refused>,
+    output: Output,
+    said: impl Fn(&T) -> String,
+) -> Result<ExitCode> {
+    match (answer, output) {
+        (Ok(done), Output::Json) => output::document(&done)?,
+        (Ok(done), Output::Text) => output::text(said(&done))?,
+        (Err(refused), Output::Json) => {
+            output::document(&refused)?;
+            return Ok(ExitCode::from(FINDING));
+        }
+        (Err(refused), Output::Text) => {
+            output::note(format!("refused, nothing was changed: {}", refused.errors.join("; ")));
+            return Ok(ExitCode::from(FINDING));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Diagnostics as one text.

@@ -16,12 +16,11 @@ mod ports;
 pub mod replay;
 pub mod counts;
 mod learned;
-pub mod snapshot;
 
 pub use apply::ApplyError;
 pub use attach::{AttachError, AttachMode, Attachment, Standing};
 pub use generation::{Generation, Heartbeat};
+pub use learned::Learned;
 pub use load::{Datapath, LoadError, LoadOptions};
 pub use lock::WriterToken;
 pub use ports::Roles;
-pub use snapshot::Learned;

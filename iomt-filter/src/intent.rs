@@ -82,10 +82,15 @@ impl Intent {
         let mut rows = self.rows.without_listings();
         let mut warnings: Vec<_> = self.warnings.iter().take(self.other_warnings).cloned().collect();
         let feeds = self.lists.list(&mut rows, numbers, blocks, &mut warnings);
+        Self { warnings, feeds, ..self.with_rows(rows) }
+    }
+
+    /// The same with other rows; nothing that was read is to be kept again.
+    fn with_rows(&self, rows: Rows) -> Self {
         Self {
             rows,
-            warnings,
-            feeds,
+            warnings: self.warnings.clone(),
+            feeds: self.feeds.clone(),
             geo: self.geo.clone(),
             countries: self.countries.clone(),
             segments: self.segments.clone(),

@@ -10,6 +10,7 @@ pub mod nearest;
 pub mod glob;
 pub mod document;
 pub mod host;
+mod clock;
 pub mod numbers;
 pub mod config;
 pub mod inventory;

@@ -13,7 +13,7 @@ fn explain_says_what_the_agent_has_loaded() {
     if !can_run() {
         return;
     }
-    let hospital = Hospital::build("iomt-test").unwrap();
+    let hospital = Hospital::build(crate::PREFIX).unwrap();
     let mut filter = filter(&hospital, &agent());
     let read = |answer: &Answer| -> Value { serde_json::from_str(&answer.output).unwrap() };
     for version in Version::BOTH {

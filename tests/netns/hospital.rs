@@ -38,7 +38,7 @@ pub(crate) fn agent() -> std::path::PathBuf {
 }
 
 pub(crate) fn build() -> Hospital {
-    Hospital::build("iomt-test").unwrap()
+    Hospital::build(crate::PREFIX).unwrap()
 }
 
 pub(crate) fn filter<'h>(hospital: &'h Hospital, agent: &Path) -> Filter<'h> {

@@ -11,7 +11,7 @@ use crate::can_run;
 use crate::hospital::{agent, filter};
 
 fn build() -> Hospital {
-    Hospital::build("iomt-test").unwrap()
+    Hospital::build(crate::PREFIX).unwrap()
 }
 
 #[test]

@@ -12,12 +12,22 @@ mod kept_leases;
 mod flow_limit;
 mod readme;
 
+use std::sync::Once;
+
+use iomt_filter_tests::hospital::Hospital;
 use iomt_filter_tests::netns::available;
 
-/// False, and said so, where the machine has no namespaces for us.
+/// What the names of these tests' namespaces begin with.
+const PREFIX: &str = "iomt-test";
+
+/// False, and said so, where the machine has no namespaces for us. What a killed run has left goes first.
 fn can_run() -> bool {
+    static SWEPT: Once = Once::new();
     match available() {
-        Ok(()) => true,
+        Ok(()) => {
+            SWEPT.call_once(|| Hospital::sweep(PREFIX));
+            true
+        }
         Err(missing) => {
             eprintln!("skipped: no network namespaces here: {missing:?}");
             false

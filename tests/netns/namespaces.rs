@@ -26,7 +26,7 @@ fn sockets_of_two_namespaces_reach_each_other_by_ipv4_and_ipv6() {
     if !can_run() {
         return;
     }
-    let mut netns = Netns::new("iomt-test");
+    let mut netns = Netns::new(crate::PREFIX);
     let (device, server) = pair(&mut netns);
     for (client, address) in [("10.99.0.1:0", "10.99.0.2:104"), ("[fd00:99::1]:0", "[fd00:99::2]:104")] {
         let listening = server.inside(|| UdpSocket::bind(address)).unwrap().unwrap();
@@ -44,7 +44,7 @@ fn a_thread_that_entered_comes_back() {
         return;
     }
     let inode = || std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-    let mut netns = Netns::new("iomt-test");
+    let mut netns = Netns::new(crate::PREFIX);
     let namespace = netns.add("only").unwrap();
     let before = inode();
     let entered = namespace.enter().unwrap();
@@ -58,7 +58,7 @@ fn two_sets_with_the_same_names_live_side_by_side() {
     if !can_run() {
         return;
     }
-    let (mut one, mut two) = (Netns::new("iomt-test"), Netns::new("iomt-test"));
+    let (mut one, mut two) = (Netns::new(crate::PREFIX), Netns::new(crate::PREFIX));
     let ((a, _), (b, _)) = (pair(&mut one), pair(&mut two));
     assert_ne!(a.name(), b.name());
     drop(one);
@@ -72,7 +72,7 @@ fn nothing_stays_behind_a_panic_not_even_a_grandchild() {
     }
     let (send, receive) = std::sync::mpsc::channel();
     let panicked = std::thread::spawn(move || {
-        let mut netns = Netns::new("iomt-test");
+        let mut netns = Netns::new(crate::PREFIX);
         let namespace = netns.add("doomed").unwrap();
         netns.spawn(&namespace, &["sh", "-c", "sleep 1000 & echo $!; wait"]).unwrap();
         // A second one whose parent is gone at once.
@@ -102,7 +102,7 @@ fn a_failing_command_says_which_and_why() {
     if !can_run() {
         return;
     }
-    let mut netns = Netns::new("iomt-test");
+    let mut netns = Netns::new(crate::PREFIX);
     let namespace = netns.add("only").unwrap();
     let error = namespace.run(&["sh", "-c", "echo broken >&2; exit 3"]).unwrap_err().to_string();
     assert!(error.contains("broken") && error.contains("exit status: 3"), "{error}");

@@ -11,7 +11,7 @@ fn every_command_for_an_agent_works() {
     if !can_run() {
         return;
     }
-    let hospital = Hospital::build("iomt-test").unwrap();
+    let hospital = Hospital::build(crate::PREFIX).unwrap();
     let filter = filter(&hospital, &agent());
     let commands = commands("agent");
     assert!(commands.len() >= 9);

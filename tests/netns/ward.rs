@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const ATTEMPT: Duration = Duration::from_millis(300);
 
 fn build(placement: Placement) -> Ward {
-    Ward::build("iomt-test", placement).unwrap()
+    Ward::build(crate::PREFIX, placement).unwrap()
 }
 
 /// The ward's filter, judging, and its events.

@@ -7,7 +7,7 @@ use iomt_filter_common::Address;
 
 use super::Errors;
 use super::core::{Core, chain};
-use crate::datapath::snapshot;
+use crate::clock::boottime;
 use crate::explain::{Question, QuestionError, Scene, Setting, Surroundings, leased};
 
 /// What a question comes to.
@@ -22,7 +22,7 @@ pub(super) fn prepare(core: &Core, question: &Question) -> Result<(Scene, Settin
     let peers: Vec<Address> = peers.into_iter().map(Address::from).collect();
     let failed = |error: aya::maps::MapError| vec![chain(&error)];
     let mut learned = core.datapath.learned(&devices, &peers).map_err(failed)?;
-    let now = snapshot::now();
+    let now = boottime();
     let leased = leased(rows, &learned, now);
     let scene = surroundings.understand(question, &leased).map_err(misunderstood)?;
     for key in scene.flows() {

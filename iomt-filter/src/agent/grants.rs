@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Errors;
-use super::clock::{boottime, since_boot};
 use super::core::{Core, chain, shown};
 use super::store;
 use crate::api::messages::{Changed, Grant, GrantRequest, Granted};
+use crate::clock::{boottime, since_boot};
 use crate::policy::model;
 
 /// The file of the grants, in the state folder.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::clock::boottime;
+use crate::clock::boottime;
 use crate::datapath::Heartbeat;
 
 const PACE: Duration = Duration::from_millis(500);

@@ -9,9 +9,9 @@ use iomt_filter_common::lease::Lease;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::clock::{boottime, since_boot, time_of_day};
 use super::core::{Core, chain};
 use super::store;
+use crate::clock::{boottime, since_boot, time_of_day};
 
 /// The file of the leases, in the state folder.
 const LEASES: &str = "leases.json";

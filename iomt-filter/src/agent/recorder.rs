@@ -11,8 +11,8 @@ use iomt_filter_common::event::Event;
 use iomt_filter_common::pod::Pod as _;
 use log::Log;
 
-use super::clock::time_base;
 use super::history::History;
+use crate::clock::time_base;
 use crate::datapath::Attachment;
 use crate::events::{EnrichContext, Expected, Record, decode, expectations};
 use crate::geo::CountryDatabase;

@@ -11,13 +11,13 @@ use iomt_filter_common::policy::{Mode, Otherwise, Profile};
 use iomt_filter_common::{Mac, Verdict};
 
 use super::Errors;
-use super::clock::{boottime, time_of_day};
 use super::core::{Core, chain};
 use super::interfaces::left_over_warning;
 use crate::api::messages::{
     Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat, Interface, LeaseStatus, ProfileStatus, Status,
     Table,
 };
+use crate::clock::{boottime, time_of_day};
 use crate::datapath::counts::Count;
 use crate::datapath::{AttachMode, Attachment, Standing};
 use crate::events::protocol_name;

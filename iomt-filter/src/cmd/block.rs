@@ -11,9 +11,9 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::api::client;
-use crate::api::messages::{BlockRequest, Changed, Refused, UnblockRequest};
-use crate::cli::{FINDING, Output};
-use crate::cmd::socket;
+use crate::api::messages::{BlockRequest, Changed, UnblockRequest};
+use crate::cli::Output;
+use crate::cmd::{socket, told};
 use crate::config::parse_duration;
 use crate::feeds::ManualBlock;
 use crate::feeds::formats::{self, FORMATS, Format};
@@ -88,7 +88,7 @@ pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
         Verb::Import(import) => block(&socket, entries(import)?, &import.about, output),
         Verb::Remove(remove) => {
             let request = UnblockRequest { targets: targets(&remove.targets)? };
-            told(client::post(&socket, "/v1/blocks/remove", &request)?, "withdrawn", output)
+            told(client::post(&socket, "/v1/blocks/remove", &request)?, output, said("withdrawn"))
         }
         Verb::List => {
             let blocks: Vec<ManualBlock> = client::get(&socket, "/v1/blocks")?;
@@ -121,25 +121,11 @@ fn block(socket: &Path, targets: Vec<IpNet>, about: &About, output: Output) -> R
         }
     };
     let request = BlockRequest { targets, score: about.score, until, note: about.note.clone() };
-    told(client::post(socket, "/v1/blocks", &request)?, "blocked", output)
+    told(client::post(socket, "/v1/blocks", &request)?, output, said("blocked"))
 }
 
-fn told(answer: Result<Changed, Refused>, what: &str, output: Output) -> Result<ExitCode> {
-    match (answer, output) {
-        (Ok(changed), Output::Json) => output::document(&changed)?,
-        (Ok(changed), Output::Text) => {
-            output::text(format!("{} {what}, generation {}", changed.changed, changed.generation))?;
-        }
-        (Err(refused), Output::Json) => {
-            output::document(&refused)?;
-            return Ok(ExitCode::from(FINDING));
-        }
-        (Err(refused), Output::Text) => {
-            output::note(format!("refused, nothing was changed: {}", refused.errors.join("; ")));
-            return Ok(ExitCode::from(FINDING));
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+fn said(what: &str) -> impl Fn(&Changed) -> String {
+    move |changed| format!("{} {what}, generation {}", changed.changed, changed.generation)
 }
 
 fn targets(texts: &[String]) -> Result<Vec<IpNet>> {

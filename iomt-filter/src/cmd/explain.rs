@@ -16,8 +16,9 @@ use super::events::escaped;
 use super::sources::{SourceError, Sources};
 use crate::api::client;
 use crate::cli::{FAILURE, FINDING, Output};
+use crate::clock::boottime;
 use crate::cmd::socket;
-use crate::datapath::{Learned, snapshot};
+use crate::datapath::Learned;
 use crate::explain::{Explanation, Question, Setting, Surroundings};
 use crate::output;
 
@@ -128,7 +129,7 @@ fn from_files(
         countries: intent.countries.clone(),
         learned: Learned::default(),
         generation: 1,
-        now: snapshot::now(),
+        now: boottime(),
     };
     Ok(Some(scene.play(setting).context("failed to have the packet judged")?))
 }

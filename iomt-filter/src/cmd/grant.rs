@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow, bail};
 use clap::{ArgGroup, Args, Subcommand};
 
 use crate::api::client;
-use crate::api::messages::{Changed, Grant, GrantRequest, Granted, Refused, RevokeRequest};
-use crate::cli::{FINDING, Output};
-use crate::cmd::socket;
+use crate::api::messages::{Changed, Grant, GrantRequest, Granted, RevokeRequest};
+use crate::cli::Output;
+use crate::cmd::{socket, told};
 use crate::config::parse_duration;
 use crate::output::Align::{Left, Right};
 use crate::output::{self, Table};
@@ -111,26 +111,6 @@ fn grant(config: &Path, new: &New, output: Output) -> Result<ExitCode> {
         let Granted { grant, generation, .. } = granted;
         format!("grant {} for `{}` until {:.0}, generation {generation}", grant.id, grant.device, grant.until)
     })
-}
-
-fn told<T: serde::Serialize>(
-    answer: Result<T, Refused>,
-    output: Output,
-    said: impl Fn(&T) -> String,
-) -> Result<ExitCode> {
-    match (answer, output) {
-        (Ok(done), Output::Json) => output::document(&done)?,
-        (Ok(done), Output::Text) => output::text(said(&done))?,
-        (Err(refused), Output::Json) => {
-            output::document(&refused)?;
-            return Ok(ExitCode::from(FINDING));
-        }
-        (Err(refused), Output::Text) => {
-            output::note(format!("refused, nothing was changed: {}", refused.errors.join("; ")));
-            return Ok(ExitCode::from(FINDING));
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn table(grants: &[Grant]) -> Table<8> {

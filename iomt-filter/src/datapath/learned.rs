@@ -1,18 +1,62 @@
-//! What the kernel program learns by itself: leases, and how much devices have open. Read here, and
-//! leases put back after a reboot.
+//! What the kernel program learns by itself: leases, flows, and how much devices have open. Read here, for
+//! people and for a private copy to go on from, and leases put back after a reboot.
 
 use std::collections::BTreeMap;
 
 use aya::maps::{HashMap, MapData, MapError};
+use iomt_filter_common::Address;
 use iomt_filter_common::abi::map;
 use iomt_filter_common::device::Device;
+use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, index};
 use iomt_filter_common::limit::{Bucket, window};
 
 use super::load::{Datapath, FRAGMENTS, GRANT_CELLS, QUERIES};
 use super::lock::WriterToken;
 
+/// Leases, flows, and when the agent was last heard of.
+#[derive(Clone, Debug, Default)]
+pub struct Learned {
+    /// Devices and what they have leased.
+    pub leases: Vec<(u32, Lease)>,
+    /// Flows.
+    pub flows: Vec<(FlowKey, Flow)>,
+    /// In nanoseconds of the program's clock; 0 for never.
+    pub heartbeat: u64,
+}
+
 impl Datapath {
+    /// Leases of `devices`, and of whoever has leased one of `addresses`; over or not.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn learned(&self, devices: &[u32], addresses: &[Address]) -> Result<Learned, MapError> {
+        let mut devices = devices.to_vec();
+        for address in addresses {
+            devices.extend(found(self.maps.leased.get(address, 0))?);
+        }
+        devices.sort_unstable();
+        devices.dedup();
+        let mut leases = Vec::new();
+        for device in devices.into_iter().filter(|&device| device < self.device_capacity) {
+            for family in 0..FAMILIES {
+                let lease = self.maps.leases.get(&(device * FAMILIES + family), 0)?;
+                if lease != Lease::default() {
+                    leases.push((device, lease));
+                }
+            }
+        }
+        Ok(Learned { leases, flows: Vec::new(), heartbeat: self.heartbeat.last() })
+    }
+
+    /// The flow that is remembered under `key`.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn flow(&self, key: &FlowKey) -> Result<Option<Flow>, MapError> {
+        found(self.maps.flows.get(key, 0))
+    }
+
     /// The leases that count for something, by device; also those whose time is over.
     ///
     /// # Errors
@@ -82,4 +126,12 @@ fn count<K: aya::Pod, V: aya::Pod>(table: &HashMap<MapData, K, V>, most: usize) 
         Err(MapError::KeyNotFound) => Ok(count),
         Err(error) => Err(error),
     })
+}
+
+fn found<V>(read: Result<V, MapError>) -> Result<Option<V>, MapError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
 }

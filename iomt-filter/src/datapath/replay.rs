@@ -16,9 +16,9 @@ use thiserror::Error;
 
 use super::apply::ApplyError;
 use super::generation::Generation;
+use super::learned::Learned;
 use super::load::{Datapath, LoadError, LoadOptions, program};
 use super::lock::WriterToken;
-use super::snapshot::Learned;
 use crate::rows::Rows;
 
 /// `XDP_DROP`, `XDP_PASS` and `XDP_TX` of `enum xdp_action` (`include/uapi/linux/bpf.h`).

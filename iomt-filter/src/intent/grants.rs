@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use iomt_filter_common::Address;
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::policy::Mode;
 use ipnet::IpNet;
@@ -35,22 +34,8 @@ impl Intent {
         rows.listings.clone_from(&self.rows.listings);
         rows.countries.clone_from(&self.rows.countries);
         rows.names.feeds.clone_from(&self.rows.names.feeds);
-        Ok(Self {
-            rows,
-            warnings: self.warnings.clone(),
-            feeds: self.feeds.clone(),
-            geo: self.geo.clone(),
-            countries: self.countries.clone(),
-            segments: self.segments.clone(),
-            vocabulary: self.vocabulary.clone(),
-            rules: self.rules,
-            devices: self.devices,
-            last_good: None,
-            missing_countries: self.missing_countries.clone(),
-            sources: Some(Arc::new((policy.clone(), inventory.clone(), extras))),
-            lists: self.lists.clone(),
-            other_warnings: self.other_warnings,
-        })
+        let sources = Some(Arc::new((policy.clone(), inventory.clone(), extras)));
+        Ok(Self { sources, ..self.with_rows(rows) })
     }
 
     /// Why a grant would allow nothing; and, for one that would allow something, what bites before it.
@@ -114,20 +99,14 @@ fn is_listed(prefix: Prefix, score: u8, rows: &Rows) -> bool {
     if let Some(listing) = covering(prefix).find_map(|wide| rows.listings.get(&wide)) {
         return listing.score >= score;
     }
-    let inside = |other: &Prefix| masked(other.address, prefix.bits) == prefix.address;
+    let inside = |other: &Prefix| Prefix::of(other.address, prefix.bits) == prefix;
     let behind = rows.listings.range(prefix..).take_while(|(other, _)| inside(other));
     behind.into_iter().any(|(_, listing)| listing.score >= score)
 }
 
 /// A prefix and all around it, the longest first.
 fn covering(prefix: Prefix) -> impl Iterator<Item = Prefix> {
-    (0..=prefix.bits).rev().map(move |bits| Prefix { address: masked(prefix.address, bits), bits })
-}
-
-fn masked(address: Address, bits: u8) -> Address {
-    let number = u128::from_be_bytes(address.octets());
-    let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
-    Address::from_v6((number & mask).to_be_bytes())
+    (0..=prefix.bits).rev().map(move |bits| Prefix::of(prefix.address, bits))
 }
 
 fn shown(network: &IpNet) -> String {

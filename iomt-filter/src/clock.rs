@@ -5,22 +5,22 @@ use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds since the boot of the host (`CLOCK_BOOTTIME`).
-pub(super) fn boottime() -> u64 {
+pub(crate) fn boottime() -> u64 {
     u64::try_from(read(ClockId::CLOCK_BOOTTIME)).unwrap_or(0)
 }
 
 /// Nanoseconds from 1970 to the boot of the host, as its clock has it now.
-pub(super) fn time_base() -> i128 {
+pub(crate) fn time_base() -> i128 {
     read(ClockId::CLOCK_REALTIME) - read(ClockId::CLOCK_BOOTTIME)
 }
 
 /// The time of day of a time since boot.
-pub(super) fn time_of_day(since_boot: u64) -> Timestamp {
+pub(crate) fn time_of_day(since_boot: u64) -> Timestamp {
     Timestamp::from_nanosecond(time_base() + i128::from(since_boot)).unwrap_or(Timestamp::MAX)
 }
 
 /// The time since boot of a time of day; 0 where that was before.
-pub(super) fn since_boot(time: Timestamp) -> u64 {
+pub(crate) fn since_boot(time: Timestamp) -> u64 {
     u64::try_from(time.as_nanosecond() - time_base()).unwrap_or(0)
 }
 
