@@ -99,7 +99,7 @@ pub enum Progress {
     Closing = 2,
 }
 
-/// A remembered flow: 48 bytes, a table value. Only what was allowed is remembered.
+/// A remembered flow: 56 bytes, a table value. Only what was allowed is remembered.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
@@ -117,12 +117,14 @@ pub struct Flow {
     pub rule: u32,
     /// The device that it was allowed for.
     pub device: u32,
+    /// The device at the other end, 0 where that was none.
+    pub peer: u32,
     /// [`Progress`] as a number.
     pub progress: u8,
     /// Sides that have sent a FIN (1 the opener, 2 the responder) or an RST (4, 8).
     pub ended: u8,
     /// Padding, zero.
-    pub reserved: [u8; 2],
+    pub reserved: [u8; 6],
 }
 
 /// A packet's place in its conversation, and what is remembered of it.
@@ -155,9 +157,9 @@ pub fn find<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Conversation<T:
     Conversation { is_reply: false, entry: None }
 }
 
-/// The rule of the flow that an ICMP error quotes, where this generation has judged it.
+/// How the flow that an ICMP error quotes was judged, where that holds.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn quoted<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<u32> {
+pub fn quoted<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<Judged> {
     if packet.quoted_protocol == 0 {
         return None;
     }
@@ -171,9 +173,8 @@ pub fn quoted<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<u32> {
     if entry.is_none() && !is_icmp(key.protocol) {
         entry = alive(tables.flow(&key.reversed()), key.protocol, now);
     }
-    let flow = entry?.load();
-    let judged = Judged::by(&flow);
-    if judged.is_good(now, tables) { Some(flow.rule) } else { None }
+    let judged = Judged::by(&entry?.load());
+    if judged.is_good(now, tables) { Some(judged) } else { None }
 }
 
 /// Only queries are quoted of ICMP, and a query never goes backwards through a flow.
@@ -250,6 +251,8 @@ pub struct Judged {
     pub generation: u32,
     /// The device that the rule belongs to.
     pub device: u32,
+    /// The device at the other end, or 0.
+    pub peer: u32,
     /// Its rule, and when that ends.
     pub permission: Permission,
 }
@@ -259,7 +262,7 @@ impl Judged {
     #[inline(always)]
     pub const fn by(flow: &Flow) -> Self {
         let permission = Permission { rule: flow.rule, expires: flow.expires };
-        Self { generation: flow.generation, device: flow.device, permission }
+        Self { generation: flow.generation, device: flow.device, peer: flow.peer, permission }
     }
 
     /// Whether this is the judgement that holds at `now`.
@@ -278,6 +281,7 @@ fn advance(flow: &mut Flow, packet: &Packet, is_reply: bool, judged: &Judged, no
     flow.rule = judged.permission.rule;
     flow.expires = judged.permission.expires;
     flow.device = judged.device;
+    flow.peer = judged.peer;
     if is_reply && flow.progress == Progress::Opening as u8 {
         flow.progress = Progress::Established as u8;
     }

@@ -61,7 +61,7 @@ shared! {
     Event = 160,
     EventLimit = 16,
     FirstFragment = 32,
-    Flow = 48,
+    Flow = 56,
     FlowKey = 40,
     FragmentKey = 40,
     Grant = 16,

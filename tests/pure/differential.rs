@@ -133,6 +133,8 @@ fn an_error_in_the_model_shows_in_conversations() {
         Flaw::OpenAsksLists,
         Flaw::GrantsNeverEnd,
         Flaw::ResetsAreFinal,
+        Flaw::OpenFlowsAreGood,
+        Flaw::FlowsAreInherited,
     ];
     assert_noticed(&flaws, 3_000, &talking);
 }

@@ -109,6 +109,7 @@ struct Varies {
 enum Step {
     Wait(u64),
     Load(Box<World>),
+    Beat,
     Frame(Box<Shown>),
 }
 
@@ -215,6 +216,12 @@ impl Play {
     /// Activates a new generation.
     pub fn load(&mut self, world: &World) -> &mut Self {
         self.steps.push(Step::Load(Box::new(world.clone())));
+        self
+    }
+
+    /// The agent is heard of.
+    pub fn beat(&mut self) -> &mut Self {
+        self.steps.push(Step::Beat);
         self
     }
 

@@ -43,7 +43,7 @@ impl fmt::Display for Difference {
         for step in &self.script.steps {
             match step {
                 Step::Load(world) => writeln!(f, "then a new generation:\n{}", world.describe())?,
-                Step::Frame { .. } => writeln!(f, "then a frame: {step:?}")?,
+                Step::Frame { .. } | Step::Beat(_) => writeln!(f, "then {step:?}")?,
             }
         }
         Ok(())
@@ -104,6 +104,11 @@ fn run(
             Step::Load(world) => {
                 left.load(world);
                 right.load(world);
+            }
+            Step::Beat(after) => {
+                now += after;
+                left.beat(now);
+                right.beat(now);
             }
             Step::Frame { port, after, bytes } => {
                 now += after;

@@ -44,6 +44,8 @@ pub enum Step {
     },
     /// A new generation.
     Load(World),
+    /// The agent is heard of, so many nanoseconds after the step before.
+    Beat(u64),
 }
 
 impl fmt::Debug for Step {
@@ -51,9 +53,10 @@ impl fmt::Debug for Step {
         match self {
             Self::Frame { port, after, bytes } => {
                 let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                write!(f, "{} +{after} {hex}", port.name())
+                write!(f, "a frame: {} +{after} {hex}", port.name())
             }
             Self::Load(world) => f.debug_tuple("Load").field(world).finish(),
+            Self::Beat(after) => write!(f, "a heartbeat: +{after}"),
         }
     }
 }
@@ -73,6 +76,9 @@ pub fn script(seed: u64, length: usize) -> Script {
         }
         let after = after(&mut random);
         now += after;
+        if random.chance(2) {
+            return Step::Beat(after);
+        }
         let (port, bytes) = frames.next(&mut random, &current);
         Step::Frame { port, after, bytes }
     });
@@ -93,7 +99,12 @@ pub fn conversations(seed: u64, length: usize) -> Script {
             worlds::change(&mut random, &mut current, now);
             Step::Load(current.clone())
         }
-        2..=9 => {
+        2 => {
+            let after = after(&mut random);
+            now += after;
+            Step::Beat(after)
+        }
+        3..=9 => {
             let (port, bytes) = frames.aside(&mut random, &current);
             let after = random.next() % 1_000_000;
             now += after;

@@ -75,6 +75,9 @@ pub trait Judge {
     /// Activates a new generation that says what `world` says; flows are kept.
     fn load(&mut self, world: &World);
 
+    /// The agent is heard of at `now` nanoseconds.
+    fn beat(&mut self, now: u64);
+
     /// Judges a frame that comes in on `port` at `now` nanoseconds.
     fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed;
 
@@ -118,6 +121,10 @@ impl Judge for Host {
         self.rows = (self.compile)(world);
         self.memory.heartbeat.set(world.heartbeat.last);
         self.generation += 1;
+    }
+
+    fn beat(&mut self, now: u64) {
+        self.memory.heartbeat.set(now);
     }
 
     fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed {

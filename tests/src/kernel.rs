@@ -56,6 +56,7 @@ impl Kernel {
         let mut loaded = Loaded { kernel: self.clone(), rows: Rows::default(), sent_back: None };
         let mut state = self.state();
         state.replay.forget().expect("what was learned is forgotten");
+        state.replay.set_heartbeat(world.heartbeat.last);
         let same = state.loaded.as_ref().filter(|(loaded, _)| loaded == world);
         let rows = same.map(|(_, rows)| rows.clone());
         drop(state);
@@ -86,6 +87,10 @@ impl Judge for Loaded {
         state.replay.apply(self.rows.clone()).expect("the rows are loaded");
         state.replay.set_heartbeat(world.heartbeat.last);
         state.loaded = Some((world.clone(), self.rows.clone()));
+    }
+
+    fn beat(&mut self, now: u64) {
+        self.kernel.state().replay.set_heartbeat(now);
     }
 
     fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed {

@@ -90,6 +90,10 @@ pub enum Flaw {
     GrantsNeverEnd,
     /// A reset ends a flow, whoever sent it.
     ResetsAreFinal,
+    /// What passed while the agent was lost counts as judged.
+    OpenFlowsAreGood,
+    /// A flow goes with the address, whoever has it.
+    FlowsAreInherited,
 }
 
 /// The model and what it remembers.
@@ -126,6 +130,10 @@ impl Judge for Oracle {
     fn load(&mut self, world: &World) {
         self.world = world.clone();
         self.generation += 1;
+    }
+
+    fn beat(&mut self, now: u64) {
+        self.world.heartbeat.last = now;
     }
 
     fn judge(&mut self, bytes: &[u8], port: Port, now: u64) -> Observed {
@@ -270,14 +278,20 @@ impl Oracle {
             return self.soften(strictest, Reason::Spoofed);
         }
         // 9
+        let mut owners: Vec<String> = ends.iter().map(|end| end.device.name.clone()).collect();
+        owners.sort();
+        // No generation has judged what is let through in part.
+        let is_partly = ends.iter().any(|end| self.is_open(&end.device)) && !self.has(Flaw::OpenFlowsAreGood);
+        let generation = if is_partly { 0 } else { self.generation };
         match &found {
-            Some(found) if self.is_judged(found, ip) => {
+            Some(found) if self.is_judged(found, ip, &owners) => {
                 // Whose flow it is stays as it was judged.
                 let matched = (found.rule.clone(), self.memory.until(found));
                 return self.pass(ip, ends, found, Reason::Established, matched);
             }
             Some(found) => {
-                let found = &Found { device: principal.device.name.clone(), ..found.clone() };
+                let device = principal.device.name.clone();
+                let found = &Found { device, owners, generation, ..found.clone() };
                 return match self.rules(ip, ends, found) {
                     Ok(matched) => self.pass(ip, ends, found, Reason::Established, matched),
                     Err(answer) => answer,
@@ -286,7 +300,7 @@ impl Oracle {
             None => {}
         }
         if let Some(quoted) = &ip.quoted
-            && let Some(rule) = self.memory.quoted(ip, quoted, self.generation, now)
+            && let Some(rule) = self.memory.quoted(ip, quoted, self.generation, &owners, now)
         {
             return Answer { rule, ..about(principal, Verdict::Pass, Reason::Related) };
         }
@@ -300,11 +314,11 @@ impl Oracle {
             return Answer { rule, ..about(principal, Verdict::Pass, Reason::Established) };
         }
         let device = principal.device.name.clone();
-        let forwards = Found { device: device.clone(), ..Found::new(ip, false) };
+        let forwards = Found { device, owners, generation, ..Found::new(ip, false) };
         match self.rules(ip, ends, &forwards) {
             Ok(matched) => self.pass(ip, ends, &forwards, Reason::Allowed, matched),
             Err(refused) if midstream => {
-                let backwards = Found { device, ..Found::new(ip, true) };
+                let backwards = forwards.backwards(ip);
                 match self.rules(ip, ends, &backwards) {
                     Ok(matched) => self.pass(ip, ends, &backwards, Reason::Allowed, matched),
                     Err(_) => refused,
@@ -357,7 +371,7 @@ impl Oracle {
         if answer.verdict == Verdict::Drop {
             return answer;
         }
-        self.memory.pass(ip, flow, self.generation, matched, self.now, self.flaw);
+        self.memory.pass(ip, flow, matched, self.now, self.flaw);
         answer
     }
 
@@ -383,10 +397,11 @@ impl Oracle {
         answer
     }
 
-    /// A flow that this generation judged, from a source that only one device can have.
-    fn is_judged(&self, found: &Found, ip: &Ip) -> bool {
+    /// A flow that this generation judged for these devices, from a source that only one can have.
+    fn is_judged(&self, found: &Found, ip: &Ip, owners: &[String]) -> bool {
         let current = found.generation == self.generation || self.has(Flaw::OldFlowIsGood);
-        current && !found.expired && !ends::is_anybodys(ip.source)
+        let is_theirs = found.owners == owners || self.has(Flaw::FlowsAreInherited);
+        current && is_theirs && !found.expired && !ends::is_anybodys(ip.source)
     }
 
     /// Of what failed at several ends, that of the stricter mode; the first of equals.

@@ -16,7 +16,8 @@ pub(super) fn established<T: Tables>(case: &mut Case, tables: &T) -> Option<Deci
     case.set_conversation(conversation.is_reply, conversation.entry.is_some());
     let judged = Judged::by(&conversation.entry.as_ref()?.load());
     let is_shared = case.is_spoofed() || device::may_be_unbound(case.packet.source);
-    if is_shared || !judged.is_good(case.now, tables) {
+    // An address from DHCP may have another owner by now, who is not allowed what the one before was.
+    if is_shared || !case.sides.are(judged.device, judged.peer) || !judged.is_good(case.now, tables) {
         return None;
     }
     flow::pass(&case.packet, &conversation, &judged, case.now, tables);
@@ -32,8 +33,10 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     if case.is_spoofed() {
         return Some(strictest.soften(Reason::Spoofed, generation)); // 4, softened
     }
-    if let Some(rule) = flow::quoted(&case.packet, case.now, tables) {
-        return Some(case.sides.principal().allow(Reason::Related, rule, generation));
+    if let Some(judged) = flow::quoted(&case.packet, case.now, tables)
+        && (case.sides.has(judged.device) || case.sides.has(judged.peer))
+    {
+        return Some(case.sides.principal().allow(Reason::Related, judged.permission.rule, generation));
     }
     if is_midstream(case) && tables.settings().midstream != Otherwise::Pass as u8 {
         return Some(strictest.soften(Reason::NoFlow, generation));

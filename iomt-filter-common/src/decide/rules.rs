@@ -42,7 +42,9 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     if side.is_final() {
         return Some(decision);
     }
-    let judged = Judged { generation, device: principal.device, permission };
+    // What passes while a device is open has seen no list: it is judged again with every packet.
+    let generation = if case.sides.are_open() { 0 } else { generation };
+    let judged = Judged { generation, device: principal.device, peer: case.sides.peer(), permission };
     let mut conversation = flow::find(&case.packet, case.now, tables);
     conversation.is_reply = is_reply;
     flow::pass(&case.packet, &conversation, &judged, case.now, tables);

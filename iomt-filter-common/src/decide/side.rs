@@ -133,10 +133,35 @@ impl Sides {
         }
     }
 
+    /// Whether these two devices are at the ends, whichever sends; 0 is none.
+    #[inline(always)]
+    pub(crate) const fn are(&self, device: u32, peer: u32) -> bool {
+        let (sender, receiver) = (self.sender.device, self.receiver.device);
+        (sender == device && receiver == peer) || (sender == peer && receiver == device)
+    }
+
+    /// Whether this device is at one of the ends.
+    #[inline(always)]
+    pub(crate) const fn has(&self, device: u32) -> bool {
+        device != 0 && (self.sender.device == device || self.receiver.device == device)
+    }
+
+    /// Whether a device is let through for now, so that nothing that passes was judged in full.
+    #[inline(always)]
+    pub(crate) const fn are_open(&self) -> bool {
+        self.sender.is_open() || self.receiver.is_open()
+    }
+
     /// The device that an answer is attributed to where nothing says otherwise: the sender.
     #[inline(always)]
     pub(crate) const fn principal(&self) -> Side {
         if self.sender.is_device() { self.sender } else { self.receiver }
+    }
+
+    /// The device at the other end of the [`principal`](Self::principal), 0 where that is none.
+    #[inline(always)]
+    pub(crate) const fn peer(&self) -> u32 {
+        if self.sender.is_device() { self.receiver.device } else { 0 }
     }
 
     /// A device in quarantine, the sender first.

@@ -7,7 +7,7 @@ use crate::world::{World, hospital};
 stories![an_error_about_a_remembered_flow, what_an_error_may_be_about, errors_that_lie];
 
 /// The error that `router` sends to whoever sent `about`.
-fn error(router: &str, about: &Frame, kind: u8, code: u8) -> Frame {
+pub(super) fn error(router: &str, about: &Frame, kind: u8, code: u8) -> Frame {
     let mut quoted = about.clone().untagged().bytes();
     quoted.drain(..14);
     let mut error = about.reversed().untagged();

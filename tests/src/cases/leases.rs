@@ -1,15 +1,18 @@
 //! Addresses that devices have from DHCP: which messages say so, and which do not.
 
 use super::dhcp::{self, ACK, DECLINE, DISCOVER, INFORM, Message, NAK, OFFER, RELEASE, REQUEST};
-use super::roamer::{GIVEN, KNOWN, MAC, OTHER, PASS, SERVER, SPOOFED, asks, at, gives, uses, world};
-use super::{DEVICE, Story, UPLINK};
+use super::roamer::{GIVEN, KNOWN, MAC, OTHER, PASS, SERVER, SPOOFED, asks, at, gives, leased, uses, world};
+use super::{DEVICE, Play, Story, UPLINK, errors};
 use crate::packet::{End, Frame, TPID_8021AD};
+use crate::world::{Device, Peer, Rule, Service, World};
 
 stories![
     an_address_is_learned_from_request_and_answer,
     answers_that_bind_nothing,
     requests_that_bind_nothing,
     an_offer_finds_its_device,
+    an_address_that_goes_to_another_device,
+    an_address_at_the_other_end_goes_to_another_device,
     options_of_a_message,
     an_address_by_dhcpv6,
     dhcpv6_that_binds_nothing,
@@ -174,6 +177,66 @@ fn an_offer_finds_its_device(story: &mut Story) {
             "drop blocklist roamer-1",
         )
         .family_matters();
+}
+
+/// A second device by DHCP, which may do nothing but ask for an address.
+const STROLLER: [u8; 6] = [2, 0, 0, 0, 1, 0x72];
+
+fn with_a_stroller() -> World {
+    let mut world = world();
+    let mut profile = world.profiles[world.profiles.len() - 1].clone();
+    profile.name = "stroller".into();
+    profile.rules = vec![Rule::to(Peer::Any, Service::udp(67))];
+    world.profiles.push(profile);
+    let roamer = world.devices[world.devices.len() - 1].clone();
+    world.devices.push(Device {
+        name: "stroller-1".into(),
+        profile: "stroller".into(),
+        mac: Some(STROLLER),
+        ..roamer
+    });
+    world
+}
+
+fn stroller_gets(play: &mut Play, address: [u8; 4]) -> &mut Play {
+    let request = Message::asks(REQUEST, 8, STROLLER).broadcast(End { mac: STROLLER, ..at([0; 4]) });
+    let answer = Message::gives(ACK, 8, STROLLER, address).unicast(SERVER).destination_mac(STROLLER);
+    play.frame("another asks", DEVICE, &request, "pass established stroller-1").frame(
+        "and is answered",
+        UPLINK,
+        &answer,
+        "pass established stroller-1",
+    )
+}
+
+fn an_address_that_goes_to_another_device(story: &mut Story) {
+    let world = with_a_stroller();
+    let theirs = uses(GIVEN).source_mac(STROLLER);
+    let error = errors::error("10.0.0.53", &uses(GIVEN), 3, 3);
+    let play = leased(story, &world)
+        .frame("its own", DEVICE, &uses(GIVEN), PASS)
+        .frame("answered", UPLINK, &uses(GIVEN).reversed(), KNOWN)
+        .frame("an error", UPLINK, &error, "pass related roamer-1");
+    stroller_gets(play, GIVEN)
+        .frame("not the new owner's", DEVICE, &theirs, "drop not-allowed stroller-1")
+        .frame("nor received", UPLINK, &theirs.reversed(), "drop not-allowed stroller-1")
+        .frame("nor an error", UPLINK, &error, "drop not-allowed stroller-1")
+        .frame("no longer the old one's", DEVICE, &uses(GIVEN), "drop spoofed stroller-1");
+}
+
+fn an_address_at_the_other_end_goes_to_another_device(story: &mut Story) {
+    let mut world = with_a_stroller();
+    for profile in world.profiles.iter_mut().filter(|profile| profile.name == "roamer") {
+        profile.rules.push(Rule::from(Peer::Any, Service::udp(9)));
+    }
+    let lab = world.from("lab-1").to(at(GIVEN)).udp(1_000, 9);
+    let play = leased(story, &world).frame("to its owner", DEVICE, &lab, "pass allowed lab-1").frame(
+        "goes on",
+        DEVICE,
+        &lab,
+        "pass established lab-1",
+    );
+    stroller_gets(play, GIVEN).frame("not to the new one", DEVICE, &lab, "drop not-allowed stroller-1");
 }
 
 fn options_of_a_message(story: &mut Story) {

@@ -4,12 +4,13 @@ use iomt_filter_common::policy::Mode;
 
 use super::{BEGINNING, DEVICE, Story, UPLINK};
 use crate::packet::Frame;
-use crate::world::{Heartbeat, World, hospital};
+use crate::world::{Heartbeat, Peer, Rule, Service, World, hospital};
 
 stories![
     a_lost_agent_opens_who_wants_it,
     when_an_agent_is_lost,
     what_an_open_device_still_meets,
+    what_began_while_it_was_lost,
     between_an_open_device_and_another,
     a_profile_that_cannot_be_evaluated,
 ];
@@ -118,6 +119,26 @@ fn what_an_open_device_still_meets(story: &mut Story) {
         &ct(),
         "would-drop not-allowed ct-1",
     );
+}
+
+fn what_began_while_it_was_lost(story: &mut Story) {
+    let mut world = world();
+    world.profiles[0].rules.push(Rule::to(Peer::Any, Service::udp(9)));
+    for (frame, reason) in refused(&world).into_iter().skip(2) {
+        let back = frame.reversed().untagged();
+        let drop = format!("drop {reason} ct-1");
+        story
+            .once(&world, reason, DEVICE, &frame, &drop)
+            .wait(61)
+            .frame("lost", DEVICE, &frame, "pass allowed ct-1")
+            .frame("answered", UPLINK, &back, "pass established ct-1")
+            .frame("goes on", DEVICE, &frame, "pass established ct-1")
+            .beat()
+            .frame("heard of again", DEVICE, &frame, &drop)
+            .frame("received", UPLINK, &back, &drop)
+            .wait(61)
+            .frame("lost again", DEVICE, &frame, "pass established ct-1");
+    }
 }
 
 fn between_an_open_device_and_another(story: &mut Story) {

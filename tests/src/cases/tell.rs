@@ -67,6 +67,10 @@ fn run(play: &Play, maker: &mut dyn Maker) -> Result<(), String> {
                 judge.load(world);
                 oracle.load(world);
             }
+            Step::Beat => {
+                judge.beat(now);
+                oracle.beat(now);
+            }
             Step::Frame(shown) => {
                 let bytes = shown.frame.bytes();
                 let told = judge.judge(&bytes, shown.port, now);

@@ -45,6 +45,8 @@ pub(super) struct Found {
     pub(super) last_seen: Option<u64>,
     /// The device that it was allowed for.
     pub(super) device: String,
+    /// The devices at its ends, in the order of their names.
+    pub(super) owners: Vec<String>,
 }
 
 impl Found {
@@ -59,7 +61,13 @@ impl Found {
             expired: false,
             last_seen: None,
             device: String::new(),
+            owners: Vec::new(),
         }
+    }
+
+    /// The same, opened by the other side.
+    pub(super) fn backwards(&self, ip: &Ip) -> Self {
+        Self { key: Key::backwards(ip), is_reply: true, ..self.clone() }
     }
 }
 
@@ -74,8 +82,9 @@ struct Flow {
     reset: (bool, bool),
     /// Until when it is good, where a grant allowed it.
     until: Option<u64>,
-    /// The device that it was allowed for.
+    /// The device that it was allowed for, and those at its ends.
     device: String,
+    owners: Vec<String>,
 }
 
 impl Flow {
@@ -125,6 +134,7 @@ impl Memory {
             expired: flow.until.is_some_and(|until| now >= until) && flaw != Some(Flaw::GrantsNeverEnd),
             last_seen: Some(flow.last_seen),
             device: flow.device.clone(),
+            owners: flow.owners.clone(),
             ..Found::new(ip, is_reply)
         })
     }
@@ -160,12 +170,14 @@ impl Memory {
         Some(first.ip.clone())
     }
 
-    /// The rule of the flow that an ICMP error quotes, where this generation has judged it.
+    /// The rule of the flow that an ICMP error quotes, where this generation has judged it for one of these
+    /// devices.
     pub(super) fn quoted(
         &self,
         ip: &Ip,
         quoted: &Quoted,
         generation: u32,
+        devices: &[String],
         now: u64,
     ) -> Option<Option<String>> {
         let sent = (ip.destination, quoted.ports.0);
@@ -179,7 +191,8 @@ impl Memory {
         let is_query = matches!(quoted.protocol, 1 | 58);
         let flow = alive(&forwards).or_else(|| if is_query { None } else { alive(&backwards) })?;
         let is_good = flow.until.is_none_or(|until| now < until);
-        (flow.generation == generation && is_good).then(|| flow.rule.clone())
+        let is_theirs = flow.owners.iter().any(|owner| devices.contains(owner));
+        (flow.generation == generation && is_good && is_theirs).then(|| flow.rule.clone())
     }
 
     /// Notes that a packet passed: by `rule`, good `until` then.
@@ -187,7 +200,6 @@ impl Memory {
         &mut self,
         ip: &Ip,
         found: &Found,
-        generation: u32,
         (rule, until): Matched,
         now: u64,
         flaw: Option<Flaw>,
@@ -197,10 +209,11 @@ impl Memory {
         }
         let flow = self.flows.entry(found.key).or_default();
         flow.last_seen = now;
-        flow.generation = generation;
+        flow.generation = found.generation;
         flow.rule = rule;
         flow.until = until;
         flow.device = found.device.clone();
+        flow.owners = found.owners.clone();
         flow.answered |= found.is_reply;
         if !ip.is_tcp() {
             return;
