@@ -39,8 +39,12 @@ pub mod map {
     /// LRU hash: [`FragmentKey`](crate::fragment::FragmentKey) to
     /// [`FirstFragment`](crate::fragment::FirstFragment).
     pub const FRAGMENTS: &str = "FRAGMENTS";
-    /// LRU hash: [`QueryKey`](crate::query::QueryKey) to [`Query`](crate::query::Query).
+    /// LRU hash: as [`FRAGMENTS`], of packets that concern no device or were dropped.
+    pub const OTHER_FRAGMENTS: &str = "OTHER_FRAGMENTS";
+    /// Array: [`place`](crate::query::place) to [`Query`](crate::query::Query).
     pub const QUERIES: &str = "QUERIES";
+    /// LRU hash: address of a router to when it advertised itself.
+    pub const ROUTERS: &str = "ROUTERS";
     /// Hash: [`GrantKey`](crate::policy::GrantKey) to [`Grant`](crate::policy::Grant).
     pub const GRANTS: &str = "GRANTS";
     /// Array: device and family to [`Lease`](crate::lease::Lease).
@@ -167,7 +171,7 @@ pub struct ServiceKey {
     pub port: [u8; 2],
 }
 
-/// What rules know of a peer by its address: 4 bytes.
+/// What rules know of a peer by its address: 8 bytes.
 ///
 /// Addresses that the same rules name are one class; 0 is the class of those that none names.
 #[repr(C)]
@@ -179,6 +183,10 @@ pub struct PeerClass {
     pub in_segment: u8,
     /// 1 for the host's own addresses.
     pub is_own: u8,
+    /// 1 for addresses that a rule names by themselves.
+    pub is_named: u8,
+    /// Padding, zero.
+    pub reserved: [u8; 3],
 }
 
 /// A cell of the rule matrix: 12 bytes.

@@ -46,6 +46,14 @@ impl Address {
         [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]]
     }
 
+    /// The address as two words, the upper one first.
+    #[inline(always)]
+    pub const fn words(self) -> [u64; 2] {
+        let [a, b, c, d] =
+            [self.word(0) as u64, self.word(1) as u64, self.word(2) as u64, self.word(3) as u64];
+        [a << 32 | b, c << 32 | d]
+    }
+
     /// Whether this is an IPv4 address.
     #[inline(always)]
     pub const fn is_v4(self) -> bool {

@@ -41,7 +41,9 @@ pub struct Case {
     has_flow: u8,
     /// The country of a far end, as its number, where it was looked up.
     pub country: u16,
-    reserved: u16,
+    /// 1 where the packet may be answered by others than whom it goes to, if it is a question.
+    may_be_answered: u8,
+    reserved: u8,
 }
 
 /// What is wrong with the sender.
@@ -153,6 +155,16 @@ impl Case {
     /// The device that is to receive.
     pub fn receiver(&self) -> Option<End> {
         end(&self.sides.receiver)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn may_be_answered(&self) -> bool {
+        self.may_be_answered != 0
+    }
+
+    #[inline(always)]
+    pub(crate) const fn set_may_be_answered(&mut self, may: bool) {
+        self.may_be_answered = may as u8;
     }
 
     #[inline(always)]

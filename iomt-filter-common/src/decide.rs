@@ -14,6 +14,7 @@ mod conversation;
 mod rules;
 mod limits;
 mod conclusion;
+mod memory;
 pub(crate) mod side;
 
 /// A step of the judgement. Its number is in every record, see [`Decision::step`].
@@ -42,10 +43,12 @@ pub enum Stage {
     Rules,
     /// What holds for every answer.
     Conclusion,
+    /// What is remembered of the frame; it answers nothing.
+    Memory,
 }
 
 impl Stage {
-    /// Every step, in the order in which they are taken.
+    /// Every step that can answer, in the order in which they are taken.
     pub const ALL: [Self; 11] = [
         Self::Readable,
         Self::Link,
@@ -74,6 +77,7 @@ impl Stage {
             Self::Answer => "answer",
             Self::Rules => "rules",
             Self::Conclusion => "conclusion",
+            Self::Memory => "memory",
         }
     }
 
@@ -122,6 +126,7 @@ pub fn decide<T: Tables>(case: &mut Case, tables: &T) {
         || tables.run(Stage::Answer, case) // 10, of what a group was asked
         || tables.run(Stage::Rules, case); // 10, 11
     tables.run(Stage::Conclusion, case);
+    tables.run(Stage::Memory, case);
 }
 
 /// Takes one step; whether it answered. What [`Tables::run`] does.
@@ -139,6 +144,7 @@ pub fn run<T: Tables>(stage: Stage, case: &mut Case, tables: &T) -> bool {
         Stage::Answer => rules::answer_to_group(case, tables),
         Stage::Rules => rules::judge(case, tables),
         Stage::Conclusion => conclusion::judge(case, tables),
+        Stage::Memory => memory::judge(case, tables),
     };
     let Some(mut decision) = answer else { return false };
     if decision.step() == 0 {

@@ -1,6 +1,7 @@
 //! Which ends of a packet are ours, and whether they are who they say.
 
 use crate::addr::{Address, Mac};
+use crate::case::Case;
 use crate::decide::side::Side;
 use crate::lease;
 use crate::packet::Packet;
@@ -99,11 +100,8 @@ pub enum Identity {
 /// address alone says who sends (DHCP, duplicate address detection).
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn identify<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) -> Identity {
-    let mut receiver = lease::bound_to(packet.destination, now, tables);
+    let receiver = receiver_of(packet, port, now, tables);
     let by_address = lease::bound_to(packet.source, now, tables);
-    if receiver == 0 && port as u8 == Port::Uplink as u8 && tables.in_segment(packet.destination) {
-        receiver = lease::offered_to(packet, tables);
-    }
     match port {
         Port::Uplink if receiver != 0 => Identity::Known(Ends { sender: by_address, receiver }),
         Port::Uplink if tables.in_segment(packet.destination) => Identity::Unknown(Ends::default()),
@@ -112,38 +110,89 @@ pub fn identify<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) ->
     }
 }
 
-/// Whether the sender of an ARP packet claims an address that is not its own: the device to blame, 0 for a
-/// stranger. An address that is bound to nobody may be claimed by an unknown sender, unless it is this host's,
-/// and by no device.
+/// The device that a packet goes to. What a DHCP server gives is its client's, whoever had the address before; no
+/// binding covers link-local addresses, which stay on the link: there its hardware address says who it is.
 #[inline(always)]
-pub fn arp_is_spoofed<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<u32> {
-    claim_is_spoofed(packet, packet.source, now, tables)
-}
-
-/// The same for neighbour discovery: an advertisement claims its target, anything else its source.
-#[inline(always)]
-pub fn neighbour_is_spoofed<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<u32> {
-    const ADVERTISEMENT: u8 = 136;
-    let claimed = if packet.icmp_type == ADVERTISEMENT { packet.quoted_destination } else { packet.source };
-    claim_is_spoofed(packet, claimed, now, tables)
-}
-
-#[cfg_attr(target_arch = "bpf", inline(never))]
-fn claim_is_spoofed<T: Tables>(packet: &Packet, claimed: Address, now: u64, tables: &T) -> Option<u32> {
-    if may_be_unbound(claimed) {
-        return None;
+fn receiver_of<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) -> u32 {
+    let bound = tables.device_by_address(packet.destination).unwrap_or(0);
+    if bound != 0 {
+        return bound;
     }
-    let vlan = packet.vlan_id();
+    if packet.destination.is_link_local() {
+        return tables.device_by_mac(packet.destination_mac, packet.vlan_id()).unwrap_or(0);
+    }
+    if port as u8 == Port::Uplink as u8 && tables.in_segment(packet.destination) {
+        let client = lease::offered_to(packet, tables);
+        if client != 0 {
+            return client;
+        }
+    }
+    lease::bound_to(packet.destination, now, tables)
+}
+
+/// What is wrong with whoever says that an address is at a hardware address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing.
+    Honest,
+    /// It lies; the device to blame, 0 for a stranger.
+    Spoofed(u32),
+    /// A stranger claims an address that the policy counts on.
+    Unknown,
+}
+
+/// What an ARP packet claims: its sender's address.
+#[inline(always)]
+pub fn arp_claim<T: Tables>(case: &Case, tables: &T) -> Claim {
+    claim(case, case.packet.source, tables)
+}
+
+/// The same for neighbour discovery: it claims its source, and an advertisement its target as well.
+#[inline(always)]
+pub fn neighbour_claim<T: Tables>(case: &Case, tables: &T) -> Claim {
+    const ADVERTISEMENT: u8 = 136;
+    let of_source = claim(case, case.packet.source, tables);
+    if case.packet.icmp_type != ADVERTISEMENT || !matches!(of_source, Claim::Honest) {
+        return of_source;
+    }
+    claim(case, case.packet.quoted_destination, tables)
+}
+
+/// On uplinks, only what is bound to devices is checked. On device ports nobody claims what is a device's, this
+/// host's or a router's on the other side; a device claims nothing but its own; a stranger, who may be a router
+/// that devices are behind, anything else that no rule names.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn claim<T: Tables>(case: &Case, claimed: Address, tables: &T) -> Claim {
+    let (packet, from_device, now) = (&case.packet, case.is_from_device(), case.now);
+    let (vlan, mac) = (packet.vlan_id(), packet.source_mac);
+    let said = if packet.sender_mac == Mac::UNSET { mac } else { packet.sender_mac };
+    if claimed.is_unspecified() {
+        return Claim::Honest;
+    }
     let number = lease::bound_to(claimed, now, tables);
     if number == 0 {
-        let owner = tables.device_by_mac(packet.source_mac, vlan);
-        return if owner.is_none() && tables.is_own(claimed) { Some(0) } else { owner };
+        if !from_device {
+            return Claim::Honest;
+        }
+        let owner = tables.device_by_mac(mac, vlan);
+        let is_taken = tables.is_own(claimed) || tables.is_router(claimed);
+        let is_anybodys = may_be_unbound(claimed) && said == mac;
+        return match owner {
+            _ if is_anybodys && !is_taken => Claim::Honest,
+            Some(owner) => Claim::Spoofed(owner),
+            None if is_taken || may_be_unbound(claimed) => Claim::Spoofed(0),
+            None if tables.is_named(claimed) => Claim::Unknown,
+            None => Claim::Honest,
+        };
     }
     let device = tables.device(number).unwrap_or_default();
-    let said = if packet.sender_mac == Mac::UNSET { packet.source_mac } else { packet.sender_mac };
-    let honest = is_seen_as(number, &device, said, vlan, tables)
-        && is_seen_as(number, &device, packet.source_mac, vlan, tables);
-    if honest { None } else { Some(blamed(number, packet.source_mac, vlan, now, tables)) }
+    // On an uplink the VLAN is another one, and whoever has no hardware address of its own is behind a router.
+    let honest = if from_device {
+        is_seen_as(number, &device, said, vlan, tables) && is_seen_as(number, &device, mac, vlan, tables)
+    } else {
+        device.mac == Mac::UNSET || (device.mac == said && device.mac == mac)
+    };
+    if honest { Claim::Honest } else { Claim::Spoofed(blamed(number, mac, vlan, now, tables)) }
 }
 
 /// Sources that no binding covers, so that only the hardware address says whose they are.
@@ -165,7 +214,8 @@ fn identify_sender<T: Tables>(
         let sender = tables.device_by_mac(mac, vlan).unwrap_or(0);
         let ends = Ends { sender, receiver };
         let row = tables.device(sender).unwrap_or_default();
-        let is_bound = may_be_unbound(packet.source) || asks_for_address(packet, &row);
+        let is_bound = (may_be_unbound(packet.source) && is_near(packet.destination, tables))
+            || asks_for_address(packet, &row);
         return match sender {
             0 => Identity::Unknown(ends),
             _ if row.is_in(vlan) && is_bound => Identity::Known(ends),
@@ -177,6 +227,15 @@ fn identify_sender<T: Tables>(
         return Identity::Known(Ends { sender: by_address, receiver });
     }
     Identity::Spoofed(Ends { sender: blamed(by_address, mac, vlan, now, tables), receiver })
+}
+
+/// What a source that is nobody's may go to: it gets no answer from further away.
+#[inline(always)]
+fn is_near<T: Tables>(destination: Address, tables: &T) -> bool {
+    destination.is_multicast()
+        || destination.is_link_local()
+        || tables.in_segment(destination)
+        || tables.is_own(destination)
 }
 
 /// A device by DHCP that renews a lease which was given before anybody looked.

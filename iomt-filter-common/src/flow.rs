@@ -1,7 +1,7 @@
 //! Remembered flows: what was opened, by whom, and which generation judged it.
 
 use crate::addr::Address;
-use crate::limit;
+use crate::limit::{self, Bucket};
 use crate::packet::{Kind, Packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, protocol};
 use crate::policy::{Permission, Service};
 use crate::tables::{FlowEntry, Tables};
@@ -77,13 +77,7 @@ impl FlowKey {
     /// What was opened, as rules name it.
     #[inline(always)]
     pub const fn service_of(packet: &Packet, is_reply: bool) -> Service {
-        let has_ports = matches!(packet.protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
-        let port = match (has_ports, is_reply) {
-            (false, _) => 0,
-            (true, false) => packet.destination_port,
-            (true, true) => packet.source_port,
-        };
-        Service { protocol: packet.protocol, reserved: 0, port }
+        Service::of(packet.protocol, if is_reply { packet.source_port } else { packet.destination_port })
     }
 }
 
@@ -115,16 +109,23 @@ pub struct Flow {
     pub generation: u32,
     /// The rule that allowed it.
     pub rule: u32,
-    /// The device that it was allowed for.
-    pub device: u32,
-    /// The device at the other end, 0 where that was none.
-    pub peer: u32,
+    /// The device that opened it, 0 where that was none.
+    pub opener: u32,
+    /// The device that it was opened to, 0 where that was none.
+    pub responder: u32,
     /// [`Progress`] as a number.
     pub progress: u8,
     /// Sides that have sent a FIN (1 the opener, 2 the responder) or an RST (4, 8).
     pub ended: u8,
     /// Padding, zero.
     pub reserved: [u8; 6],
+}
+
+impl Flow {
+    /// The device that it belongs to: who opened it, before who it was opened to.
+    pub const fn device(&self) -> u32 {
+        if self.opener != 0 { self.opener } else { self.responder }
+    }
 }
 
 /// A packet's place in its conversation, and what is remembered of it.
@@ -144,6 +145,8 @@ pub fn find<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Conversation<T:
     let role = role(packet);
     if role.opens {
         let entry = alive(tables.flow(&FlowKey::of(packet)), packet.protocol, now);
+        // What asks for a connection where one has ended asks for another one.
+        let entry = entry.filter(|entry| !packet.opens_tcp() || entry.load().progress != CLOSING_PROGRESS);
         if entry.is_some() {
             return Conversation { is_reply: false, entry };
         }
@@ -170,17 +173,11 @@ pub fn quoted<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<Judged
     key.destination_port = packet.quoted_destination_port;
     key.protocol = packet.quoted_protocol;
     let mut entry = alive(tables.flow(&key), key.protocol, now);
-    if entry.is_none() && !is_icmp(key.protocol) {
+    if entry.is_none() {
         entry = alive(tables.flow(&key.reversed()), key.protocol, now);
     }
     let judged = Judged::by(&entry?.load());
     if judged.is_good(now, tables) { Some(judged) } else { None }
-}
-
-/// Only queries are quoted of ICMP, and a query never goes backwards through a flow.
-#[inline(always)]
-const fn is_icmp(protocol: u8) -> bool {
-    matches!(protocol, protocol::ICMP | protocol::ICMPV6)
 }
 
 /// What a packet can be to a flow.
@@ -221,6 +218,12 @@ pub fn is_remembered(packet: &Packet) -> bool {
     role(packet).opens
 }
 
+/// Whether a packet can be an answer to what somebody else has opened.
+#[inline(always)]
+pub fn may_answer(packet: &Packet) -> bool {
+    role(packet).answers
+}
+
 /// Notes that a packet of `conversation` passes at `now`.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn pass<T: Tables>(
@@ -233,7 +236,7 @@ pub fn pass<T: Tables>(
     if let Some(entry) = &conversation.entry {
         let mut flow = entry.load();
         if limit::window(flow.last_seen) != limit::window(now) {
-            limit::count_flow(judged.device, 0, now, tables);
+            judged.count(0, now, tables);
         }
         advance(&mut flow, packet, conversation.is_reply, judged, now);
         entry.store(&flow);
@@ -249,10 +252,10 @@ pub fn pass<T: Tables>(
 pub struct Judged {
     /// The generation.
     pub generation: u32,
-    /// The device that the rule belongs to.
-    pub device: u32,
-    /// The device at the other end, or 0.
-    pub peer: u32,
+    /// The device that opened the conversation, or 0.
+    pub opener: u32,
+    /// The device that it was opened to, or 0.
+    pub responder: u32,
     /// Its rule, and when that ends.
     pub permission: Permission,
 }
@@ -262,7 +265,18 @@ impl Judged {
     #[inline(always)]
     pub const fn by(flow: &Flow) -> Self {
         let permission = Permission { rule: flow.rule, expires: flow.expires };
-        Self { generation: flow.generation, device: flow.device, peer: flow.peer, permission }
+        let Flow { generation, opener, responder, .. } = *flow;
+        Self { generation, opener, responder, permission }
+    }
+
+    /// Counts a flow that has traffic in this minute, with those that its opener has opened, or else with those
+    /// that were opened to its responder; whether it is one of the first `most`.
+    #[inline(always)]
+    pub fn count<T: Tables>(&self, most: u32, now: u64, tables: &T) -> bool {
+        let is_opener = self.opener != 0;
+        let device = if is_opener { self.opener } else { self.responder };
+        let bucket = if is_opener { Bucket::FlowsFrom } else { Bucket::FlowsTo };
+        limit::count_flow(device, bucket, most, now, tables)
     }
 
     /// Whether this is the judgement that holds at `now`.
@@ -280,17 +294,13 @@ fn advance(flow: &mut Flow, packet: &Packet, is_reply: bool, judged: &Judged, no
     flow.generation = judged.generation;
     flow.rule = judged.permission.rule;
     flow.expires = judged.permission.expires;
-    flow.device = judged.device;
-    flow.peer = judged.peer;
+    flow.opener = judged.opener;
+    flow.responder = judged.responder;
     if is_reply && flow.progress == Progress::Opening as u8 {
         flow.progress = Progress::Established as u8;
     }
     if packet.protocol != protocol::TCP {
         return;
-    }
-    if packet.opens_tcp() && flow.progress == Progress::Closing as u8 {
-        flow.progress = Progress::Opening as u8;
-        flow.ended = 0;
     }
     let side = is_reply as u8;
     if packet.tcp_flags & TCP_FIN != 0 {

@@ -1,6 +1,7 @@
 //! What the first fragment of a packet says for the later ones, which have no ports of their own.
 
 use crate::addr::Address;
+use crate::device::Port;
 use crate::packet::{Kind, Packet};
 use crate::tables::Tables;
 
@@ -19,18 +20,24 @@ pub struct FragmentKey {
     /// Its identification.
     pub identification: u32,
     /// Of IPv4 its protocol; of IPv6 0, because later fragments need not name the same one.
-    pub protocol: u32,
+    pub protocol: u8,
+    /// [`Port`] as a number: nobody on the other side has a say in what comes in on this one.
+    pub port: u8,
+    /// Padding, zero.
+    pub reserved: u16,
 }
 
 impl FragmentKey {
     #[inline(always)]
-    const fn of(packet: &Packet) -> Self {
+    const fn of(packet: &Packet, port: Port) -> Self {
         let is_v4 = packet.kind() as u8 == Kind::Ipv4 as u8;
         Self {
             source: packet.source,
             destination: packet.destination,
             identification: packet.fragment_id,
-            protocol: if is_v4 { packet.protocol as u32 } else { 0 },
+            protocol: if is_v4 { packet.protocol } else { 0 },
+            port: port as u8,
+            reserved: 0,
         }
     }
 }
@@ -109,9 +116,20 @@ impl FirstFragment {
     }
 }
 
-/// Notes a first fragment.
+/// Where first fragments are kept: those that are dropped, and those that concern no device, leave the others their
+/// place.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shelf {
+    /// Of packets that pass and concern a device.
+    OfDevices,
+    /// Of any others.
+    Others,
+}
+
+/// Notes a first fragment that was judged.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn remember<T: Tables>(packet: &Packet, now: u64, tables: &T) {
+pub fn remember<T: Tables>(packet: &Packet, port: Port, shelf: Shelf, now: u64, tables: &T) {
     let first = FirstFragment {
         seen: now,
         source_port: packet.source_port,
@@ -127,27 +145,49 @@ pub fn remember<T: Tables>(packet: &Packet, now: u64, tables: &T) {
         ],
         ..FirstFragment::default()
     };
-    tables.remember_fragment(&FragmentKey::of(packet), &first);
+    tables.remember_fragment(shelf, &FragmentKey::of(packet, port), &first);
 }
 
 /// Fills in what a later fragment's first one said, so that it is judged like that one. `false` where there
 /// is none, or this fragment would rewrite a part of the packet.
-///
-/// Two CPUs that note fragments of one packet at the same moment may lose one range. Then an overlap behind the
-/// first fragment may pass, never one over it: its range is there from the beginning.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn complete<T: Tables>(packet: &mut Packet, now: u64, tables: &T) -> bool {
-    let key = FragmentKey::of(packet);
-    let Some(mut first) = tables.fragment(&key) else { return false };
-    let is_late = now.saturating_sub(first.seen) > LIFETIME;
-    if is_late || !first.admit(packet.fragment_offset, packet.fragment_end) {
+pub fn complete<T: Tables>(packet: &mut Packet, port: Port, now: u64, tables: &T) -> bool {
+    let key = FragmentKey::of(packet, port);
+    let Some((_, mut first)) = find(&key, now, tables) else { return false };
+    if !first.admit(packet.fragment_offset, packet.fragment_end) {
         return false;
     }
-    tables.remember_fragment(&key, &first);
     packet.source_port = first.source_port;
     packet.destination_port = first.destination_port;
     packet.tcp_flags = first.tcp_flags;
     packet.icmp_type = first.icmp_type;
     packet.protocol = first.protocol;
     true
+}
+
+/// Notes the range of a later fragment that passes.
+///
+/// Two CPUs that note fragments of one packet at the same moment may lose one range. Then an overlap behind the
+/// first fragment may pass, never one over it: its range is there from the beginning.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub fn note<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) {
+    let key = FragmentKey::of(packet, port);
+    let Some((shelf, mut first)) = find(&key, now, tables) else { return };
+    if first.admit(packet.fragment_offset, packet.fragment_end) {
+        tables.remember_fragment(shelf, &key, &first);
+    }
+}
+
+#[inline(always)]
+fn find<T: Tables>(key: &FragmentKey, now: u64, tables: &T) -> Option<(Shelf, FirstFragment)> {
+    if let Some(first) = alive(tables.fragment(Shelf::OfDevices, key), now) {
+        return Some((Shelf::OfDevices, first));
+    }
+    let first = alive(tables.fragment(Shelf::Others, key), now)?;
+    Some((Shelf::Others, first))
+}
+
+#[inline(always)]
+fn alive(first: Option<FirstFragment>, now: u64) -> Option<FirstFragment> {
+    first.filter(|first| now.saturating_sub(first.seen) <= LIFETIME)
 }

@@ -119,6 +119,8 @@ pub fn offered_to<T: Tables>(packet: &Packet, tables: &T) -> u32 {
     if !is_offer || tables.settings().has_dhcp == 0 {
         return 0;
     }
-    let device = tables.device_by_mac(packet.destination_mac, packet.vlan_id()).unwrap_or(0);
-    if tables.device(device).unwrap_or_default().has(Device::BY_DHCP) { device } else { 0 }
+    let vlan = packet.vlan_id();
+    let device = tables.device_by_mac(packet.destination_mac, vlan).unwrap_or(0);
+    let row = tables.device(device).unwrap_or_default();
+    if row.has(Device::BY_DHCP) && row.is_in(vlan) { device } else { 0 }
 }

@@ -27,8 +27,11 @@ pub enum Bucket {
     ConnectionsFrom = 2,
     /// Connections that are opened to it.
     ConnectionsTo = 3,
-    /// Flows with traffic in this minute: the minute in the upper half, their number in the lower.
-    Flows = 4,
+    /// Flows that it opened and that have traffic in this minute: the minute in the upper half, their number in
+    /// the lower.
+    FlowsFrom = 4,
+    /// Flows that were opened to it, the same way: whoever opens many to a device leaves it its own.
+    FlowsTo = 5,
 }
 
 /// The buckets of a device: one cache line, a table value.
@@ -61,15 +64,15 @@ pub fn take<T: Tables>(device: u32, bucket: Bucket, rate: u32, now: u64, tables:
 
 /// Counts a flow that has traffic in this minute; whether it is one of the first `most`. 0 is no limit.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn count_flow<T: Tables>(device: u32, most: u32, now: u64, tables: &T) -> bool {
+pub fn count_flow<T: Tables>(device: u32, bucket: Bucket, most: u32, now: u64, tables: &T) -> bool {
     let minute = window(now) << 32;
     for _ in 0..TRIES {
-        let word = tables.bucket(device, Bucket::Flows);
+        let word = tables.bucket(device, bucket);
         let count = if word >> 32 == minute >> 32 { word & 0xffff_ffff } else { 0 };
         if most != 0 && count >= most as u64 {
             return false;
         }
-        if tables.replace_bucket(device, Bucket::Flows, word, minute | (count + 1)) {
+        if tables.replace_bucket(device, bucket, word, minute | (count + 1)) {
             return true;
         }
     }

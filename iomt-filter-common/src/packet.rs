@@ -140,14 +140,14 @@ impl Packet {
         self.transport = 1;
     }
 
-    /// The VLAN that the frame belongs to: the innermost identifier; 0 without a tag (a tag with
+    /// The VLAN that the frame belongs to: the innermost identifier that is one; 0 without (a tag with
     /// identifier 0 carries a priority only, IEEE 802.1Q §6.9).
     #[inline(always)]
     pub const fn vlan_id(&self) -> u16 {
         match self.vlan_count {
             0 => 0,
-            1 => self.vlan[0],
-            _ => self.vlan[1],
+            2 if self.vlan[1] != 0 => self.vlan[1],
+            _ => self.vlan[0],
         }
     }
 

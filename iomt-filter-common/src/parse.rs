@@ -78,6 +78,8 @@ pub enum Part {
     Transport,
     /// The packet that an ICMP error quotes.
     Quoted,
+    /// What neighbour discovery is about.
+    Neighbour,
     /// A DHCP message.
     Dhcp,
     /// One of its options.
@@ -140,6 +142,7 @@ pub fn run<R: PacketReader + ?Sized>(
         Part::Ipv6Extensions => ipv6::extension_headers(frame, start, end, packet),
         Part::Transport => transport::parse(frame, start, end, packet),
         Part::Quoted => Ok(quoted::read(frame, start, end, packet)),
+        Part::Neighbour => Ok(quoted::neighbour(frame, start, end, packet)),
         Part::Dhcp => Ok(dhcp::read(frame, start, end, packet)),
         Part::DhcpOption => Ok(dhcp::option(frame, start, end, packet)),
         Part::Dhcpv6 => Ok(dhcp::read_v6(frame, start, end, packet)),

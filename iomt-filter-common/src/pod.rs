@@ -13,7 +13,7 @@ use crate::lease::{Lease, Request, RequestKey};
 use crate::limit::Buckets;
 use crate::packet::Packet;
 use crate::policy::{Grant, GrantKey, Profile, Settings};
-use crate::query::{Query, QueryKey};
+use crate::query::Query;
 use crate::reputation::Listing;
 use crate::verdict::Decision;
 
@@ -71,12 +71,11 @@ shared! {
     Listing = 4,
     MacKey = 12,
     Packet = 112,
-    PeerClass = 4,
+    PeerClass = 8,
     PortKey = 8,
     Profile = 160,
     ProtectedKey = 24,
-    Query = 24,
-    QueryKey = 24,
+    Query = 48,
     Request = 16,
     RequestKey = 12,
     RuleKey = 12,

@@ -1,6 +1,7 @@
 //! Profiles and modes: what policy says of a device, as the tables hold it.
 
 use crate::geo::GeoPolicy;
+use crate::packet::protocol;
 
 /// How strictly a device's policy is applied.
 #[repr(u8)]
@@ -150,6 +151,15 @@ pub struct Service {
     pub reserved: u8,
     /// Port, host order.
     pub port: u16,
+}
+
+impl Service {
+    /// The service of a protocol at a port, which counts where the protocol has ports.
+    #[inline(always)]
+    pub const fn of(protocol: u8, port: u16) -> Self {
+        let has_ports = matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
+        Self { protocol, reserved: 0, port: if has_ports { port } else { 0 } }
+    }
 }
 
 /// A cell of the grants, which are rules of one device: 16 bytes, a table key. Its numbers are those of a

@@ -4,6 +4,7 @@
 //! from which port, for which service, and which group; whether an answer passes is for the rules to say.
 
 use crate::addr::{Address, Mac};
+use crate::lease;
 use crate::packet::{Fragment, Packet, protocol};
 use crate::tables::Tables;
 
@@ -17,80 +18,113 @@ const REFRESH: u64 = SECOND;
 const DHCP_SERVER: u16 = 67;
 const BROADCAST: Mac = Mac([0xff; 6]);
 
-/// Who asked what: 24 bytes, a table key.
+/// Questions that are remembered of a device at a time.
+const OF_DEVICE: u32 = 8;
+/// Questions that are remembered of everybody else.
+const OF_OTHERS: u32 = 8_192;
+
+/// Who asked whom, from which port, for which service: 48 bytes, a table value.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QueryKey {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// When it was asked, in nanoseconds of the program's clock; 0 for no question.
+    pub asked: u64,
     /// Who asked.
     pub asker: Address,
-    /// The device that asked, where `asker` is `0.0.0.0` or `::`, which many may use; 0 otherwise.
-    pub device: u32,
+    /// Whom.
+    pub group: Address,
     /// The port that it asked from.
     pub asker_port: u16,
     /// The port that it asked.
     pub service_port: u16,
+    /// Padding, zero.
+    pub reserved: u32,
 }
 
-/// A question: 24 bytes, a table value.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Query {
-    /// When it was asked, in nanoseconds of the program's clock.
-    pub asked: u64,
-    /// Whom.
-    pub group: Address,
+/// Places for questions where there are numbers for so many devices.
+pub const fn places(devices: u32) -> u32 {
+    OF_OTHERS + devices * OF_DEVICE
+}
+
+/// Where a question is remembered. Each device has places of its own, and who is no device has none of them:
+/// nobody asks in the name of another, or pushes out what another has asked.
+#[inline(always)]
+pub const fn place(device: u32, asker: Address, asker_port: u16, service_port: u16) -> u32 {
+    let ports = asker_port as u32 ^ service_port as u32;
+    if device != 0 {
+        return OF_OTHERS + device * OF_DEVICE + ports % OF_DEVICE;
+    }
+    let [high, low] = asker.words();
+    let mixed = (high ^ low.rotate_left(32) ^ (asker_port as u64) << 16 ^ service_port as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 32) as u32 % OF_OTHERS
 }
 
 /// Whether a packet asks a group: UDP to a multicast or broadcast address, or to a network's own broadcast
-/// address, which its hardware address gives away.
+/// address, which its hardware address gives away and which is nobody's in a segment.
 #[inline(always)]
-pub fn is_query(packet: &Packet) -> bool {
+pub fn is_query<T: Tables>(packet: &Packet, now: u64, tables: &T) -> bool {
     packet.protocol == protocol::UDP
         && packet.fragment() as u8 != Fragment::Later as u8
-        && (packet.destination.is_multicast()
-            || (packet.destination.is_v4() && packet.destination_mac == BROADCAST))
+        && (packet.destination.is_multicast() || is_directed_broadcast(packet, now, tables))
+}
+
+#[inline(always)]
+fn is_directed_broadcast<T: Tables>(packet: &Packet, now: u64, tables: &T) -> bool {
+    packet.destination.is_v4()
+        && packet.destination_mac == BROADCAST
+        && tables.in_segment(packet.destination)
+        && lease::bound_to(packet.destination, now, tables) == 0
 }
 
 /// Notes that a question passes; `device` is who sends it, 0 for nobody of ours.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn remember<T: Tables>(packet: &Packet, device: u32, now: u64, tables: &T) {
-    let key = QueryKey {
+    let query = Query {
+        asked: now,
         asker: packet.source,
-        device: if packet.source.is_unspecified() { device } else { 0 },
+        group: packet.destination,
         asker_port: packet.source_port,
         service_port: packet.destination_port,
+        reserved: 0,
     };
-    if let Some(query) = tables.query(&key)
-        && query.group == packet.destination
-        && now.saturating_sub(query.asked) < REFRESH
+    let place = place(device, query.asker, query.asker_port, query.service_port);
+    let held = tables.query(place);
+    if held.is_of(query.asker, query.asker_port, query.service_port)
+        && held.group == query.group
+        && now.saturating_sub(held.asked) < REFRESH
     {
         return;
     }
-    tables.remember_query(&key, &Query { asked: now, group: packet.destination });
+    tables.remember_query(place, &query);
 }
 
 /// The group whose question a packet to `device` (0 for nobody of ours) answers.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn answered<T: Tables>(packet: &Packet, device: u32, now: u64, tables: &T) -> Option<Address> {
-    if packet.protocol != protocol::UDP || is_query(packet) {
+    if packet.protocol != protocol::UDP || is_query(packet, now, tables) {
         return None;
     }
-    let mut key = QueryKey {
-        asker: packet.destination,
-        device: 0,
-        asker_port: packet.destination_port,
-        service_port: packet.source_port,
-    };
-    let mut query = alive(tables.query(&key), now);
-    if query.is_none() && device != 0 && packet.source_port == DHCP_SERVER && packet.source.is_v4() {
-        key.asker = Address::from_v4([0; 4]);
-        key.device = device;
-        query = alive(tables.query(&key), now);
+    let mut group = asked(device, packet.destination, packet, now, tables);
+    if group.is_none() && device != 0 && packet.source_port == DHCP_SERVER && packet.source.is_v4() {
+        group = asked(device, Address::from_v4([0; 4]), packet, now, tables);
     }
-    query.map(|query| query.group)
+    // Who hears a network's own broadcast is in that network.
+    group.filter(|group| group.is_multicast() || tables.in_segment(packet.source))
 }
 
+/// The group that an asker has asked for what a packet may answer.
 #[inline(always)]
-fn alive(query: Option<Query>, now: u64) -> Option<Query> {
-    query.filter(|query| now.saturating_sub(query.asked) <= LIFETIME)
+fn asked<T: Tables>(device: u32, asker: Address, packet: &Packet, now: u64, tables: &T) -> Option<Address> {
+    let (own, service) = (packet.destination_port, packet.source_port);
+    let held = tables.query(place(device, asker, own, service));
+    let is_alive = held.asked != 0 && now.saturating_sub(held.asked) <= LIFETIME;
+    if is_alive && held.is_of(asker, own, service) { Some(held.group) } else { None }
+}
+
+impl Query {
+    #[inline(always)]
+    fn is_of(&self, asker: Address, asker_port: u16, service_port: u16) -> bool {
+        self.asker == asker && self.asker_port == asker_port && self.service_port == service_port
+    }
 }

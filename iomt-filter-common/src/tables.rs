@@ -8,12 +8,12 @@ use crate::case::Case;
 use crate::decide::{self, Stage};
 use crate::device::Device;
 use crate::flow::{Flow, FlowKey};
-use crate::fragment::{FirstFragment, FragmentKey};
+use crate::fragment::{FirstFragment, FragmentKey, Shelf};
 use crate::geo::Country;
 use crate::lease::{Lease, Request, RequestKey};
 use crate::limit::Bucket;
 use crate::policy::{Grant, Profile, RuleDirection, Service, Settings};
-use crate::query::{Query, QueryKey};
+use crate::query::Query;
 use crate::reputation::Listing;
 
 /// Lookups of one generation of policy, inventory, feeds and geo, and the flow table.
@@ -48,6 +48,12 @@ pub trait Tables {
     fn in_segment(&self, address: Address) -> bool;
     /// Whether an address is the host's own.
     fn is_own(&self, address: Address) -> bool;
+    /// Whether rules name an address by itself.
+    fn is_named(&self, address: Address) -> bool;
+    /// Whether a router on an uplink has advertised itself from an address.
+    fn is_router(&self, address: Address) -> bool;
+    /// Notes the address of a router that advertises itself on an uplink.
+    fn remember_router(&self, address: Address, now: u64);
 
     /// Whether `peer` may open `service` anywhere, whatever policy says.
     fn is_management(&self, peer: Address, service: Service) -> bool;
@@ -99,15 +105,15 @@ pub trait Tables {
     /// Remembers a request. A full table forgets its least recently used one.
     fn remember_request(&self, key: &RequestKey, request: &Request);
 
-    /// The question that is remembered under `key`.
-    fn query(&self, key: &QueryKey) -> Option<Query>;
-    /// Remembers a question. A full table forgets its least recently used one.
-    fn remember_query(&self, key: &QueryKey, query: &Query);
+    /// The question in a place, see [`query::place`](crate::query::place).
+    fn query(&self, place: u32) -> Query;
+    /// Replaces the question in a place.
+    fn remember_query(&self, place: u32, query: &Query);
 
     /// The first fragment that is remembered under `key`.
-    fn fragment(&self, key: &FragmentKey) -> Option<FirstFragment>;
-    /// Remembers a first fragment. A full table forgets its least recently used one.
-    fn remember_fragment(&self, key: &FragmentKey, first: &FirstFragment);
+    fn fragment(&self, shelf: Shelf, key: &FragmentKey) -> Option<FirstFragment>;
+    /// Remembers a first fragment. A full shelf forgets its least recently used one.
+    fn remember_fragment(&self, shelf: Shelf, key: &FragmentKey, first: &FirstFragment);
 
     /// The flow that is remembered under `key`.
     fn flow(&self, key: &FlowKey) -> Option<Self::Entry>;

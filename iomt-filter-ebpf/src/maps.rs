@@ -19,7 +19,7 @@ use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, Request, RequestKey};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
-use iomt_filter_common::query::{Query, QueryKey};
+use iomt_filter_common::query::Query;
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Case};
 
@@ -52,7 +52,12 @@ pub(crate) static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entrie
 #[map]
 pub(crate) static FRAGMENTS: LruHashMap<FragmentKey, FirstFragment> = LruHashMap::with_max_entries(1, 0);
 #[map]
-pub(crate) static QUERIES: LruHashMap<QueryKey, Query> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static OTHER_FRAGMENTS: LruHashMap<FragmentKey, FirstFragment> =
+    LruHashMap::with_max_entries(1, 0);
+#[map]
+pub(crate) static QUERIES: Array<Query> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static ROUTERS: LruHashMap<Address, u64> = LruHashMap::with_max_entries(1, 0);
 #[map]
 pub(crate) static GRANTS: HashMap<GrantKey, Grant> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]

@@ -103,6 +103,7 @@ parts! {
     iomt_ipv6_extensions = Ipv6Extensions,
     iomt_transport = Transport,
     iomt_quoted = Quoted,
+    iomt_neighbour = Neighbour,
     iomt_dhcp = Dhcp,
     iomt_dhcp_option = DhcpOption,
     iomt_dhcpv6 = Dhcpv6,
@@ -144,4 +145,5 @@ stages! {
     iomt_answer = Answer,
     iomt_rules = Rules,
     iomt_conclusion = Conclusion,
+    iomt_memory = Memory,
 }

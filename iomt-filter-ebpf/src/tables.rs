@@ -10,20 +10,20 @@ use iomt_filter_common::abi::{
 use iomt_filter_common::decide::Stage;
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
-use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
+use iomt_filter_common::fragment::{FirstFragment, FragmentKey, Shelf};
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::lease::{Lease, Request, RequestKey};
 use iomt_filter_common::limit::Bucket;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, RuleDirection, Service, Settings};
-use iomt_filter_common::query::{Query, QueryKey};
+use iomt_filter_common::query::Query;
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::tables::FlowEntry;
 use iomt_filter_common::{Address, Case, Mac, Tables};
 
 use crate::maps::{
     self, ACTIVE, BUCKETS, COUNTRIES, DEVICE_ADDRS, DEVICE_MACS, DEVICES, FLOWS, FRAGMENTS, GRANTS,
-    HEARTBEAT, LEASED, LEASES, LISTINGS, PEERS, PROFILES, PROTECTED, QUERIES, REQUESTS, RULES, SERVICES,
-    SETTINGS,
+    HEARTBEAT, LEASED, LEASES, LISTINGS, OTHER_FRAGMENTS, PEERS, PROFILES, PROTECTED, QUERIES, REQUESTS,
+    ROUTERS, RULES, SERVICES, SETTINGS,
 };
 use crate::stages;
 
@@ -177,6 +177,22 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn is_named(&self, address: Address) -> bool {
+        self.peer_class(address).is_named != 0
+    }
+
+    #[inline(always)]
+    fn is_router(&self, address: Address) -> bool {
+        ROUTERS.get_ptr(&address).is_some()
+    }
+
+    #[inline(always)]
+    fn remember_router(&self, address: Address, now: u64) {
+        // One that cannot be remembered advertises itself again.
+        let _ = ROUTERS.insert(&address, &now, 0);
+    }
+
+    #[inline(always)]
     fn is_management(&self, peer: Address, service: Service) -> bool {
         let class = self.peer_class(peer).class;
         let service = self.service_class(service);
@@ -300,29 +316,39 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn query(&self, key: &QueryKey) -> Option<Query> {
-        // SAFETY: the value is copied at once; one that another CPU replaces meanwhile was asked by the same host,
-        // from the same port.
-        unsafe { QUERIES.get(key) }.copied()
+    fn query(&self, place: u32) -> Query {
+        let Some(row) = QUERIES.get_ptr(place) else { return Query::default() };
+        // SAFETY: points into the table; volatile, because other CPUs write it at any time. What is read of two
+        // questions at once was asked by one host, or by two whose answers nothing but rules decides on.
+        unsafe { row.read_volatile() }
     }
 
     #[inline(always)]
-    fn remember_query(&self, key: &QueryKey, query: &Query) {
-        // A question that cannot be remembered costs it the answers.
-        let _ = QUERIES.insert(key, query, 0);
+    fn remember_query(&self, place: u32, query: &Query) {
+        let Some(row) = QUERIES.get_ptr_mut(place) else { return };
+        // SAFETY: points into the table, see above.
+        unsafe { row.write_volatile(*query) };
     }
 
     #[inline(always)]
-    fn fragment(&self, key: &FragmentKey) -> Option<FirstFragment> {
-        // SAFETY: the value is copied at once; one that another CPU replaces meanwhile may come out mixed from
-        // two first fragments of the same packet, and both were sent by whoever sends the later ones.
-        unsafe { FRAGMENTS.get(key) }.copied()
+    fn fragment(&self, shelf: Shelf, key: &FragmentKey) -> Option<FirstFragment> {
+        let row = match shelf {
+            Shelf::OfDevices => FRAGMENTS.get_ptr(key),
+            Shelf::Others => OTHER_FRAGMENTS.get_ptr(key),
+        };
+        // SAFETY: points into the table, whose memory stays; volatile, because other CPUs write it. A row that is
+        // given to another packet between lookup and reading costs this fragment its place: its ports are then
+        // another's, and rules decide on them.
+        Some(unsafe { row?.read_volatile() })
     }
 
     #[inline(always)]
-    fn remember_fragment(&self, key: &FragmentKey, first: &FirstFragment) {
+    fn remember_fragment(&self, shelf: Shelf, key: &FragmentKey, first: &FirstFragment) {
         // A first fragment that cannot be remembered costs its packet the later ones.
-        let _ = FRAGMENTS.insert(key, first, 0);
+        let _ = match shelf {
+            Shelf::OfDevices => FRAGMENTS.insert(key, first, 0),
+            Shelf::Others => OTHER_FRAGMENTS.insert(key, first, 0),
+        };
     }
 
     #[inline(always)]

@@ -16,6 +16,7 @@ mod ports;
 pub mod replay;
 pub mod counts;
 mod learned;
+mod shared;
 
 pub use apply::ApplyError;
 pub use attach::{AttachError, AttachMode, Attachment, Standing};

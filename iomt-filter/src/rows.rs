@@ -49,6 +49,18 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Has the hardware address of a device that is bound to a VLAN answer for every other VLAN too, where it is
+    /// seen by mistake or malice: for the strictest device, where it is bound in several.
+    pub fn know_everywhere(&mut self, device: u32) {
+        let Some(row) = self.devices.get(&device).filter(|row| row.mac != Mac::UNSET && row.vlan != 0) else {
+            return;
+        };
+        let held = self.device_macs.get(&(row.mac, 0)).and_then(|held| self.devices.get(held));
+        if held.is_none_or(|held| held.vlan != 0 && held.mode < row.mode) {
+            self.device_macs.insert((row.mac, 0), device);
+        }
+    }
+
     /// The same without listings, of which there may be a million: none of them is copied.
     #[must_use]
     pub fn without_listings(&self) -> Self {

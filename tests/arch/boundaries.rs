@@ -35,6 +35,7 @@ const RAW: &[&str] = &[
     "iomt-filter/build.rs",
     "iomt-filter/src/datapath/generation.rs",
     "iomt-filter/src/datapath/link.rs",
+    "iomt-filter/src/datapath/shared.rs",
 ];
 
 #[test]

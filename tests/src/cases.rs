@@ -45,6 +45,8 @@ mod limits;
 mod loss;
 mod grants;
 mod closing;
+mod claims;
+mod channels;
 
 pub use tell::tell;
 
@@ -80,7 +82,8 @@ pub type Stories = &'static [(&'static str, fn(&mut Story))];
 
 groups![
     $ order, line_2, rules, spoofing, flows, protocols, framing, lengths, impossible, fragments, errors,
-    sameness, overlaps, groups, leases, bindings, resets, limits, loss, grants, closing
+    sameness, overlaps, groups, leases, bindings, resets, limits, loss, grants, closing,
+    claims, channels
 ];
 
 /// What belongs together: plays that begin anew, one after the other.

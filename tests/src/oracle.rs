@@ -4,6 +4,7 @@
 //! [`World`] instead of tables. Slow and literal on purpose. The steps of [`Oracle::judge`] are numbered as
 //! the order of judgement is.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use iomt_filter_common::device::Port;
@@ -25,7 +26,7 @@ mod quoted;
 mod questions;
 
 use ends::{End, Ends};
-use flows::{Found, Memory};
+use flows::{Found, Memory, Owners};
 use frame::{Ip, What};
 use leases::Leases;
 use limits::Buckets;
@@ -105,6 +106,8 @@ pub struct Oracle {
     queries: Queries,
     leases: Leases,
     buckets: Buckets,
+    /// Who has advertised itself as a router on an uplink.
+    routers: BTreeSet<IpAddr>,
     now: u64,
     flaw: Option<Flaw>,
 }
@@ -140,6 +143,7 @@ impl Judge for Oracle {
         let (fields, what) = frame::read(bytes);
         self.now = now;
         let answer = self.answer(&what, &fields, port, now);
+        self.remember(&what, &fields, port, &answer);
         let answer = self.reset(answer, &what, &fields);
         Observed {
             verdict: answer.verdict,
@@ -164,6 +168,7 @@ impl Oracle {
             queries: Queries::default(),
             leases: Leases::default(),
             buckets: Buckets::default(),
+            routers: BTreeSet::new(),
             now: 0,
             flaw: None,
         }
@@ -178,14 +183,40 @@ impl Oracle {
         self.flaw == Some(flaw)
     }
 
+    /// The innermost tag that is no mere priority.
+    fn vlan(&self, fields: &Fields) -> u16 {
+        let mut tags = fields.vlan.iter().copied().filter(|tag| *tag != 0);
+        let found = if self.has(Flaw::OutermostTagCounts) { tags.next() } else { tags.next_back() };
+        found.unwrap_or(0)
+    }
+
+    /// What is known of a frame that was judged. One that was dropped tells of nobody but its own packet.
+    fn remember(&mut self, what: &What, fields: &Fields, port: Port, answer: &Answer) {
+        let passes = answer.verdict != Verdict::Drop;
+        match what {
+            What::Ip(ip) => {
+                if let Some(piece) = &ip.first_piece {
+                    let counts = answer.device.is_some() || answer.reason == Reason::Management;
+                    self.memory.note_first(ip, piece, port, passes && counts, self.now);
+                }
+                if passes {
+                    self.learn(ip, fields, self.vlan(fields), port);
+                }
+            }
+            What::LaterFragment(piece) if passes => {
+                self.memory.note_later(piece, port, self.now, self.flaw);
+            }
+            _ => {}
+        }
+    }
+
     fn answer(&mut self, what: &What, fields: &Fields, port: Port, now: u64) -> Answer {
-        let vlan = if self.has(Flaw::OutermostTagCounts) { fields.vlan.first() } else { fields.vlan.last() };
-        let vlan = vlan.copied().unwrap_or(0);
+        let vlan = self.vlan(fields);
 
         // 1
         let ip = match what {
             What::Unreadable(reason) => return nobody(otherwise(self.world.unparsed), *reason),
-            What::LaterFragment(piece) => match self.memory.first_of(piece, now, self.flaw) {
+            What::LaterFragment(piece) => match self.memory.first_of(piece, port, now, self.flaw) {
                 Some(first) => &first.continued(piece),
                 None => return nobody(otherwise(self.world.unparsed), Reason::Fragment),
             },
@@ -193,10 +224,6 @@ impl Oracle {
             What::Arp { sender_mac, sender } => return self.arp(*sender_mac, *sender, fields, vlan, port),
             What::Ip(ip) => ip,
         };
-        if let Some(piece) = &ip.first_piece {
-            self.memory.note_first(ip, piece, now);
-        }
-        self.learn(ip, fields, vlan, port);
         // 2
         if let Some(answer) = self.takeover(ip, fields, vlan, port) {
             return answer;
@@ -207,7 +234,7 @@ impl Oracle {
             Ends::Ours(ends) => !ends[0].spoofed,
             Ends::Unknown(_) | Ends::NotOurs => false,
         };
-        if (port == Port::Uplink || is_believed) && self.is_management(ip) {
+        if (port == Port::Uplink || is_believed) && self.is_management(ip, port) {
             return nobody(Verdict::Pass, Reason::Management);
         }
         // 4
@@ -278,20 +305,18 @@ impl Oracle {
             return self.soften(strictest, Reason::Spoofed);
         }
         // 9
-        let mut owners: Vec<String> = ends.iter().map(|end| end.device.name.clone()).collect();
-        owners.sort();
+        let owners = |is_reply| owners(ends, is_reply);
         // No generation has judged what is let through in part.
         let is_partly = ends.iter().any(|end| self.is_open(&end.device)) && !self.has(Flaw::OpenFlowsAreGood);
         let generation = if is_partly { 0 } else { self.generation };
         match &found {
-            Some(found) if self.is_judged(found, ip, &owners) => {
+            Some(found) if self.is_judged(found, ip, &owners(found.is_reply)) => {
                 // Whose flow it is stays as it was judged.
                 let matched = (found.rule.clone(), self.memory.until(found));
                 return self.pass(ip, ends, found, Reason::Established, matched);
             }
             Some(found) => {
-                let device = principal.device.name.clone();
-                let found = &Found { device, owners, generation, ..found.clone() };
+                let found = &Found { owners: owners(found.is_reply), generation, ..found.clone() };
                 return match self.rules(ip, ends, found) {
                     Ok(matched) => self.pass(ip, ends, found, Reason::Established, matched),
                     Err(answer) => answer,
@@ -300,12 +325,16 @@ impl Oracle {
             None => {}
         }
         if let Some(quoted) = &ip.quoted
-            && let Some(rule) = self.memory.quoted(ip, quoted, self.generation, &owners, now)
+            && let Some(rule) = self.memory.quoted(ip, quoted, self.generation, &owners(false), now)
         {
             return Answer { rule, ..about(principal, Verdict::Pass, Reason::Related) };
         }
         let midstream = ip.is_tcp() && !ip.opens_tcp();
-        if midstream && self.world.midstream != Otherwise::Pass {
+        let backwards = Found { owners: owners(true), generation, ..Found::new(ip, true) };
+        // What this host sends is not seen on its way out: answers to what it may open are known by the rules.
+        let to_host = self.world.own.contains(&ip.destination) && ip.may_answer();
+        let answers_host = to_host && self.rules(ip, ends, &backwards).is_ok();
+        if midstream && self.world.midstream != Otherwise::Pass && !answers_host {
             return self.soften(strictest, Reason::NoFlow);
         }
         // 10, 11
@@ -313,17 +342,13 @@ impl Oracle {
             let rule = matched[0].0.clone();
             return Answer { rule, ..about(principal, Verdict::Pass, Reason::Established) };
         }
-        let device = principal.device.name.clone();
-        let forwards = Found { device, owners, generation, ..Found::new(ip, false) };
+        let forwards = Found { owners: owners(false), generation, ..Found::new(ip, false) };
         match self.rules(ip, ends, &forwards) {
             Ok(matched) => self.pass(ip, ends, &forwards, Reason::Allowed, matched),
-            Err(refused) if midstream => {
-                let backwards = forwards.backwards(ip);
-                match self.rules(ip, ends, &backwards) {
-                    Ok(matched) => self.pass(ip, ends, &backwards, Reason::Allowed, matched),
-                    Err(_) => refused,
-                }
-            }
+            Err(refused) if midstream || answers_host => match self.rules(ip, ends, &backwards) {
+                Ok(matched) => self.pass(ip, ends, &backwards, Reason::Allowed, matched),
+                Err(_) => refused,
+            },
             Err(refused) => refused,
         }
     }
@@ -359,10 +384,10 @@ impl Oracle {
             return answer;
         }
         let refused = match flow.last_seen {
-            None => self.connections(ends),
+            None => self.connections(ends, flow.is_reply),
             Some(last) => {
                 if self.is_to_be_counted(last) {
-                    self.count_flow(&flow.device);
+                    self.count_flow(&flow.owners);
                 }
                 Vec::new()
             }
@@ -398,9 +423,9 @@ impl Oracle {
     }
 
     /// A flow that this generation judged for these devices, from a source that only one can have.
-    fn is_judged(&self, found: &Found, ip: &Ip, owners: &[String]) -> bool {
+    fn is_judged(&self, found: &Found, ip: &Ip, owners: &Owners) -> bool {
         let current = found.generation == self.generation || self.has(Flaw::OldFlowIsGood);
-        let is_theirs = found.owners == owners || self.has(Flaw::FlowsAreInherited);
+        let is_theirs = found.owners == *owners || self.has(Flaw::FlowsAreInherited);
         current && is_theirs && !found.expired && !ends::is_anybodys(ip.source)
     }
 
@@ -449,6 +474,16 @@ impl Oracle {
             && self.now.saturating_sub(beat.last) > u64::from(beat.loss_after) * 1_000_000_000;
         profile.open_on_agent_loss && is_late
     }
+}
+
+/// Who opened a conversation and to whom, where the packet is a reply or not.
+fn owners(ends: &[End], is_reply: bool) -> Owners {
+    let at = |direction| {
+        let end = ends.iter().find(|end| end.direction == direction);
+        end.map(|end| end.device.name.clone())
+    };
+    let (sender, receiver) = (at(Direction::FromDevice), at(Direction::ToDevice));
+    if is_reply { (receiver, sender) } else { (sender, receiver) }
 }
 
 fn nobody(verdict: Verdict, reason: Reason) -> Answer {

@@ -7,12 +7,12 @@ use iomt_filter::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
 use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
-use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
+use iomt_filter_common::fragment::{FirstFragment, FragmentKey, Shelf};
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::lease::{Lease, Request, RequestKey};
 use iomt_filter_common::limit::Bucket;
 use iomt_filter_common::policy::{Grant, Profile, RuleDirection, Service, Settings};
-use iomt_filter_common::query::{Query, QueryKey};
+use iomt_filter_common::query::Query;
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::tables::FlowEntry;
 use iomt_filter_common::{Address, Mac, Tables};
@@ -21,8 +21,9 @@ use iomt_filter_common::{Address, Mac, Tables};
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     flows: RefCell<HashMap<FlowKey, Flow>>,
-    fragments: RefCell<HashMap<FragmentKey, FirstFragment>>,
-    queries: RefCell<HashMap<QueryKey, Query>>,
+    fragments: RefCell<HashMap<(u8, FragmentKey), FirstFragment>>,
+    queries: RefCell<HashMap<u32, Query>>,
+    routers: RefCell<HashMap<Address, u64>>,
     buckets: RefCell<HashMap<(u32, u32), u64>>,
     leases: RefCell<HashMap<u32, Lease>>,
     leased: RefCell<HashMap<Address, u32>>,
@@ -92,6 +93,18 @@ impl<'a> Tables for RowsTables<'a> {
 
     fn is_own(&self, address: Address) -> bool {
         self.peer_class(address).is_own != 0
+    }
+
+    fn is_named(&self, address: Address) -> bool {
+        self.peer_class(address).is_named != 0
+    }
+
+    fn is_router(&self, address: Address) -> bool {
+        self.memory.routers.borrow().contains_key(&address)
+    }
+
+    fn remember_router(&self, address: Address, now: u64) {
+        self.memory.routers.borrow_mut().insert(address, now);
     }
 
     fn is_management(&self, peer: Address, service: Service) -> bool {
@@ -187,20 +200,20 @@ impl<'a> Tables for RowsTables<'a> {
         self.memory.requests.borrow_mut().insert(*key, *request);
     }
 
-    fn query(&self, key: &QueryKey) -> Option<Query> {
-        self.memory.queries.borrow().get(key).copied()
+    fn query(&self, place: u32) -> Query {
+        self.memory.queries.borrow().get(&place).copied().unwrap_or_default()
     }
 
-    fn remember_query(&self, key: &QueryKey, query: &Query) {
-        self.memory.queries.borrow_mut().insert(*key, *query);
+    fn remember_query(&self, place: u32, query: &Query) {
+        self.memory.queries.borrow_mut().insert(place, *query);
     }
 
-    fn fragment(&self, key: &FragmentKey) -> Option<FirstFragment> {
-        self.memory.fragments.borrow().get(key).copied()
+    fn fragment(&self, shelf: Shelf, key: &FragmentKey) -> Option<FirstFragment> {
+        self.memory.fragments.borrow().get(&(shelf as u8, *key)).copied()
     }
 
-    fn remember_fragment(&self, key: &FragmentKey, first: &FirstFragment) {
-        self.memory.fragments.borrow_mut().insert(*key, *first);
+    fn remember_fragment(&self, shelf: Shelf, key: &FragmentKey, first: &FirstFragment) {
+        self.memory.fragments.borrow_mut().insert((shelf as u8, *key), *first);
     }
 
     fn flow(&self, key: &FlowKey) -> Option<RowsEntry<'a>> {

@@ -44,6 +44,8 @@ pub struct World {
     pub countries: Vec<(IpNet, CountryCode)>,
     /// Access that ends by itself.
     pub grants: Vec<Grant>,
+    /// This host's own addresses.
+    pub own: Vec<IpAddr>,
     /// When the agent was last heard of.
     pub heartbeat: Heartbeat,
 }

@@ -6,13 +6,13 @@ use crate::case::Case;
 use crate::device::Port;
 use crate::packet::{Fragment, Packet, TCP_RST, protocol};
 use crate::policy::Otherwise;
-use crate::query;
 use crate::tables::Tables;
 use crate::verdict::{Decision, Reason, Verdict};
 
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
     let decision = case.decision;
+    case.set_may_be_answered(is_asked(case, decision.reason_number()));
     if !decision.goes_on() {
         return is_to_be_reset(&case.packet, &decision, tables).then(|| decision.with(Verdict::Reset));
     }
@@ -27,9 +27,6 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     };
     if side.is_final() {
         return Some(side.soften(Reason::RateLimit, tables.generation()));
-    }
-    if query::is_query(&case.packet) && is_asked(case, decision.reason_number()) {
-        query::remember(&case.packet, case.sides.sender.device, case.now, tables);
     }
     side.is_device().then(|| side.soften(Reason::RateLimit, tables.generation()))
 }

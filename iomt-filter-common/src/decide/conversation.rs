@@ -16,8 +16,10 @@ pub(super) fn established<T: Tables>(case: &mut Case, tables: &T) -> Option<Deci
     case.set_conversation(conversation.is_reply, conversation.entry.is_some());
     let judged = Judged::by(&conversation.entry.as_ref()?.load());
     let is_shared = case.is_spoofed() || device::may_be_unbound(case.packet.source);
+    let [opener, responder] = case.sides.in_order(conversation.is_reply);
+    let has_same_ends = opener.device == judged.opener && responder.device == judged.responder;
     // An address from DHCP may have another owner by now, who is not allowed what the one before was.
-    if is_shared || !case.sides.are(judged.device, judged.peer) || !judged.is_good(case.now, tables) {
+    if is_shared || !has_same_ends || !judged.is_good(case.now, tables) {
         return None;
     }
     flow::pass(&case.packet, &conversation, &judged, case.now, tables);
@@ -34,14 +36,27 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
         return Some(strictest.soften(Reason::Spoofed, generation)); // 4, softened
     }
     if let Some(judged) = flow::quoted(&case.packet, case.now, tables)
-        && (case.sides.has(judged.device) || case.sides.has(judged.peer))
+        && (case.sides.has(judged.opener) || case.sides.has(judged.responder))
     {
         return Some(case.sides.principal().allow(Reason::Related, judged.permission.rule, generation));
     }
-    if is_midstream(case) && tables.settings().midstream != Otherwise::Pass as u8 {
+    if is_refused(case, tables) && !answers_host(case, tables) {
         return Some(strictest.soften(Reason::NoFlow, generation));
     }
     None
+}
+
+/// What [`is_midstream`] and may not be picked up.
+#[inline(always)]
+pub(super) fn is_refused<T: Tables>(case: &Case, tables: &T) -> bool {
+    is_midstream(case) && tables.settings().midstream != Otherwise::Pass as u8
+}
+
+/// Whether a packet may answer this host, whose own packets are not judged on their way out: the rules then say
+/// whether the host opens what it belongs to.
+#[inline(always)]
+pub(super) fn answers_host<T: Tables>(case: &Case, tables: &T) -> bool {
+    !case.has_flow() && flow::may_answer(&case.packet) && tables.is_own(case.packet.destination)
 }
 
 /// TCP that belongs to no flow and opens none.

@@ -2,6 +2,7 @@
 
 use super::side::Side;
 use crate::case::Case;
+use crate::flow::Judged;
 use crate::limit::{self, Bucket};
 use crate::policy::Limits;
 use crate::tables::Tables;
@@ -10,24 +11,23 @@ use crate::verdict::Reason;
 /// The device that must not open, or be opened to, or have open, one more: the stricter of several, the first
 /// of equals. Nobody is asked behind one whose mode refuses.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(super) fn refuse_flow<T: Tables>(case: &Case, tables: &T) -> Side {
-    let (sender, receiver, now) = (case.sides.sender, case.sides.receiver, case.now);
+pub(super) fn refuse_flow<T: Tables>(case: &Case, is_reply: bool, judged: &Judged, tables: &T) -> Side {
+    let ([opener, responder], now) = (case.sides.in_order(is_reply), case.now);
     let mut refused = Side::default();
-    let rate = limits(sender, tables).connections_from;
-    if sender.is_device() && !limit::take(sender.device, Bucket::ConnectionsFrom, rate, now, tables) {
-        refused = sender;
+    let rate = limits(opener, tables).connections_from;
+    if opener.is_device() && !limit::take(opener.device, Bucket::ConnectionsFrom, rate, now, tables) {
+        refused = opener;
     }
-    let rate = limits(receiver, tables).connections_to;
+    let rate = limits(responder, tables).connections_to;
     if !refused.is_final()
-        && receiver.is_device()
-        && !limit::take(receiver.device, Bucket::ConnectionsTo, rate, now, tables)
+        && responder.is_device()
+        && !limit::take(responder.device, Bucket::ConnectionsTo, rate, now, tables)
     {
-        refused = stricter(refused, receiver);
+        refused = stricter(refused, responder);
     }
-    let principal = case.sides.principal();
-    let most = limits(principal, tables).flows;
-    if !refused.is_final() && !limit::count_flow(principal.device, most, now, tables) {
-        refused = stricter(refused, principal);
+    let counted = if opener.is_device() { opener } else { responder };
+    if !refused.is_final() && !judged.count(limits(counted, tables).flows, now, tables) {
+        refused = stricter(refused, counted);
     }
     refused
 }
@@ -59,8 +59,7 @@ const fn stricter(first: Side, second: Side) -> Side {
 /// Whether a packet that passes for this reason is of a device's own doing.
 #[inline(always)]
 pub(super) const fn counts(reason: u8) -> bool {
-    const FREE: [Reason; 5] =
-        [Reason::Link, Reason::Management, Reason::NoDevice, Reason::UnknownDevice, Reason::Related];
+    const FREE: [Reason; 4] = [Reason::Link, Reason::Management, Reason::NoDevice, Reason::UnknownDevice];
     let mut index = 0;
     while index < FREE.len() {
         if FREE[index] as u8 == reason {

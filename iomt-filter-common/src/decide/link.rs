@@ -1,11 +1,12 @@
 //! Step 2: what keeps a link alive passes, what would take it over does not.
 
-use super::answer;
 use super::side::Side;
+use super::{answer, otherwise};
 use crate::case::Case;
-use crate::device::{self, Port};
+use crate::device::{self, Claim, Port};
 use crate::lease;
 use crate::packet::{Fragment, Kind, Packet, protocol};
+use crate::policy::Otherwise;
 use crate::tables::Tables;
 use crate::verdict::{Decision, Reason, Verdict};
 
@@ -24,32 +25,32 @@ const DHCPV6_CLIENT: u16 = 546;
 
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
-    let (packet, port, now) = (&case.packet, case.port(), case.now);
+    let (packet, port) = (&case.packet, case.port());
     match packet.kind() {
         Kind::Link => Some(answer(Verdict::Pass, Reason::Link, tables)),
-        Kind::Arp => Some(arp(packet, port, now, tables)),
-        Kind::Ipv4 => dhcp(packet, port, [DHCP_SERVER, DHCP_CLIENT], now, tables),
-        Kind::Ipv6 if is_discovery(packet) => neighbour_discovery(packet, port, now, tables),
-        Kind::Ipv6 => dhcp(packet, port, [DHCPV6_SERVER, DHCPV6_CLIENT], now, tables),
+        Kind::Arp => Some(claimed(device::arp_claim(case, tables), case, tables)),
+        Kind::Ipv4 => dhcp(packet, port, [DHCP_SERVER, DHCP_CLIENT], tables),
+        Kind::Ipv6 if is_discovery(packet) => neighbour_discovery(case, tables),
+        Kind::Ipv6 => dhcp(packet, port, [DHCPV6_SERVER, DHCPV6_CLIENT], tables),
         Kind::Other => Some(answer(Verdict::Drop, Reason::Malformed, tables)),
     }
 }
 
 #[inline(always)]
-fn arp<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) -> Decision {
-    let spoofed = match port {
-        Port::Device => device::arp_is_spoofed(packet, now, tables),
-        Port::Uplink => None,
-    };
-    match spoofed {
-        Some(device) => spoofed_by(device, now, tables),
-        None => answer(Verdict::Pass, Reason::Link, tables),
+fn claimed<T: Tables>(claim: Claim, case: &Case, tables: &T) -> Decision {
+    match claim {
+        Claim::Honest => answer(Verdict::Pass, Reason::Link, tables),
+        Claim::Spoofed(device) => spoofed_by(device, case, tables),
+        Claim::Unknown => {
+            let choice = Otherwise::from_number(tables.settings().unknown_device);
+            answer(otherwise(choice), Reason::UnknownDevice, tables)
+        }
     }
 }
 
 #[inline(always)]
-fn spoofed_by<T: Tables>(device: u32, now: u64, tables: &T) -> Decision {
-    let side = Side::of(device, true, now, tables);
+fn spoofed_by<T: Tables>(device: u32, case: &Case, tables: &T) -> Decision {
+    let side = Side::of(device, case.is_from_device(), case.now, tables);
     if side.is_device() {
         side.soften(Reason::Spoofed, tables.generation())
     } else {
@@ -66,8 +67,8 @@ const fn is_discovery(packet: &Packet) -> bool {
 /// groups, segments and a device's own network, and not larger than it ever is. What goes further is
 /// judged like anything else.
 #[inline(always)]
-fn neighbour_discovery<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) -> Option<Decision> {
-    let from_device = port as u8 == Port::Device as u8;
+fn neighbour_discovery<T: Tables>(case: &Case, tables: &T) -> Option<Decision> {
+    let (packet, from_device, now) = (&case.packet, case.is_from_device(), case.now);
     if from_device && matches!(packet.icmp_type, ROUTER_ADVERTISEMENT | REDIRECT) {
         return Some(answer(Verdict::Drop, Reason::RogueRa, tables));
     }
@@ -76,7 +77,10 @@ fn neighbour_discovery<T: Tables>(packet: &Packet, port: Port, now: u64, tables:
         return Some(answer(Verdict::Drop, Reason::Malformed, tables));
     }
     if !from_device {
-        return Some(answer(Verdict::Pass, Reason::Link, tables));
+        if packet.icmp_type == ROUTER_ADVERTISEMENT {
+            tables.remember_router(packet.source, now);
+        }
+        return Some(claimed(device::neighbour_claim(case, tables), case, tables));
     }
     let near = packet.destination.is_link_local()
         || packet.destination.is_multicast()
@@ -86,28 +90,19 @@ fn neighbour_discovery<T: Tables>(packet: &Packet, port: Port, now: u64, tables:
     if !near || packet.length > LONGEST_DISCOVERY {
         return None;
     }
-    match device::neighbour_is_spoofed(packet, now, tables) {
-        Some(device) => Some(spoofed_by(device, now, tables)),
-        None => Some(answer(Verdict::Pass, Reason::Link, tables)),
-    }
+    Some(claimed(device::neighbour_claim(case, tables), case, tables))
 }
 
-/// A server's answer goes from the server's port to a client's or to a relay's, which is the
-/// server's own (RFC 2131 §4.1): never from a device port. Elsewhere it is seen for what it gives.
+/// A server's answer goes to a client's port, whatever port it comes from, or from the server's port to a
+/// relay's, which is the server's own (RFC 2131 §4.1, RFC 8415 §7.2): never from a device port. Elsewhere it is
+/// judged like anything else.
 #[inline(always)]
-fn dhcp<T: Tables>(
-    packet: &Packet,
-    port: Port,
-    [server, client]: [u16; 2],
-    now: u64,
-    tables: &T,
-) -> Option<Decision> {
+fn dhcp<T: Tables>(packet: &Packet, port: Port, [server, client]: [u16; 2], tables: &T) -> Option<Decision> {
     let answers = packet.protocol == protocol::UDP
-        && packet.source_port == server
-        && matches!(packet.destination_port, p if p == client || p == server);
+        && (packet.destination_port == client
+            || (packet.source_port == server && packet.destination_port == server));
     if answers && port as u8 == Port::Device as u8 {
         return Some(answer(Verdict::Drop, Reason::RogueDhcp, tables));
     }
-    lease::observe(packet, port, now, tables);
     None
 }

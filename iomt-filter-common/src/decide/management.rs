@@ -4,6 +4,7 @@ use super::answer;
 use crate::case::Case;
 use crate::flow::FlowKey;
 use crate::packet::{Packet, protocol};
+use crate::policy::Service;
 use crate::tables::Tables;
 use crate::verdict::{Decision, Reason, Verdict};
 
@@ -12,7 +13,10 @@ use crate::verdict::{Decision, Reason, Verdict};
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
     let is_known = case.sides.principal().is_device() && !case.is_spoofed() && !case.is_unknown();
     let is_believed = is_known || !case.is_from_device();
-    if tables.settings().has_management == 0 || !is_believed || !covers(&case.packet, tables) {
+    if tables.settings().has_management == 0 || !is_believed {
+        return None;
+    }
+    if !covers(&case.packet, tables) && !covers_quoted(&case.packet, case.is_from_device(), tables) {
         return None;
     }
     Some(answer(Verdict::Pass, Reason::Management, tables))
@@ -28,4 +32,19 @@ fn covers<T: Tables>(packet: &Packet, tables: &T) -> bool {
     }
     let opens = packet.protocol == protocol::TCP && packet.opens_tcp();
     !opens && tables.is_management(packet.destination, FlowKey::service_of(packet, true))
+}
+
+/// Whether the packet is an ICMP error that says what became of a packet of such a session: path MTU discovery is
+/// for them as well. A device tells none but the management peer.
+#[inline(always)]
+fn covers_quoted<T: Tables>(packet: &Packet, from_device: bool, tables: &T) -> bool {
+    if packet.quoted_protocol == 0 {
+        return false;
+    }
+    let (peer, port) = if from_device {
+        (packet.destination, packet.quoted_destination_port)
+    } else {
+        (packet.quoted_destination, packet.quoted_source_port)
+    };
+    tables.is_management(peer, Service::of(packet.quoted_protocol, port))
 }

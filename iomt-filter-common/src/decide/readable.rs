@@ -13,15 +13,13 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     if let Some(unparsed) = case.unparsed() {
         return Some(unreadable(unparsed.reason(), tables));
     }
-    let is_complete = match case.packet.fragment() {
-        Fragment::Whole => true,
-        Fragment::First => {
-            fragment::remember(&case.packet, case.now, tables);
-            true
-        }
-        Fragment::Later => fragment::complete(&mut case.packet, case.now, tables),
-    };
-    if is_complete { None } else { Some(unreadable(Reason::Fragment, tables)) }
+    // A first one is remembered when it has been judged.
+    let is_later = case.packet.fragment() as u8 == Fragment::Later as u8;
+    let port = case.port();
+    if is_later && !fragment::complete(&mut case.packet, port, case.now, tables) {
+        return Some(unreadable(Reason::Fragment, tables));
+    }
+    None
 }
 
 #[inline(always)]

@@ -15,19 +15,23 @@ use crate::verdict::{Decision, Reason};
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
     let generation = tables.generation();
-    let mut is_reply = case.is_reply();
+    // The middle of a connection that came this far answers this host, or nobody.
+    let is_refused = conversation::is_refused(case, tables);
+    let mut is_reply = case.is_reply() || is_refused;
     let mut found = find(case, is_reply, tables);
     if found.is_err()
-        && conversation::is_midstream(case)
+        && !is_reply
+        && (conversation::is_midstream(case) || conversation::answers_host(case, tables))
         && let Ok(permission) = find(case, true, tables)
     {
-        // Picked up in the middle: the receiver has opened it.
+        // Picked up in the middle, or opened where nobody looks: the receiver has opened it.
         found = Ok(permission);
         is_reply = true;
     }
     let permission = match found {
         Ok(permission) => permission,
-        Err(side) => return Some(side.soften(Reason::NotAllowed, generation)), // 11
+        Err(_) if is_refused => return Some(case.sides.strictest().soften(Reason::NoFlow, generation)), // 9
+        Err(side) => return Some(side.soften(Reason::NotAllowed, generation)),                          // 11
     };
     let principal = case.sides.principal();
     let reason = if case.has_flow() { Reason::Established } else { Reason::Allowed };
@@ -35,16 +39,19 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     if !is_reply && !flow::is_remembered(&case.packet) {
         return Some(decision);
     }
-    let side = if case.has_flow() { Side::default() } else { limits::refuse_flow(case, tables) };
+    // What passes while a device is open has seen no list: it is judged again with every packet.
+    let judged_by = if case.sides.are_open() { 0 } else { generation };
+    let [opener, responder] = case.sides.in_order(is_reply);
+    let (opener, responder) = (opener.device, responder.device);
+    let judged = Judged { generation: judged_by, opener, responder, permission };
+    let side =
+        if case.has_flow() { Side::default() } else { limits::refuse_flow(case, is_reply, &judged, tables) };
     if side.is_device() {
         decision = side.soften(Reason::RateLimit, generation);
     }
     if side.is_final() {
         return Some(decision);
     }
-    // What passes while a device is open has seen no list: it is judged again with every packet.
-    let generation = if case.sides.are_open() { 0 } else { generation };
-    let judged = Judged { generation, device: principal.device, peer: case.sides.peer(), permission };
     let mut conversation = flow::find(&case.packet, case.now, tables);
     conversation.is_reply = is_reply;
     flow::pass(&case.packet, &conversation, &judged, case.now, tables);

@@ -133,11 +133,10 @@ impl Sides {
         }
     }
 
-    /// Whether these two devices are at the ends, whichever sends; 0 is none.
+    /// Who opened the conversation and who it was opened to, where the packet is a reply or not.
     #[inline(always)]
-    pub(crate) const fn are(&self, device: u32, peer: u32) -> bool {
-        let (sender, receiver) = (self.sender.device, self.receiver.device);
-        (sender == device && receiver == peer) || (sender == peer && receiver == device)
+    pub(crate) const fn in_order(&self, is_reply: bool) -> [Side; 2] {
+        if is_reply { [self.receiver, self.sender] } else { [self.sender, self.receiver] }
     }
 
     /// Whether this device is at one of the ends.
@@ -156,12 +155,6 @@ impl Sides {
     #[inline(always)]
     pub(crate) const fn principal(&self) -> Side {
         if self.sender.is_device() { self.sender } else { self.receiver }
-    }
-
-    /// The device at the other end of the [`principal`](Self::principal), 0 where that is none.
-    #[inline(always)]
-    pub(crate) const fn peer(&self) -> u32 {
-        if self.sender.is_device() { self.receiver.device } else { 0 }
     }
 
     /// A device in quarantine, the sender first.

@@ -8,7 +8,7 @@ use crate::reader::PacketReader;
 const HEADER: u32 = 40;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
+pub(super) const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
 const DESTINATION_OPTIONS: u8 = 60;
 /// Deprecated by RFC 5095: nodes must not process it.
@@ -68,11 +68,7 @@ pub(super) fn extension_headers<R: PacketReader + ?Sized>(
             return Ok(offset);
         }
         let header = frame.read::<8>(offset).ok_or(Unparsed::Malformed)?;
-        let length = match kind {
-            FRAGMENT => 8,
-            AUTHENTICATION => (u32::from(header[1]) + 2) * 4,
-            _ => (u32::from(header[1]) + 1) * 8,
-        };
+        let length = extension_length(kind, header[1]);
         let misplaced = kind == HOP_BY_HOP && index != 0;
         let source_route = kind == ROUTING && header[2] == ROUTING_TYPE_SOURCE;
         if offset + length > end || misplaced || source_route {
@@ -104,7 +100,17 @@ pub(super) fn extension_headers<R: PacketReader + ?Sized>(
     if is_extension(packet.protocol) { Err(Unparsed::Unsupported) } else { Ok(offset) }
 }
 
+/// Bytes of an extension header of a kind that says so of its length (RFC 8200 §4, RFC 4302 §2.2).
 #[inline(always)]
-const fn is_extension(protocol: u8) -> bool {
+pub(super) const fn extension_length(kind: u8, said: u8) -> u32 {
+    match kind {
+        FRAGMENT => 8,
+        AUTHENTICATION => (said as u32 + 2) * 4,
+        _ => (said as u32 + 1) * 8,
+    }
+}
+
+#[inline(always)]
+pub(super) const fn is_extension(protocol: u8) -> bool {
     matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION_OPTIONS)
 }

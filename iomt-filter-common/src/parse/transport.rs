@@ -39,8 +39,8 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
             packet.icmp_code = header[1];
             packet.source_port = u16_at(&header, 4);
             packet.destination_port = packet.source_port;
-            if !is_v4 && matches!(header[0], 135 | 136) {
-                quoted::neighbour(frame, start + 8, end, packet);
+            if !is_v4 && quoted::is_neighbour(header[0]) {
+                frame.run(Part::Neighbour, start + 8, end, packet)?;
             }
             if quoted::is_error(is_v4, header[0]) {
                 frame.run(Part::Quoted, start + 8, end, packet)?;

@@ -236,7 +236,7 @@ fn flow_status(rows: &Rows, key: &FlowKey, flow: &Flow, generation: u32, now: u6
     let has_ports = matches!(key.protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
     let current = flow.generation == generation;
     FlowStatus {
-        device: rows.names.devices.get(&flow.device).cloned(),
+        device: rows.names.devices.get(&flow.device()).cloned(),
         source: IpAddr::from(key.source).to_string(),
         source_port: has_ports.then_some(key.source_port),
         destination: IpAddr::from(key.destination).to_string(),

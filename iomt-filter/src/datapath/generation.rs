@@ -2,15 +2,13 @@
 //! And how a swap waits for readers.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use iomt_filter_common::abi::Active;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use nix::unistd::{SysconfVar, sysconf};
+
+use super::shared::SharedWords;
 
 /// A generation that is active in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,78 +21,42 @@ pub struct Generation {
 
 /// The word of the active generation.
 #[derive(Debug)]
-pub(super) struct ActiveWord(SharedWord);
+pub(super) struct ActiveWord(SharedWords);
 
 impl ActiveWord {
     /// Maps the array `map`, which holds one word, into this process.
     pub(super) fn map(map: impl AsFd) -> io::Result<Self> {
-        SharedWord::map(map).map(Self)
+        SharedWords::map(map, 1).map(Self)
     }
 
     pub(super) fn load(&self) -> Option<Generation> {
-        let active = Active(self.0.word().load(Ordering::Acquire));
+        let active = Active(self.0.word(0).load(Ordering::Acquire));
         (active.generation() != 0).then(|| Generation { number: active.generation(), slot: active.slot() })
     }
 
     pub(super) fn store(&self, generation: Generation) {
-        self.0.word().store(Active::new(generation.number, generation.slot).0, Ordering::Release);
+        self.0.word(0).store(Active::new(generation.number, generation.slot).0, Ordering::Release);
     }
 }
 
 /// The word of the heartbeat: no policy, so no right to write tables is asked for.
 #[derive(Debug)]
-pub struct Heartbeat(SharedWord);
+pub struct Heartbeat(SharedWords);
 
 impl Heartbeat {
     pub(super) fn map(map: impl AsFd) -> io::Result<Self> {
-        SharedWord::map(map).map(Self)
+        SharedWords::map(map, 1).map(Self)
     }
 
     /// Says that the agent lives at `now`, in nanoseconds of `CLOCK_BOOTTIME`.
     pub fn beat(&self, now: u64) {
-        self.0.word().store(now, Ordering::Relaxed);
+        self.0.word(0).store(now, Ordering::Relaxed);
     }
 
     /// When it was last said; 0 for never.
     #[must_use]
     pub fn last(&self) -> u64 {
-        self.0.word().load(Ordering::Relaxed)
-    }
-}
-
-/// A word itself, shared with the kernel.
-#[derive(Debug)]
-struct SharedWord {
-    page: NonNull<AtomicU64>,
-    length: usize,
-}
-
-// SAFETY: the page is shared memory that is only ever read and written as one atomic word.
-unsafe impl Send for SharedWord {}
-// SAFETY: as above.
-unsafe impl Sync for SharedWord {}
-
-impl SharedWord {
-    fn map(map: impl AsFd) -> io::Result<Self> {
-        let page =
-            sysconf(SysconfVar::PAGE_SIZE)?.and_then(|size| usize::try_from(size).ok()).unwrap_or(4096);
-        let length = NonZeroUsize::new(page).ok_or(io::ErrorKind::InvalidInput)?;
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a fresh mapping, at an address of the kernel's choice, of a map made for it.
-        let page = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, map, 0) }?;
-        Ok(Self { page: page.cast(), length: length.get() })
-    }
-
-    fn word(&self) -> &AtomicU64 {
-        // SAFETY: the mapping holds at least one page, is aligned to it, and lives as long as `self`.
-        unsafe { self.page.as_ref() }
-    }
-}
-
-impl Drop for SharedWord {
-    fn drop(&mut self) {
-        // SAFETY: the mapping that `map` made, unmapped once; what fails here ends with the process.
-        let _ = unsafe { munmap(self.page.cast(), self.length) };
+        self.0.word(0).load(Ordering::Relaxed)
     }
 }
 

@@ -11,7 +11,7 @@ use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, index};
 use iomt_filter_common::limit::{Bucket, window};
 
-use super::load::{Datapath, FRAGMENTS, GRANT_CELLS, QUERIES};
+use super::load::{Datapath, FRAGMENTS, GRANT_CELLS};
 use super::lock::WriterToken;
 
 /// Leases, flows, and when the agent was last heard of.
@@ -96,8 +96,12 @@ impl Datapath {
         if device >= self.device_capacity {
             return Ok(0);
         }
-        let word = self.maps.buckets.get(&device, 0)?.words[Bucket::Flows as usize];
-        Ok(if word >> 32 == window(now) { word as u32 } else { 0 })
+        let words = self.maps.buckets.get(&device, 0)?.words;
+        let count = |bucket: Bucket| {
+            let word = words[bucket as usize];
+            if word >> 32 == window(now) { word as u32 } else { 0 }
+        };
+        Ok(count(Bucket::FlowsFrom).max(count(Bucket::FlowsTo)))
     }
 
     /// Rows and room of the tables that the program fills, where that is told by a short walk.
@@ -114,7 +118,6 @@ impl Datapath {
             (map::LEASES, leases, (self.device_capacity * FAMILIES) as usize),
             (map::FLOWS, count(&self.maps.flows, flows)?, flows),
             (map::FRAGMENTS, count(&self.maps.fragments, fragments)?, fragments),
-            (map::QUERIES, count(&self.maps.queries, QUERIES as usize)?, QUERIES as usize),
         ])
     }
 }

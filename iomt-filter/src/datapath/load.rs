@@ -23,7 +23,7 @@ use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, Request, RequestKey};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
-use iomt_filter_common::query::{Query, QueryKey};
+use iomt_filter_common::query::{self, Query};
 use iomt_filter_common::reputation::Listing;
 use log::Log;
 use thiserror::Error;
@@ -48,8 +48,8 @@ pub(super) const RULE_CELLS: u32 = 524_288;
 pub(super) const TRIE_ROWS: u32 = 16_777_216;
 /// Fragmented packets on their way at once.
 pub(super) const FRAGMENTS: u32 = 8_192;
-/// Questions to groups that wait for answers.
-pub(super) const QUERIES: u32 = 8_192;
+/// Routers that advertise themselves on uplinks.
+const ROUTERS: u32 = 4_096;
 /// Cells of grants that fit, both generations together.
 pub(super) const GRANT_CELLS: u32 = 65_536;
 /// Interfaces and VLANs on them that can have a role.
@@ -157,9 +157,9 @@ pub enum LoadError {
     /// The kernel refused the program.
     #[error("the kernel refused the program")]
     Program(#[source] ProgramError),
-    /// The word of the active generation, or that of the heartbeat, cannot be shared.
-    #[error("failed to map the words that are shared with the kernel into memory")]
-    Active(#[source] io::Error),
+    /// Memory cannot be shared with the kernel.
+    #[error("failed to map what is shared with the kernel into memory")]
+    Shared(#[source] io::Error),
 }
 
 /// The loaded program, its tables, and what they hold.
@@ -213,8 +213,8 @@ impl Datapath {
         let mut ebpf = loader.load(PROGRAM).map_err(refused_object)?;
         program(&mut ebpf)?.load().map_err(refused_program)?;
         let maps = Maps::take(&mut ebpf)?;
-        let active = ActiveWord::map(maps.active.fd()).map_err(LoadError::Active)?;
-        let heartbeat = Arc::new(Heartbeat::map(maps.heartbeat.fd()).map_err(LoadError::Active)?);
+        let active = ActiveWord::map(maps.active.fd()).map_err(LoadError::Shared)?;
+        let heartbeat = Arc::new(Heartbeat::map(maps.heartbeat.fd()).map_err(LoadError::Shared)?);
         let adopted = pinned_capacity.is_some();
         let datapath = Self {
             ebpf,
@@ -326,7 +326,9 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<Key<AddressKey>, u32>(map::COUNTRIES, TRIE_ROWS),
         Shape::of::<FlowKey, Flow>(map::FLOWS, options.flows),
         Shape::of::<FragmentKey, FirstFragment>(map::FRAGMENTS, FRAGMENTS),
-        Shape::of::<QueryKey, Query>(map::QUERIES, QUERIES),
+        Shape::of::<FragmentKey, FirstFragment>(map::OTHER_FRAGMENTS, FRAGMENTS),
+        Shape::of::<u32, Query>(map::QUERIES, query::places(devices)),
+        Shape::of::<Address, u64>(map::ROUTERS, ROUTERS),
         Shape::of::<GrantKey, Grant>(map::GRANTS, GRANT_CELLS),
         Shape::of::<u32, Lease>(map::LEASES, devices * FAMILIES),
         Shape::of::<Address, u32>(map::LEASED, devices * FAMILIES * 2),

@@ -14,7 +14,6 @@ use iomt_filter_common::lease::Lease;
 use iomt_filter_common::lease::{Request, RequestKey};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
-use iomt_filter_common::query::{Query, QueryKey};
 use iomt_filter_common::reputation::Listing;
 
 use super::load::LoadError;
@@ -36,7 +35,9 @@ pub(super) struct Maps {
     pub(super) flows: HashMap<MapData, FlowKey, Flow>,
     pub(super) fragments: HashMap<MapData, FragmentKey, FirstFragment>,
     pub(super) requests: HashMap<MapData, RequestKey, Request>,
-    pub(super) queries: HashMap<MapData, QueryKey, Query>,
+    pub(super) other_fragments: HashMap<MapData, FragmentKey, FirstFragment>,
+    pub(super) queries: MapData,
+    pub(super) routers: HashMap<MapData, Address, u64>,
     pub(super) grants: HashMap<MapData, GrantKey, Grant>,
     pub(super) leases: Array<MapData, Lease>,
     pub(super) leased: HashMap<MapData, Address, u32>,
@@ -67,7 +68,9 @@ impl Maps {
             flows: typed(ebpf, map::FLOWS)?,
             fragments: typed(ebpf, map::FRAGMENTS)?,
             requests: typed(ebpf, map::REQUESTS)?,
-            queries: typed(ebpf, map::QUERIES)?,
+            other_fragments: typed(ebpf, map::OTHER_FRAGMENTS)?,
+            queries: data(ebpf, map::QUERIES)?,
+            routers: typed(ebpf, map::ROUTERS)?,
             grants: typed(ebpf, map::GRANTS)?,
             leases: typed(ebpf, map::LEASES)?,
             leased: typed(ebpf, map::LEASED)?,

@@ -11,6 +11,7 @@ use iomt_filter_common::lease::{self, FAMILIES, Lease};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::pod::Pod as _;
 use iomt_filter_common::policy::Otherwise;
+use iomt_filter_common::query::{self, Query};
 use iomt_filter_common::{Case, Decision, Packet, Verdict, parse};
 use thiserror::Error;
 
@@ -19,6 +20,7 @@ use super::generation::Generation;
 use super::learned::Learned;
 use super::load::{Datapath, LoadError, LoadOptions, program};
 use super::lock::WriterToken;
+use super::shared::SharedWords;
 use crate::rows::Rows;
 
 /// `XDP_DROP`, `XDP_PASS` and `XDP_TX` of `enum xdp_action` (`include/uapi/linux/bpf.h`).
@@ -113,9 +115,12 @@ impl Replay {
     /// When the kernel refuses to.
     pub fn forget(&mut self) -> Result<(), ReplayError> {
         let maps = &mut self.datapath.maps;
+        let words = query::places(self.datapath.device_capacity) as usize * size_of::<Query>() / 8;
+        SharedWords::map(maps.queries.fd(), words).map_err(LoadError::Shared)?.clear();
         let forgotten = clear(&mut maps.flows)
             .and_then(|()| clear(&mut maps.fragments))
-            .and_then(|()| clear(&mut maps.queries))
+            .and_then(|()| clear(&mut maps.other_fragments))
+            .and_then(|()| clear(&mut maps.routers))
             .and_then(|()| clear(&mut maps.requests))
             .and_then(|()| clear(&mut maps.leased))
             .and_then(|()| {

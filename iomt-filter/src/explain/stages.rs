@@ -112,7 +112,7 @@ impl View<'_> {
             Stage::Conversation if self.case.has_flow() => "its flow is judged again".into(),
             Stage::Conversation => "opens a conversation".into(),
             Stage::Answer => "answers no question to a group".into(),
-            Stage::Rules | Stage::Conclusion => String::new(),
+            Stage::Rules | Stage::Conclusion | Stage::Memory => String::new(),
         }
     }
 
@@ -133,7 +133,7 @@ impl View<'_> {
             Stage::Conversation => "TCP that opens no connection, and no flow".into(),
             Stage::Answer => "answers a question to a group".into(),
             Stage::Rules => self.rule(),
-            Stage::Conclusion => self.conclusion(),
+            Stage::Conclusion | Stage::Memory => self.conclusion(),
         };
         format!("{}: {found}", self.record.reason)
     }

@@ -139,6 +139,7 @@ impl Compiler<'_> {
         if let Some(mac) = device.mac {
             rows.device_macs.insert((mac, device.vlan), number);
         }
+        rows.know_everywhere(number);
         let addresses = device.addresses.iter().map(|&address| (Address::from(address), number));
         rows.device_addresses.extend(addresses);
     }

@@ -221,12 +221,14 @@ fn peer_classes(
     rows: &mut Rows,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Vec<u16>> {
-    let (segment, own) = (sets.len(), sets.len() + 1);
+    let (segment, own, single) = (sets.len(), sets.len() + 1, sets.len() + 2);
     let mut all = sets.to_vec();
     all.push(segments.to_vec());
     all.push(gateway.iter().copied().map(IpNet::from).collect());
+    let is_single = |network: &IpNet| network.prefix_len() == network.max_prefix_len();
+    all.push(sets.iter().flatten().copied().filter(is_single).collect());
     let classes = classify(&all);
-    // Being in a segment, or this host's own, is a flag, no class of its own.
+    // Being in a segment, or this host's own, or named by itself, is a flag, no class of its own.
     let mut numbers = HashMap::from([(Vec::new(), 0u16)]);
     let mut values = Vec::with_capacity(classes.sets.len());
     let mut members = vec![Vec::new(); sets.len()];
@@ -242,7 +244,13 @@ fn peer_classes(
             next as u16
         });
         let has = |set| u8::from(holds.contains(&set));
-        values.push(PeerClass { class, in_segment: has(segment), is_own: has(own) });
+        values.push(PeerClass {
+            class,
+            in_segment: has(segment),
+            is_own: has(own),
+            is_named: has(single),
+            ..PeerClass::default()
+        });
     }
     fill_peers(&classes, &values, rows);
     members

@@ -90,7 +90,7 @@ fn the_latest_request_counts(story: &mut Story) {
             &gives(ACK, 8, GIVEN),
             "drop not-allowed roamer-1",
         )
-        .frame("its own now", DEVICE, &uses(GIVEN), PASS)
+        .frame("what is dropped gives nothing", DEVICE, &uses(GIVEN), SPOOFED)
         .family_matters();
 }
 

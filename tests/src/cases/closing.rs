@@ -49,12 +49,13 @@ fn a_reset_that_its_side_did_not_send(story: &mut Story) {
                 if is_peer && flags == SYN {
                     continue;
                 }
+                let told = if flags == SYN { "pass allowed ct-1" } else { "pass established ct-1" };
                 let after = if is_alive { "pass established ct-1" } else { "drop no-flow ct-1" };
                 story
                     .once(&world, "opening", DEVICE, &out.clone().syn(), "pass allowed ct-1")
                     .frame("answered", UPLINK, &back.clone().syn_ack(), "pass established ct-1")
                     .frame("reset", port, &own.clone().flags(RST), "pass established ct-1")
-                    .frame(what, port, &own.clone().flags(flags), "pass established ct-1")
+                    .frame(what, port, &own.clone().flags(flags), told)
                     .wait(61)
                     .frame("later", other_port, &other.clone().ack(), after);
                 story

@@ -52,7 +52,7 @@ fn lifetimes(story: &mut Story) {
     play.wait(31).frame("after a reset", UPLINK, &back.ack(), "drop no-flow ct-1");
     play.frame("opening", DEVICE, &out.clone().syn(), "pass allowed ct-1");
     play.frame("reset by the opener", DEVICE, &out.clone().flags(RST), "pass established ct-1");
-    play.frame("and opened again at once", DEVICE, &out.syn(), "pass established ct-1");
+    play.frame("and opened again at once", DEVICE, &out.syn(), "pass allowed ct-1");
 
     let query = world.from("ct-1").to("10.0.0.53").udp(5353, 53);
     let reply = query.reversed().untagged();

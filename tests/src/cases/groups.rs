@@ -86,10 +86,10 @@ fn what_is_no_answer(story: &mut Story) {
     let everybody = to_pump().udp(DISCOVERY, 50_000).destination_mac([0xff; 6]);
     story
         .once(&world, "a question", DEVICE, &question(&world), "pass allowed pump-1")
-        .frame("to everybody's hardware address", UPLINK, &everybody, "drop not-allowed pump-1")
+        .frame("to everybody's hardware address", UPLINK, &everybody, "pass established pump-1")
         .family_matters();
-    let unicast = world.from("pump-1").to("10.0.0.9").udp(50_000, 68);
-    let other = Frame::from("10.0.0.8").to(world.v4("pump-1")).udp(68, 50_000);
+    let unicast = world.from("pump-1").to("10.0.0.9").udp(50_000, 67);
+    let other = Frame::from("10.0.0.8").to(world.v4("pump-1")).udp(67, 50_000);
     story.once(&world, "a question to one", DEVICE, &unicast, "pass allowed pump-1").frame(
         "answered by another",
         UPLINK,

@@ -58,7 +58,7 @@ fn arp_that_claims_another_device_is_spoofed(story: &mut Story) {
     let world = hospital();
     let liar = Frame::arp(world.v4("pump-1"), "10.10.0.1").source_mac([2, 0, 0, 0, 1, 0x11]);
     story.once(&world, "the frame's own source differs", DEVICE, &liar, "drop spoofed pump-1");
-    story.once(&world, "from the network it is not ours to say", UPLINK, &liar, "pass link");
+    story.once(&world, "from the network as well", UPLINK, &liar, "drop spoofed pump-1");
     let mut inside = Frame::arp(world.v4("pump-1"), "10.10.0.1");
     if let Internet::Arp(arp) = &mut inside.internet {
         arp.sender_mac = [2, 0, 0, 0, 1, 0x11];

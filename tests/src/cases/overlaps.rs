@@ -9,7 +9,7 @@ stories![
     fragments_in_any_order,
     four_ranges_and_no_fifth,
     a_first_fragment_begins_anew,
-    what_was_refused_has_come_too,
+    what_was_refused_has_not_come,
 ];
 
 /// A query of a scanner in both families, whose first fragment has 32 bytes.
@@ -119,7 +119,7 @@ fn a_first_fragment_begins_anew(story: &mut Story) {
 }
 
 /// What drops a packet is no reason to forget its parts.
-fn what_was_refused_has_come_too(story: &mut Story) {
+fn what_was_refused_has_not_come(story: &mut Story) {
     let world = hospital();
     for packet in packets(&world) {
         let refused = packet.udp(1_000, 54);
@@ -127,10 +127,10 @@ fn what_was_refused_has_come_too(story: &mut Story) {
         story
             .once(&world, "the first", DEVICE, &first(&refused), "drop not-allowed ct-1")
             .frame("a part", DEVICE, &part(&refused, 32, 32), "drop not-allowed ct-1")
-            .frame("the same", DEVICE, &part(&refused, 32, 32), "drop fragment");
+            .frame("the same", DEVICE, &part(&refused, 32, 32), "drop not-allowed ct-1");
         story
             .once(&world, "the first", UPLINK, &back(first(&refused)), "drop not-allowed ct-1")
             .frame("a part", UPLINK, &back(part(&refused, 32, 32)), "drop not-allowed ct-1")
-            .frame("the same", UPLINK, &back(part(&refused, 32, 32)), "drop fragment");
+            .frame("the same", UPLINK, &back(part(&refused, 32, 32)), "drop not-allowed ct-1");
     }
 }

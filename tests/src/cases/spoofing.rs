@@ -74,7 +74,7 @@ fn the_wrong_vlan_where_one_is_bound(story: &mut Story) {
             ("no tag", frame.clone(), false),
             ("a priority", frame.clone().vlan(0xe000), false),
             ("the VLAN in front of another", with_two(111, 110), false),
-            ("the VLAN in front of a priority", with_two(0, 110), false),
+            ("the VLAN in front of a priority", with_two(0, 110), true),
         ] {
             let answer = if is_right { believed } else { spoofed };
             story.once(&bound, &format!("{device}, {what}"), DEVICE, &tagged, answer).tags_matter();

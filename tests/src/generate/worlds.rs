@@ -107,6 +107,7 @@ pub fn world(random: &mut Random) -> World {
         feeds: feeds(random),
         countries: countries(random),
         grants: Vec::new(),
+        own: Vec::new(),
         heartbeat: Heartbeat::default(),
     };
     for index in 0..2 {

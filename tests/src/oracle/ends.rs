@@ -6,6 +6,7 @@ use iomt_filter_common::Direction;
 use iomt_filter_common::device::Port;
 
 use super::frame::Ip;
+use super::queries::is_group;
 use super::{Flaw, Oracle};
 use crate::world::Device;
 
@@ -33,14 +34,11 @@ impl Oracle {
     pub(super) fn ends_of(&self, ip: &Ip, macs: ([u8; 6], [u8; 6]), vlan: u16, port: Port) -> Ends {
         let mac = macs.0;
         let owner = self.device_with(ip.source);
-        let receiver = self.device_with(ip.destination);
+        let receiver = self.receiver(ip, macs.1, vlan, port);
         if port == Port::Uplink {
             return match receiver {
                 Some(receiver) => Ends::Ours(ends(ip, owner, Some(receiver), false)),
-                None if self.in_segment(ip.destination) => match self.device_offered(ip, macs.1, vlan) {
-                    Some(receiver) => Ends::Ours(ends(ip, owner, Some(receiver), false)),
-                    None => Ends::Unknown(None),
-                },
+                None if self.in_segment(ip.destination) => Ends::Unknown(None),
                 None => Ends::NotOurs,
             };
         }
@@ -48,10 +46,32 @@ impl Oracle {
         let (sender, spoofed) = match (owner, by_mac) {
             (Some(owner), _) if self.is_bound(owner, mac, vlan) => (owner, false),
             (Some(owner), _) => (self.stricter_device(owner, mac, vlan), true),
-            (None, Some(device)) => (device, !is_anybodys(ip.source) && self.asking(ip, mac, vlan).is_none()),
+            (None, Some(device)) => {
+                let is_near = is_group(ip.destination)
+                    || is_link_local(ip.destination)
+                    || self.in_segment(ip.destination)
+                    || self.world.own.contains(&ip.destination);
+                let is_honest = (is_anybodys(ip.source) && is_near) || self.asking(ip, mac, vlan).is_some();
+                (device, !is_honest || device.vlan.is_some_and(|own| own != vlan))
+            }
             (None, None) => return Ends::Unknown(ends(ip, None, receiver, false).pop()),
         };
         Ends::Ours(ends(ip, Some(sender), receiver, spoofed))
+    }
+
+    /// The device that a packet goes to: by the inventory, by its hardware address where only that can tell, by what
+    /// a DHCP server gives, by lease.
+    fn receiver(&self, ip: &Ip, mac: [u8; 6], vlan: u16, port: Port) -> Option<&Device> {
+        let listed = self.world.devices.iter().find(|device| device.addresses.contains(&ip.destination));
+        if listed.is_some() {
+            return listed;
+        }
+        if is_link_local(ip.destination) {
+            return self.device_seen_as(mac, vlan);
+        }
+        let is_given = port == Port::Uplink && self.in_segment(ip.destination);
+        let offered = self.device_offered(ip, mac, vlan).filter(|_| is_given);
+        offered.or_else(|| self.lessee(ip.destination))
     }
 
     /// The device that an address is bound to, by inventory or by DHCP.
@@ -63,16 +83,21 @@ impl Oracle {
     /// The device that a DHCP server offers an address which is nobody's yet.
     fn device_offered(&self, ip: &Ip, mac: [u8; 6], vlan: u16) -> Option<&Device> {
         let offers = ip.protocol == 17 && ip.ports() == (67, 68);
-        self.device_seen_as(mac, vlan).filter(|device| offers && device.by_dhcp)
+        let is_there = |device: &&Device| device.vlan.is_none_or(|own| own == vlan);
+        self.device_seen_as(mac, vlan).filter(|device| offers && device.by_dhcp).filter(is_there)
     }
 
-    /// The device of a hardware address in a VLAN; one that is bound to the VLAN before one that is not.
+    /// The device of a hardware address in a VLAN; one that is bound to the VLAN before one that is not, and the
+    /// strictest of those that belong elsewhere after both.
     pub(super) fn device_seen_as(&self, mac: [u8; 6], vlan: u16) -> Option<&Device> {
         let with_vlan = |wanted: Option<u16>| {
             self.world.devices.iter().find(|device| device.mac == Some(mac) && device.vlan == wanted)
         };
         let tagged = if vlan == 0 { None } else { with_vlan(Some(vlan)) };
-        tagged.or_else(|| with_vlan(None))
+        tagged.or_else(|| with_vlan(None)).or_else(|| {
+            let elsewhere = self.world.devices.iter().filter(|device| device.mac == Some(mac));
+            elsewhere.rev().max_by_key(|device| self.world.profile(&device.profile).mode)
+        })
     }
 
     /// Whether `device` may be seen with this hardware address in this VLAN. A device without a hardware
@@ -119,6 +144,14 @@ fn ends(ip: &Ip, sender: Option<&Device>, receiver: Option<&Device>, spoofed: bo
         spoofed,
     });
     sending.into_iter().chain(receiving).collect()
+}
+
+/// Addresses that no router passes on.
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
 }
 
 /// The first half of two IPv6 addresses is the same.

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use iomt_filter_common::device::Port;
+
 use super::Flaw;
 use super::frame::{Ip, Piece, Quoted};
 use super::queries::Matched;
@@ -32,6 +34,9 @@ impl Key {
     }
 }
 
+/// The device that opened a conversation, and the one that it was opened to.
+pub(super) type Owners = (Option<String>, Option<String>);
+
 /// A conversation that a packet belongs to, or would open.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
@@ -43,10 +48,8 @@ pub(super) struct Found {
     pub(super) expired: bool,
     /// When it last had traffic; `None` where nothing is remembered.
     pub(super) last_seen: Option<u64>,
-    /// The device that it was allowed for.
-    pub(super) device: String,
-    /// The devices at its ends, in the order of their names.
-    pub(super) owners: Vec<String>,
+    /// The devices that opened it and that it was opened to.
+    pub(super) owners: Owners,
 }
 
 impl Found {
@@ -60,14 +63,8 @@ impl Found {
             rule: None,
             expired: false,
             last_seen: None,
-            device: String::new(),
-            owners: Vec::new(),
+            owners: (None, None),
         }
-    }
-
-    /// The same, opened by the other side.
-    pub(super) fn backwards(&self, ip: &Ip) -> Self {
-        Self { key: Key::backwards(ip), is_reply: true, ..self.clone() }
     }
 }
 
@@ -82,9 +79,7 @@ struct Flow {
     reset: (bool, bool),
     /// Until when it is good, where a grant allowed it.
     until: Option<u64>,
-    /// The device that it was allowed for, and those at its ends.
-    device: String,
-    owners: Vec<String>,
+    owners: Owners,
 }
 
 impl Flow {
@@ -106,12 +101,14 @@ const SPANS: usize = 4;
 
 /// Ends, identification and protocol of what comes in fragments.
 type PieceKey = (IpAddr, IpAddr, u32, u8);
+/// The same on one side of the filter; whether it passed and concerns a device.
+type FirstKey = (PieceKey, Port, bool);
 
 /// Every flow, dead ones included.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     flows: HashMap<Key, Flow>,
-    firsts: HashMap<PieceKey, First>,
+    firsts: HashMap<FirstKey, First>,
 }
 
 impl Memory {
@@ -122,7 +119,9 @@ impl Memory {
             (age <= lifetime(key.protocol, flow) || flaw == Some(Flaw::FlowsNeverEnd)).then_some(flow)
         };
         let answers = ip.may_answer() || (flaw == Some(Flaw::SynAnswers) && ip.is_tcp());
-        let own = if ip.may_open() { alive(Key::forwards(ip)) } else { None };
+        // What asks for a connection where one has ended asks for another.
+        let goes_on = |flow: &&Flow| !ip.opens_tcp() || !flow.ended();
+        let own = if ip.may_open() { alive(Key::forwards(ip)).filter(goes_on) } else { None };
         let (is_reply, flow) = match own {
             Some(flow) => (false, flow),
             None if answers => (true, alive(Key::backwards(ip))?),
@@ -133,26 +132,47 @@ impl Memory {
             rule: flow.rule.clone(),
             expired: flow.until.is_some_and(|until| now >= until) && flaw != Some(Flaw::GrantsNeverEnd),
             last_seen: Some(flow.last_seen),
-            device: flow.device.clone(),
             owners: flow.owners.clone(),
             ..Found::new(ip, is_reply)
         })
     }
 
-    /// Notes a first fragment: its packet begins anew.
-    pub(super) fn note_first(&mut self, ip: &Ip, piece: &Piece, now: u64) {
+    /// Notes a first fragment: its packet begins anew. Those that pass and concern a device are kept apart.
+    pub(super) fn note_first(&mut self, ip: &Ip, piece: &Piece, port: Port, counts: bool, now: u64) {
         let spans = if piece.end == 0 { vec![] } else { vec![(piece.start, piece.end)] };
         let first = First { ip: ip.clone(), seen: now, spans };
-        self.firsts.insert(piece.packet, first);
+        self.firsts.insert((piece.packet, port, counts), first);
+    }
+
+    /// Notes a later fragment that passed.
+    pub(super) fn note_later(&mut self, piece: &Piece, port: Port, now: u64, flaw: Option<Flaw>) {
+        let Some((key, spans)) = self.grown(piece, port, now, flaw) else { return };
+        if let Some(first) = self.firsts.get_mut(&key) {
+            first.spans = spans;
+        }
     }
 
     /// The first fragment of a later one's packet: half a minute old at most, none of whose bytes this one
-    /// would write again. The later one is noted with it.
-    pub(super) fn first_of(&mut self, piece: &Piece, now: u64, flaw: Option<Flaw>) -> Option<Ip> {
-        let first = self.firsts.get_mut(&piece.packet)?;
-        if now.saturating_sub(first.seen) > 30_000_000_000 {
-            return None;
-        }
+    /// would write again.
+    pub(super) fn first_of(&self, piece: &Piece, port: Port, now: u64, flaw: Option<Flaw>) -> Option<Ip> {
+        let (key, _) = self.grown(piece, port, now, flaw)?;
+        Some(self.firsts.get(&key)?.ip.clone())
+    }
+
+    /// The packet of a later fragment, and what has come of it then.
+    fn grown(
+        &self,
+        piece: &Piece,
+        port: Port,
+        now: u64,
+        flaw: Option<Flaw>,
+    ) -> Option<(FirstKey, Vec<(u32, u32)>)> {
+        let recent = |key: FirstKey| {
+            let first = self.firsts.get(&key)?;
+            (now.saturating_sub(first.seen) <= 30_000_000_000).then_some((key, first))
+        };
+        let (key, first) =
+            [true, false].into_iter().find_map(|counts| recent((piece.packet, port, counts)))?;
         let watched = if flaw == Some(Flaw::OnlyFirstFragmentHolds) { 1 } else { SPANS };
         if first.spans.iter().take(watched).any(|(start, end)| piece.start < *end && *start < piece.end) {
             return None;
@@ -166,8 +186,7 @@ impl Memory {
             return None;
         }
         apart.sort_unstable();
-        first.spans = apart;
-        Some(first.ip.clone())
+        Some((key, apart))
     }
 
     /// The rule of the flow that an ICMP error quotes, where this generation has judged it for one of these
@@ -177,7 +196,7 @@ impl Memory {
         ip: &Ip,
         quoted: &Quoted,
         generation: u32,
-        devices: &[String],
+        devices: &Owners,
         now: u64,
     ) -> Option<Option<String>> {
         let sent = (ip.destination, quoted.ports.0);
@@ -188,10 +207,11 @@ impl Memory {
             let flow = self.flows.get(key)?;
             (now.saturating_sub(flow.last_seen) <= lifetime(key.protocol, flow)).then_some(flow)
         };
-        let is_query = matches!(quoted.protocol, 1 | 58);
-        let flow = alive(&forwards).or_else(|| if is_query { None } else { alive(&backwards) })?;
+        let flow = alive(&forwards).or_else(|| alive(&backwards))?;
         let is_good = flow.until.is_none_or(|until| now < until);
-        let is_theirs = flow.owners.iter().any(|owner| devices.contains(owner));
+        let present = [&devices.0, &devices.1];
+        let is_theirs =
+            [&flow.owners.0, &flow.owners.1].iter().any(|owner| owner.is_some() && present.contains(owner));
         (flow.generation == generation && is_good && is_theirs).then(|| flow.rule.clone())
     }
 
@@ -212,14 +232,10 @@ impl Memory {
         flow.generation = found.generation;
         flow.rule = rule;
         flow.until = until;
-        flow.device = found.device.clone();
         flow.owners = found.owners.clone();
         flow.answered |= found.is_reply;
         if !ip.is_tcp() {
             return;
-        }
-        if ip.opens_tcp() && flow.ended() {
-            *flow = Flow { answered: false, finished: (false, false), reset: (false, false), ..flow.clone() };
         }
         let (finished, reset) = match found.is_reply {
             false => (&mut flow.finished.0, &mut flow.reset.0),

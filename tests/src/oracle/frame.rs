@@ -28,7 +28,7 @@ pub(super) struct Ip {
     pub(super) is_whole: bool,
     pub(super) first_piece: Option<Piece>,
     pub(super) quoted: Option<Quoted>,
-    /// Of neighbour solicitations and advertisements: the target, and the hardware address in the option.
+    /// Of neighbour discovery: the target, and the hardware address that it names.
     pub(super) neighbour: Option<(IpAddr, [u8; 6])>,
     pub(super) dhcp: Option<Dhcp>,
     transport: Transport,
@@ -235,7 +235,7 @@ fn ipv4(rest: &[u8], fields: &mut Fields) -> What {
         dhcp: None,
         transport: Transport::None,
     };
-    possible(transport(&rest[header..total], ip), source, destination)
+    possible(transport(&rest[header..total], ip, fields.macs.0), source, destination)
 }
 
 fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
@@ -310,7 +310,7 @@ fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
         dhcp: None,
         transport: Transport::None,
     };
-    possible(transport(payload, ip), source, destination)
+    possible(transport(payload, ip, fields.macs.0), source, destination)
 }
 
 /// Refuses what nobody honest sends: from a group, loopback, to nobody, to oneself, port 0.
@@ -349,7 +349,7 @@ fn bad_options(mut options: &[u8]) -> Option<Reason> {
 }
 
 /// Reads the transport header from the packet's own bytes; padding is not among them.
-fn transport(bytes: &[u8], mut ip: Ip) -> What {
+fn transport(bytes: &[u8], mut ip: Ip, own_mac: [u8; 6]) -> What {
     let is_first = ip.first_piece.is_some();
     let cut_short = What::Unreadable(if is_first { Reason::Fragment } else { Reason::Malformed });
     let minimum = match (ip.protocol, ip.source.is_ipv4()) {
@@ -387,7 +387,7 @@ fn transport(bytes: &[u8], mut ip: Ip) -> What {
         _ => Transport::Icmp { kind: bytes[0], code: bytes[1], identifier: u16_of(&bytes[4..]) },
     };
     ip.quoted = quoted::read(&ip, &bytes[8..]);
-    ip.neighbour = quoted::neighbour(&ip, &bytes[8..]);
+    ip.neighbour = quoted::neighbour(&ip, &bytes[8..], own_mac);
     ip.dhcp = dhcp::read(&ip, datagram);
     What::Ip(ip)
 }

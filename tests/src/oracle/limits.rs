@@ -6,7 +6,8 @@ use iomt_filter_common::policy::Mode;
 use iomt_filter_common::{Direction, Reason, Verdict};
 
 use super::ends::End;
-use super::{Answer, Flaw, Oracle};
+use super::flows::Owners;
+use super::{Answer, Flaw, Oracle, owners};
 use crate::world::{Limits, Rates};
 
 const SECOND: u64 = 1_000_000_000;
@@ -21,42 +22,50 @@ type Bucket = (String, bool, bool);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Buckets {
     full_at: HashMap<Bucket, u64>,
-    flows: HashMap<String, (u64, u32)>,
+    /// By device and whether it opened them.
+    flows: HashMap<(String, bool), (u64, u32)>,
 }
 
 impl Oracle {
     /// A token of each side for a packet that would pass; the answer where there is none.
     pub(super) fn packets(&mut self, answer: Answer, ends: &[End]) -> Answer {
-        let free =
-            [Reason::Link, Reason::Management, Reason::NoDevice, Reason::UnknownDevice, Reason::Related];
+        let free = [Reason::Link, Reason::Management, Reason::NoDevice, Reason::UnknownDevice];
         if !matches!(answer.verdict, Verdict::Pass | Verdict::WouldDrop) || free.contains(&answer.reason) {
             return answer;
         }
-        let refused = self.tokens(ends, |rates| rates.packets, true);
+        let sends = |end: &End| end.direction == Direction::FromDevice;
+        let refused = self.tokens(ends, |rates| rates.packets, true, &sends);
         self.worse(answer, refused)
     }
 
-    /// What a new flow takes; the sides that have nothing left.
-    pub(super) fn connections(&mut self, ends: &[End]) -> Vec<End> {
-        let mut refused = self.tokens(ends, |rates| rates.connections, false);
+    /// What a new flow takes, of who opens it first; the sides that have nothing left.
+    pub(super) fn connections(&mut self, ends: &[End], is_reply: bool) -> Vec<End> {
+        let mut in_order = ends.to_vec();
+        if is_reply {
+            in_order.reverse();
+        }
+        let opens = |end: &End| (end.direction == Direction::FromDevice) != is_reply;
+        let mut refused = self.tokens(&in_order, |rates| rates.connections, false, &opens);
         if refused.iter().any(|end| self.mode(end) >= Mode::Enforce) {
             return refused;
         }
-        let principal = &ends[0];
-        let name = &principal.device.name;
-        let limit = self.limits(principal).flows.unwrap_or(FLOWS);
-        if self.flows_of(name) >= limit && !self.has(Flaw::FlowsWithoutEnd) {
-            refused.push(principal.clone());
+        let counted = &in_order[0];
+        let owners = owners(ends, is_reply);
+        let limit = self.limits(counted).flows.unwrap_or(FLOWS);
+        if self.flows_of(&counted_for(&owners)) >= limit && !self.has(Flaw::FlowsWithoutEnd) {
+            refused.push(counted.clone());
         } else {
-            self.count_flow(name);
+            self.count_flow(&owners);
         }
         refused
     }
 
-    /// Counts a flow of a device in this minute.
-    pub(super) fn count_flow(&mut self, device: &str) {
-        let count = self.flows_of(device) + 1;
-        self.buckets.flows.insert(device.to_owned(), (self.now / MINUTE, count));
+    /// Counts a flow in this minute: with those that its opener has opened, or else with those that were opened to
+    /// who it was opened to.
+    pub(super) fn count_flow(&mut self, owners: &Owners) {
+        let whose = counted_for(owners);
+        let count = self.flows_of(&whose) + 1;
+        self.buckets.flows.insert(whose, (self.now / MINUTE, count));
     }
 
     /// Whether a flow that was last seen then has had no traffic in this minute.
@@ -73,8 +82,8 @@ impl Oracle {
         }
     }
 
-    fn flows_of(&self, device: &str) -> u32 {
-        match self.buckets.flows.get(device) {
+    fn flows_of(&self, whose: &(String, bool)) -> u32 {
+        match self.buckets.flows.get(whose) {
             Some((window, count)) if *window == self.now / MINUTE => *count,
             _ => 0,
         }
@@ -86,10 +95,16 @@ impl Oracle {
     }
 
     /// Takes from one side after the other, until one is refused that may be.
-    fn tokens(&mut self, ends: &[End], rate: fn(Rates) -> Option<u32>, is_packet: bool) -> Vec<End> {
+    fn tokens(
+        &mut self,
+        ends: &[End],
+        rate: fn(Rates) -> Option<u32>,
+        is_packet: bool,
+        acts: &dyn Fn(&End) -> bool,
+    ) -> Vec<End> {
         let mut refused = Vec::new();
         for end in ends {
-            let sends = end.direction == Direction::FromDevice;
+            let sends = acts(end);
             let limits = self.limits(end);
             let Some(rate) = rate(if sends { limits.from } else { limits.to }) else { continue };
             if self.takes((end.device.name.clone(), sends, is_packet), rate) {
@@ -115,4 +130,10 @@ impl Oracle {
         self.buckets.full_at.insert(bucket, full_at + interval);
         true
     }
+}
+
+/// Whose flow one is, and whether that device opened it.
+fn counted_for((opener, responder): &Owners) -> (String, bool) {
+    let whose = opener.as_ref().or(responder.as_ref());
+    (whose.cloned().unwrap_or_default(), opener.is_some())
 }

@@ -7,7 +7,7 @@ use iomt_filter_common::{Direction, Reason, Verdict};
 
 use super::ends::{self, End};
 use super::frame::Ip;
-use super::{Answer, Claim, Flaw, Oracle, nobody};
+use super::{Answer, Claim, Flaw, Oracle, nobody, otherwise};
 use crate::judge::Fields;
 
 impl Oracle {
@@ -21,32 +21,60 @@ impl Oracle {
     ) -> Answer {
         let said = Claim { claimed: sender, mac: sender_mac };
         let far = fields.addresses.map_or(sender, |(_, target)| target);
-        match port {
-            Port::Device => self.claim(&said, fields.macs.0, vlan, far),
-            Port::Uplink => nobody(Verdict::Pass, Reason::Link),
-        }
+        self.claim(&said, fields.macs.0, vlan, far, port)
+            .unwrap_or_else(|| nobody(Verdict::Pass, Reason::Link))
     }
 
-    /// Who says that an address is at a hardware address: believed where it is its own, or nobody's and the
-    /// sender is nobody either.
-    fn claim(&self, said: &Claim, frame_mac: [u8; 6], vlan: u16, far: IpAddr) -> Answer {
-        let pass = nobody(Verdict::Pass, Reason::Link);
-        if ends::is_anybodys(said.claimed) {
-            return pass;
-        }
+    /// What is to be said of somebody who says that an address is at a hardware address; nothing where that may
+    /// be so.
+    fn claim(&self, said: &Claim, frame_mac: [u8; 6], vlan: u16, far: IpAddr, port: Port) -> Option<Answer> {
+        let from_device = port == Port::Device;
         let mac = if said.mac == [0; 6] { frame_mac } else { said.mac };
+        let sender = self.device_seen_as(frame_mac, vlan);
         let blamed = match self.device_with(said.claimed) {
-            None => self.device_seen_as(frame_mac, vlan),
-            Some(owner) if [mac, frame_mac].iter().all(|mac| self.is_bound(owner, *mac, vlan)) => None,
-            Some(owner) => Some(self.stricter_device(owner, frame_mac, vlan)),
+            _ if said.claimed.is_unspecified() => return None,
+            // On the other side only what is a device's is known, and by its hardware address alone.
+            None if !from_device => return None,
+            Some(owner) if !from_device => {
+                if owner.mac.is_none_or(|own| own == mac && own == frame_mac) {
+                    return None;
+                }
+                self.stricter_device(owner, frame_mac, vlan)
+            }
+            None if ends::is_anybodys(said.claimed) => {
+                if mac == frame_mac && !self.is_held(said.claimed) {
+                    return None;
+                }
+                let Some(device) = sender else { return Some(nobody(Verdict::Drop, Reason::Spoofed)) };
+                device
+            }
+            Some(owner) if [mac, frame_mac].iter().all(|mac| self.is_bound(owner, *mac, vlan)) => {
+                return None;
+            }
+            Some(owner) => self.stricter_device(owner, frame_mac, vlan),
+            None => match sender {
+                Some(device) => device,
+                None if self.is_held(said.claimed) => {
+                    return Some(nobody(Verdict::Drop, Reason::Spoofed));
+                }
+                None if self.world.names(&said.claimed.into()) => {
+                    return Some(nobody(otherwise(self.world.unknown_device), Reason::UnknownDevice));
+                }
+                None => return None,
+            },
         };
-        let Some(device) = blamed.cloned() else { return pass };
-        let end = End { device, direction: Direction::FromDevice, far, peer: None, spoofed: true };
-        self.soften(&end, Reason::Spoofed)
+        let direction = if from_device { Direction::FromDevice } else { Direction::ToDevice };
+        let end = End { device: blamed.clone(), direction, far, peer: None, spoofed: true };
+        Some(self.soften(&end, Reason::Spoofed))
+    }
+
+    /// Whether an address is this host's, or a router's on an uplink.
+    fn is_held(&self, address: IpAddr) -> bool {
+        self.routers.contains(&address) || self.world.own.contains(&address)
     }
 
     /// What would take the link over, and neighbour discovery.
-    pub(super) fn takeover(&self, ip: &Ip, fields: &Fields, vlan: u16, port: Port) -> Option<Answer> {
+    pub(super) fn takeover(&mut self, ip: &Ip, fields: &Fields, vlan: u16, port: Port) -> Option<Answer> {
         let is_v6 = ip.source.is_ipv6();
         let from_device = port == Port::Device;
         if let (true, Some(kind @ 133..=137)) = (is_v6, ip.icmp_kind()) {
@@ -56,24 +84,27 @@ impl Oracle {
             if ip.hop_limit != 255 || !ip.is_whole || fields.icmp.1 != 0 {
                 return Some(nobody(Verdict::Drop, Reason::Malformed));
             }
-            if !from_device {
-                return Some(nobody(Verdict::Pass, Reason::Link));
-            }
             let stays = ends::is_anybodys(ip.destination)
                 || ip.destination.is_multicast()
                 || self.in_segment(ip.destination)
                 || (ends::is_one_network(ip.source, ip.destination) && self.device_with(ip.source).is_some());
-            if !stays || fields.length > 150 {
+            if from_device && (!stays || fields.length > 150) {
                 return None;
             }
+            if kind == 134 {
+                self.routers.insert(ip.source);
+            }
             let (target, mac) = ip.neighbour.unwrap_or((IpAddr::from([0; 16]), [0; 6]));
-            let claimed = if kind == 136 { target } else { ip.source };
-            return Some(self.claim(&Claim { claimed, mac }, fields.macs.0, vlan, ip.destination));
+            let claimed = [Some(ip.source), (kind == 136).then_some(target)];
+            let lie = claimed.into_iter().flatten().find_map(|claimed| {
+                self.claim(&Claim { claimed, mac }, fields.macs.0, vlan, ip.destination, port)
+            });
+            return Some(lie.unwrap_or_else(|| nobody(Verdict::Pass, Reason::Link)));
         }
         let (server, client) = if is_v6 { (547, 546) } else { (67, 68) };
         let (source, destination) = ip.ports();
-        let serves =
-            ip.protocol == 17 && source == server && (destination == server || destination == client);
+        let serves = destination == client || (source == server && destination == server);
+        let serves = ip.protocol == 17 && serves;
         (serves && from_device).then(|| nobody(Verdict::Drop, Reason::RogueDhcp))
     }
 }

@@ -10,7 +10,7 @@ use super::frame::Ip;
 use super::{Flaw, Oracle};
 use crate::world::Opens;
 
-/// Asker, asker's port, service port; the device where the asker had no address yet.
+/// Asker, asker's port, service port; the device that asked.
 type Key = (IpAddr, u16, u16, Option<String>);
 
 /// The group that was asked, and when.
@@ -23,11 +23,11 @@ impl Oracle {
     /// Remembers a query that passed, sent by `sender` or by nobody of ours.
     pub(super) fn note_query(&mut self, ip: &Ip, destination_mac: [u8; 6], sender: Option<&End>) {
         let is_piece = !ip.is_whole && ip.first_piece.is_none();
-        if ip.protocol != 17 || is_piece || !is_to_group(ip, destination_mac) {
+        if ip.protocol != 17 || is_piece || !self.is_to_group(ip, destination_mac) {
             return;
         }
         let (own, service) = ip.ports();
-        let device = sender.filter(|_| ip.source.is_unspecified()).map(|end| end.device.name.clone());
+        let device = sender.map(|end| end.device.name.clone());
         let key = (ip.source, own, service, device);
         // One that is repeated within a second is still the same.
         let is_repeated = self.queries.get(&key).is_some_and(|(group, at)| {
@@ -40,20 +40,24 @@ impl Oracle {
 
     /// The rules by which a packet is an answer to a query: one for each side, the sender first.
     pub(super) fn answers(&self, ip: &Ip, destination_mac: [u8; 6], ends: &[End]) -> Option<Vec<Matched>> {
-        if ip.protocol != 17 || is_to_group(ip, destination_mac) || self.has(Flaw::NobodyAnswersGroups) {
+        if ip.protocol != 17 || self.is_to_group(ip, destination_mac) || self.has(Flaw::NobodyAnswersGroups) {
             return None;
         }
         let (service, own) = ip.ports();
         let receiver = ends.iter().find(|end| end.direction == Direction::ToDevice);
+        let name = receiver.map(|end| end.device.name.clone());
         let recent = |key: &Key| {
             let (group, at) = self.queries.get(key)?;
             (self.now.saturating_sub(*at) <= 30_000_000_000).then_some(*group)
         };
         let nameless = || {
-            let device = receiver.filter(|_| ip.source.is_ipv4() && service == 67)?;
-            recent(&(IpAddr::from([0; 4]), own, service, Some(device.device.name.clone())))
+            let device = name.clone().filter(|_| ip.source.is_ipv4() && service == 67)?;
+            recent(&(IpAddr::from([0; 4]), own, service, Some(device)))
         };
-        let group = recent(&(ip.destination, own, service, None)).or_else(nameless)?;
+        let group = recent(&(ip.destination, own, service, name.clone())).or_else(nameless)?;
+        if !is_group(group) && !self.in_segment(ip.source) {
+            return None;
+        }
         ends.iter()
             .map(|end| match end.direction {
                 Direction::ToDevice => {
@@ -65,10 +69,17 @@ impl Oracle {
             })
             .collect()
     }
+
+    /// To many: by its address, or in IPv4 by everybody's hardware address, in a segment where the address is
+    /// nobody's.
+    fn is_to_group(&self, ip: &Ip, destination_mac: [u8; 6]) -> bool {
+        let is_nobodys = self.in_segment(ip.destination) && self.device_with(ip.destination).is_none();
+        let everybody = ip.source.is_ipv4() && destination_mac == [0xff; 6] && is_nobodys;
+        is_group(ip.destination) || everybody
+    }
 }
 
-/// To many: by its address, or in IPv4 by everybody's hardware address.
-fn is_to_group(ip: &Ip, destination_mac: [u8; 6]) -> bool {
-    let everybody = ip.source.is_ipv4() && destination_mac == [0xff; 6];
-    ip.destination.is_multicast() || ip.destination == IpAddr::from([255; 4]) || everybody
+/// All who listen.
+pub(super) fn is_group(address: IpAddr) -> bool {
+    address.is_multicast() || address == IpAddr::from([255; 4])
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use iomt_filter_common::device::Port;
+
 use super::ends::End;
 use super::frame::Ip;
 use super::queries::Matched;
@@ -11,13 +13,22 @@ use crate::world::{Opens, Peer, Rule, Service};
 
 impl Oracle {
     /// Whether the packet is a management peer's to one of its services, or the answer to one.
-    pub(super) fn is_management(&self, ip: &Ip) -> bool {
+    pub(super) fn is_management(&self, ip: &Ip, port: Port) -> bool {
         let (source_port, destination_port) = ip.ports();
         self.world.management.iter().any(|pair| {
             let named = |port| pair.services.iter().any(|service| service.covers(ip.protocol, port));
             let asks = pair.address == ip.source && named(destination_port);
             let answers = pair.address == ip.destination && named(source_port) && !ip.opens_tcp();
-            asks || (answers && !self.has(Flaw::ManagementOneWay))
+            // What became of a packet of theirs: a device tells them, or is told.
+            let tells = ip.quoted.as_ref().is_some_and(|quoted| {
+                let (peer, opened_to) = match port {
+                    Port::Device => (ip.destination, quoted.ports.1),
+                    Port::Uplink => (quoted.destination, quoted.ports.0),
+                };
+                let covers = |service: &Service| service.covers(quoted.protocol, opened_to);
+                peer == pair.address && pair.services.iter().any(covers)
+            });
+            asks || (answers && !self.has(Flaw::ManagementOneWay)) || tells
         })
     }
 

@@ -25,27 +25,64 @@ pub(super) fn read(ip: &Ip, quoted: &[u8]) -> Option<Quoted> {
         if quoted.len() < 40 {
             return None;
         }
-        (40, IpAddr::V6(v6(&quoted[8..])), IpAddr::V6(v6(&quoted[24..])), quoted[6])
+        let (protocol, header) = behind_extensions(quoted)?;
+        (header, IpAddr::V6(v6(&quoted[8..])), IpAddr::V6(v6(&quoted[24..])), protocol)
     };
     let transport = quoted.get(header..header + 8)?;
     let ports = match protocol {
         6 | 17 | 132 => (u16_of(transport), u16_of(&transport[2..])),
-        1 | 58 if transport[0] == if is_v4 { 8 } else { 128 } => {
+        1 | 58 if matches!((is_v4, transport[0]), (true, 0 | 8) | (false, 128 | 129)) => {
             (u16_of(&transport[4..]), u16_of(&transport[4..]))
         }
-        _ => return None,
+        1 | 58 => return None,
+        _ => (0, 0),
     };
     (source == ip.destination).then_some(Quoted { destination, protocol, ports })
 }
 
-/// What a neighbour solicitation or advertisement is about.
-pub(super) fn neighbour(ip: &Ip, body: &[u8]) -> Option<(IpAddr, [u8; 6])> {
-    if ip.source.is_ipv4() || !matches!(ip.icmp_kind()?, 135 | 136) || body.len() < 16 {
+/// The transport protocol of a quoted packet of IPv6 behind up to three extension headers, and its place.
+fn behind_extensions(quoted: &[u8]) -> Option<(u8, usize)> {
+    let (mut next, mut at) = (quoted[6], 40);
+    for _ in 0..3 {
+        let length = |header: &[u8]| match next {
+            0 | 43 | 60 => Some((usize::from(header[1]) + 1) * 8),
+            44 => Some(8),
+            51 => Some((usize::from(header[1]) + 2) * 4),
+            _ => None,
+        };
+        if !matches!(next, 0 | 43 | 44 | 51 | 60) {
+            break;
+        }
+        let header = quoted.get(at..at + 8)?;
+        if next == 44 && u16_of(&header[2..]) & 0xfff8 != 0 {
+            return None;
+        }
+        at += length(header)?;
+        next = header[0];
+    }
+    (!matches!(next, 0 | 43 | 44 | 51 | 60)).then_some((next, at))
+}
+
+/// What neighbour discovery is about, and a hardware address that it names beside its own.
+pub(super) fn neighbour(ip: &Ip, body: &[u8], own: [u8; 6]) -> Option<(IpAddr, [u8; 6])> {
+    if ip.source.is_ipv4() {
         return None;
     }
-    let mac = match body[16..] {
-        [1 | 2, 1, a, b, c, d, e, f, ..] => [a, b, c, d, e, f],
-        _ => [0; 6],
+    let (target, mut rest) = match ip.icmp_kind()? {
+        133 => (IpAddr::from([0; 16]), body),
+        135 | 136 if body.len() >= 16 => (IpAddr::V6(v6(body)), &body[16..]),
+        _ => return None,
     };
-    Some((IpAddr::V6(v6(body)), mac))
+    let mut named = own;
+    for _ in 0..12 {
+        let [kind, length, a, b, c, d, e, f, ..] = *rest else { break };
+        if matches!(kind, 1 | 2) && [a, b, c, d, e, f] != own {
+            named = [a, b, c, d, e, f];
+        }
+        if length == 0 || rest.len() < usize::from(length) * 8 {
+            break;
+        }
+        rest = &rest[usize::from(length) * 8..];
+    }
+    Some((target, named))
 }

@@ -66,6 +66,7 @@ pub fn hospital() -> World {
             (net("10.0.0.0/8"), *b"KP"),
         ],
         grants: vec![],
+        own: vec![],
         heartbeat: Heartbeat::default(),
     }
 }

@@ -55,6 +55,7 @@ impl World {
             rows.devices.insert(number, device::Device { mac, vlan, profile, mode, flags });
             if device.mac.is_some() {
                 rows.device_macs.insert((mac, vlan), number);
+                rows.know_everywhere(number);
             }
             for address in &device.addresses {
                 rows.device_addresses.insert((*address).into(), number);
@@ -131,7 +132,10 @@ impl World {
         let services = Services::of(self);
         for (net, class) in &peers.classes {
             let in_segment = u8::from(self.segments.iter().any(|segment| segment.contains(net)));
-            rows.peers.insert((*net).into(), PeerClass { class: *class, in_segment, is_own: 0 });
+            let is_named = u8::from(self.names(net));
+            let is_own = u8::from(self.own.iter().any(|own| IpNet::from(*own) == *net));
+            let class = PeerClass { class: *class, in_segment, is_own, is_named, ..PeerClass::default() };
+            rows.peers.insert((*net).into(), class);
         }
         rows.services = services.prefixes.clone();
 
@@ -202,6 +206,12 @@ impl World {
         all.iter().cloned().chain(all.iter().flat_map(reach)).collect()
     }
 
+    /// Whether a rule names an address by itself.
+    pub(crate) fn names(&self, address: &IpNet) -> bool {
+        let is_single = address.prefix_len() == address.max_prefix_len();
+        is_single && self.all_rules().iter().any(|rule| self.nets_of(&rule.peer).contains(address))
+    }
+
     /// The prefixes that a selector names by address.
     fn nets_of(&self, peer: &Peer) -> Vec<IpNet> {
         match peer {
@@ -250,7 +260,8 @@ impl Peers {
         // `::/0` covers IPv4 as well in the form that tables hold: IPv4 gets an answer of its own.
         let everything_v4 = IpNet::V4(Ipv4Net::default());
         let segments = world.segments.iter().map(IpNet::trunc);
-        let all = selected.iter().copied().chain(segments).chain([everything_v4]);
+        let own = world.own.iter().copied().map(IpNet::from);
+        let all = selected.iter().copied().chain(segments).chain(own).chain([everything_v4]);
         let mut found = Self { classes: BTreeMap::new(), members: BTreeMap::new() };
         for net in all {
             let covering: BTreeSet<IpNet> =

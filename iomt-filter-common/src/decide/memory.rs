@@ -1,0 +1,39 @@
+//! What is remembered of a frame when it has been judged: what is dropped teaches nothing about anybody else.
+
+use crate::case::Case;
+use crate::fragment::{self, Shelf};
+use crate::lease;
+use crate::packet::Fragment;
+use crate::query;
+use crate::tables::Tables;
+use crate::verdict::{Decision, Reason};
+
+/// Never an answer.
+#[inline(always)]
+pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
+    if case.unparsed().is_none() {
+        remember(case, tables);
+    }
+    None
+}
+
+#[inline(always)]
+fn remember<T: Tables>(case: &Case, tables: &T) {
+    let (packet, port, now, decision) = (&case.packet, case.port(), case.now, &case.decision);
+    let passes = decision.goes_on();
+    if packet.fragment() as u8 == Fragment::First as u8 {
+        let concerns_device = decision.device != 0 || decision.reason_number() == Reason::Management as u8;
+        let shelf = if passes && concerns_device { Shelf::OfDevices } else { Shelf::Others };
+        fragment::remember(packet, port, shelf, now, tables);
+    }
+    if !passes {
+        return;
+    }
+    if packet.fragment() as u8 == Fragment::Later as u8 {
+        fragment::note(packet, port, now, tables);
+    }
+    lease::observe(packet, port, now, tables);
+    if case.may_be_answered() && query::is_query(packet, now, tables) {
+        query::remember(packet, case.sides.sender.device, now, tables);
+    }
+}
