@@ -24,6 +24,7 @@ mod limits;
 mod queries;
 mod quoted;
 mod questions;
+mod remember;
 
 use ends::{End, Ends};
 use flows::{Found, Memory, Owners};
@@ -31,6 +32,7 @@ use frame::{Ip, What};
 use leases::Leases;
 use limits::Buckets;
 use queries::{Matched, Queries};
+use remember::owners;
 
 /// An error that can be put into the model, to see that a comparison notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,26 +190,6 @@ impl Oracle {
         let mut tags = fields.vlan.iter().copied().filter(|tag| *tag != 0);
         let found = if self.has(Flaw::OutermostTagCounts) { tags.next() } else { tags.next_back() };
         found.unwrap_or(0)
-    }
-
-    /// What is known of a frame that was judged. One that was dropped tells of nobody but its own packet.
-    fn remember(&mut self, what: &What, fields: &Fields, port: Port, answer: &Answer) {
-        let passes = answer.verdict != Verdict::Drop;
-        match what {
-            What::Ip(ip) => {
-                if let Some(piece) = &ip.first_piece {
-                    let counts = answer.device.is_some() || answer.reason == Reason::Management;
-                    self.memory.note_first(ip, piece, port, passes && counts, self.now);
-                }
-                if passes {
-                    self.learn(ip, fields, self.vlan(fields), port);
-                }
-            }
-            What::LaterFragment(piece) if passes => {
-                self.memory.note_later(piece, port, self.now, self.flaw);
-            }
-            _ => {}
-        }
     }
 
     fn answer(&mut self, what: &What, fields: &Fields, port: Port, now: u64) -> Answer {
@@ -474,16 +456,6 @@ impl Oracle {
             && self.now.saturating_sub(beat.last) > u64::from(beat.loss_after) * 1_000_000_000;
         profile.open_on_agent_loss && is_late
     }
-}
-
-/// Who opened a conversation and to whom, where the packet is a reply or not.
-fn owners(ends: &[End], is_reply: bool) -> Owners {
-    let at = |direction| {
-        let end = ends.iter().find(|end| end.direction == direction);
-        end.map(|end| end.device.name.clone())
-    };
-    let (sender, receiver) = (at(Direction::FromDevice), at(Direction::ToDevice));
-    if is_reply { (receiver, sender) } else { (sender, receiver) }
 }
 
 fn nobody(verdict: Verdict, reason: Reason) -> Answer {

@@ -42,8 +42,10 @@ impl SharedWords {
     /// Behind the last one.
     pub(super) fn word(&self, index: usize) -> &AtomicU64 {
         assert!(index < self.words, "word {index} of {}", self.words);
-        // SAFETY: the mapping holds so many words, is aligned to a page, and lives as long as `self`.
-        unsafe { self.first.add(index).as_ref() }
+        // SAFETY: the mapping holds so many words.
+        let word = unsafe { self.first.add(index) };
+        // SAFETY: it is aligned to a page, and lives as long as `self`.
+        unsafe { word.as_ref() }
     }
 
     /// Makes every word zero.
