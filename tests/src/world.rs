@@ -28,6 +28,8 @@ pub struct World {
     pub midstream: Otherwise,
     /// Prefixes behind device ports.
     pub segments: Vec<IpNet>,
+    /// The filter's own addresses.
+    pub own: Vec<IpAddr>,
     /// Named sets of addresses.
     pub endpoints: Vec<Endpoint>,
     /// Profiles; the first is number 1.

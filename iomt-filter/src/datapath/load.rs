@@ -20,7 +20,7 @@ use iomt_filter_common::counters::{EventLimit, FATES, PER_DEVICE, REASONS};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
-use iomt_filter_common::lease::{FAMILIES, Lease, Request, RequestKey};
+use iomt_filter_common::lease::{FAMILIES, Lease, Requests};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::{Query, QueryKey};
@@ -329,8 +329,9 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<QueryKey, Query>(map::QUERIES, QUERIES),
         Shape::of::<GrantKey, Grant>(map::GRANTS, GRANT_CELLS),
         Shape::of::<u32, Lease>(map::LEASES, devices * FAMILIES),
+        // A row for each lease, and as many for those that two CPUs learn of one device at once.
         Shape::of::<Address, u32>(map::LEASED, devices * FAMILIES * 2),
-        Shape::of::<RequestKey, Request>(map::REQUESTS, devices * 2),
+        Shape::of::<u32, Requests>(map::REQUESTS, devices * FAMILIES),
         Shape::of::<u32, Buckets>(map::BUCKETS, devices),
         Shape::of::<u32, u64>(map::HEARTBEAT, 1),
         Shape::of::<PortKey, u32>(map::PORTS, PORT_ROWS),

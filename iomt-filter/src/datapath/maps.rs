@@ -10,8 +10,7 @@ use iomt_filter_common::abi::{
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
-use iomt_filter_common::lease::Lease;
-use iomt_filter_common::lease::{Request, RequestKey};
+use iomt_filter_common::lease::{Lease, Requests};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::{Query, QueryKey};
@@ -35,7 +34,7 @@ pub(super) struct Maps {
     pub(super) countries: LpmTrie<MapData, AddressKey, u32>,
     pub(super) flows: HashMap<MapData, FlowKey, Flow>,
     pub(super) fragments: HashMap<MapData, FragmentKey, FirstFragment>,
-    pub(super) requests: HashMap<MapData, RequestKey, Request>,
+    pub(super) requests: Array<MapData, Requests>,
     pub(super) queries: HashMap<MapData, QueryKey, Query>,
     pub(super) grants: HashMap<MapData, GrantKey, Grant>,
     pub(super) leases: Array<MapData, Lease>,

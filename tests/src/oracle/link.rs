@@ -36,7 +36,12 @@ impl Oracle {
         }
         let mac = if said.mac == [0; 6] { frame_mac } else { said.mac };
         let blamed = match self.device_with(said.claimed) {
-            None => self.device_seen_as(frame_mac, vlan),
+            None => match self.device_seen_as(frame_mac, vlan) {
+                None if self.world.own.contains(&said.claimed) => {
+                    return nobody(Verdict::Drop, Reason::Spoofed);
+                }
+                device => device,
+            },
             Some(owner) if [mac, frame_mac].iter().all(|mac| self.is_bound(owner, *mac, vlan)) => None,
             Some(owner) => Some(self.stricter_device(owner, frame_mac, vlan)),
         };

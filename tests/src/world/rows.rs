@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use iomt_filter::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
-use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
+use iomt_filter_common::abi::{CLIENT, MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::geo::{Country, GeoPolicy};
 use iomt_filter_common::policy::{self, Otherwise, RuleDirection, Settings};
 use iomt_filter_common::reputation::Listing;
@@ -55,6 +55,11 @@ impl World {
             rows.devices.insert(number, device::Device { mac, vlan, profile, mode, flags });
             if device.mac.is_some() {
                 rows.device_macs.insert((mac, vlan), number);
+            }
+            if device.by_dhcp {
+                let before = &self.devices[..number as usize - 1];
+                let clients = before.iter().filter(|other| other.by_dhcp && other.mac == device.mac);
+                rows.device_macs.insert((mac, CLIENT + clients.count() as u16), number);
             }
             for address in &device.addresses {
                 rows.device_addresses.insert((*address).into(), number);
@@ -131,7 +136,8 @@ impl World {
         let services = Services::of(self);
         for (net, class) in &peers.classes {
             let in_segment = u8::from(self.segments.iter().any(|segment| segment.contains(net)));
-            rows.peers.insert((*net).into(), PeerClass { class: *class, in_segment, is_own: 0 });
+            let is_own = u8::from(self.own.iter().any(|own| IpNet::from(*own) == *net));
+            rows.peers.insert((*net).into(), PeerClass { class: *class, in_segment, is_own });
         }
         rows.services = services.prefixes.clone();
 
@@ -250,7 +256,8 @@ impl Peers {
         // `::/0` covers IPv4 as well in the form that tables hold: IPv4 gets an answer of its own.
         let everything_v4 = IpNet::V4(Ipv4Net::default());
         let segments = world.segments.iter().map(IpNet::trunc);
-        let all = selected.iter().copied().chain(segments).chain([everything_v4]);
+        let own = world.own.iter().copied().map(IpNet::from);
+        let all = selected.iter().copied().chain(segments).chain(own).chain([everything_v4]);
         let mut found = Self { classes: BTreeMap::new(), members: BTreeMap::new() };
         for net in all {
             let covering: BTreeSet<IpNet> =
