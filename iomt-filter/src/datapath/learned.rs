@@ -12,7 +12,7 @@ use iomt_filter_common::lease::{FAMILIES, Lease, Requests, index};
 use iomt_filter_common::limit::{Bucket, Buckets, window};
 
 use super::generation::wait_for_readers;
-use super::load::{Datapath, FRAGMENTS, GRANT_CELLS, QUERIES};
+use super::load::{Datapath, FRAGMENTS, GRANT_CELLS, QUERIES, lru_rows};
 use super::lock::WriterToken;
 use super::maps::Maps;
 
@@ -127,13 +127,14 @@ impl Datapath {
         let rows = self.active_rows();
         let grants = rows.map_or(0, |rows| rows.grants.len());
         let leases = self.leases()?.values().map(Vec::len).sum();
-        let (flows, fragments) = (self.flow_capacity, FRAGMENTS as usize);
+        let [fragments, queries] = [FRAGMENTS, QUERIES].map(|rows| lru_rows(rows) as usize);
+        let flows = self.flow_capacity;
         Ok(vec![
             (map::GRANTS, grants, GRANT_CELLS as usize / 2),
             (map::LEASES, leases, (self.device_capacity * FAMILIES) as usize),
             (map::FLOWS, count(&self.maps.flows, flows)?, flows),
             (map::FRAGMENTS, count(&self.maps.fragments, fragments)?, fragments),
-            (map::QUERIES, count(&self.maps.queries, QUERIES as usize)?, QUERIES as usize),
+            (map::QUERIES, count(&self.maps.queries, queries)?, queries),
         ])
     }
 }
