@@ -41,7 +41,7 @@ pub mod map {
     pub const FRAGMENTS: &str = "FRAGMENTS";
     /// LRU hash: as [`FRAGMENTS`], of packets that concern no device or were dropped.
     pub const OTHER_FRAGMENTS: &str = "OTHER_FRAGMENTS";
-    /// Array: [`place`](crate::query::place) to [`Query`](crate::query::Query).
+    /// Array of [`places`](crate::query::places) for a [`Query`](crate::query::Query).
     pub const QUERIES: &str = "QUERIES";
     /// LRU hash: address of a router to when it advertised itself.
     pub const ROUTERS: &str = "ROUTERS";
@@ -49,9 +49,9 @@ pub mod map {
     pub const GRANTS: &str = "GRANTS";
     /// Array: device and family to [`Lease`](crate::lease::Lease).
     pub const LEASES: &str = "LEASES";
-    /// LRU hash: [`Address`](crate::addr::Address) to the device that leased it last.
+    /// Hash: [`Address`](crate::addr::Address) to the device that leased it last.
     pub const LEASED: &str = "LEASED";
-    /// LRU hash: [`RequestKey`](crate::lease::RequestKey) to [`Request`](crate::lease::Request).
+    /// Array: device and family to [`Requests`](crate::lease::Requests).
     pub const REQUESTS: &str = "REQUESTS";
     /// Array: device to [`Buckets`](crate::limit::Buckets).
     pub const BUCKETS: &str = "BUCKETS";
@@ -123,7 +123,8 @@ pub struct PortKey {
     pub vlan: u32,
 }
 
-/// A hardware address in a VLAN: 12 bytes. VLAN 0 stands for frames of any VLAN.
+/// A hardware address in a VLAN: 12 bytes. VLAN 0 stands for frames of any VLAN, [`CLIENT`] and more for
+/// those that DHCP gives addresses to.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacKey {
@@ -170,6 +171,12 @@ pub struct ServiceKey {
     /// Port, network order.
     pub port: [u8; 2],
 }
+
+/// In a [`MacKey`]: added to `n`, the `n`th of the devices by DHCP that have this hardware address, each in a
+/// VLAN of its own. A relay's server answers in another VLAN than the device asks in, or in none.
+pub const CLIENT: u16 = 0x1000;
+/// Devices by DHCP that can share a hardware address.
+pub const MAX_CLIENTS: u16 = 16;
 
 /// What rules know of a peer by its address: 8 bytes.
 ///

@@ -22,7 +22,8 @@ pub struct Packet {
     /// Transaction of a DHCP message that asks for an address or gives one (RFC 2131 §2, RFC 8415 §8), 0 for
     /// none. That of DHCPv6 has bit 24 set.
     pub dhcp_transaction: u32,
-    /// Seconds for which a DHCP server gives an address, 0 where it gives none.
+    /// Seconds for which a DHCP server gives an address, 0 where it gives none,
+    /// [`WITHOUT_END`](crate::lease::WITHOUT_END) where it gives one for good.
     pub lease_seconds: u32,
     /// VLAN identifiers, outermost first; `vlan_count` of them count.
     pub vlan: [u16; 2],

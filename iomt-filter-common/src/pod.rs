@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::flow::{Flow, FlowKey};
 use crate::fragment::{FirstFragment, FragmentKey};
 use crate::geo::Country;
-use crate::lease::{Lease, Request, RequestKey};
+use crate::lease::{Lease, Request, Requests};
 use crate::limit::Buckets;
 use crate::packet::Packet;
 use crate::policy::{Grant, GrantKey, Profile, Settings};
@@ -77,7 +77,7 @@ shared! {
     ProtectedKey = 24,
     Query = 48,
     Request = 16,
-    RequestKey = 12,
+    Requests = 64,
     RuleKey = 12,
     ServiceKey = 8,
     Settings = 8,

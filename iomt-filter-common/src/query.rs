@@ -46,18 +46,38 @@ pub const fn places(devices: u32) -> u32 {
     OF_OTHERS + devices * OF_DEVICE
 }
 
-/// Where a question is remembered. Each device has places of its own, and who is no device has none of them:
-/// nobody asks in the name of another, or pushes out what another has asked.
+/// Where the questions of a device, or of everybody else, are remembered that may be this one, and how many places
+/// there are. Each device has its own, and who is no device has none of them: nobody asks in the name of another,
+/// or pushes out what another has asked.
 #[inline(always)]
-pub const fn place(device: u32, asker: Address, asker_port: u16, service_port: u16) -> u32 {
-    let ports = asker_port as u32 ^ service_port as u32;
+const fn set(device: u32, asker: Address, asker_port: u16, service_port: u16) -> (u32, u32) {
     if device != 0 {
-        return OF_OTHERS + device * OF_DEVICE + ports % OF_DEVICE;
+        return (OF_OTHERS + device * OF_DEVICE, OF_DEVICE);
     }
     let [high, low] = asker.words();
     let mixed = (high ^ low.rotate_left(32) ^ (asker_port as u64) << 16 ^ service_port as u64)
         .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 32) as u32 % OF_OTHERS
+    ((mixed >> 32) as u32 % OF_OTHERS, 1)
+}
+
+/// The place of a question: where it is remembered, or else the oldest one.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn place<T: Tables>(device: u32, asker: Address, ports: [u16; 2], tables: &T) -> u32 {
+    let (first, places) = set(device, asker, ports[0], ports[1]);
+    let (mut oldest, mut since) = (first, u64::MAX);
+    for index in 0..OF_DEVICE {
+        if index >= places {
+            break;
+        }
+        let held = tables.query(first + index);
+        if held.is_of(asker, ports) {
+            return first + index;
+        }
+        if held.asked < since {
+            (oldest, since) = (first + index, held.asked);
+        }
+    }
+    oldest
 }
 
 /// Whether a packet asks a group: UDP to a multicast or broadcast address, or to a network's own broadcast
@@ -88,11 +108,10 @@ pub fn remember<T: Tables>(packet: &Packet, device: u32, now: u64, tables: &T) {
         service_port: packet.destination_port,
         reserved: 0,
     };
-    let place = place(device, query.asker, query.asker_port, query.service_port);
+    let ports = [query.asker_port, query.service_port];
+    let place = place(device, query.asker, ports, tables);
     let held = tables.query(place);
-    if held.is_of(query.asker, query.asker_port, query.service_port)
-        && held.group == query.group
-        && now.saturating_sub(held.asked) < REFRESH
+    if held.is_of(query.asker, ports) && held.group == query.group && now.saturating_sub(held.asked) < REFRESH
     {
         return;
     }
@@ -116,15 +135,15 @@ pub fn answered<T: Tables>(packet: &Packet, device: u32, now: u64, tables: &T) -
 /// The group that an asker has asked for what a packet may answer.
 #[inline(always)]
 fn asked<T: Tables>(device: u32, asker: Address, packet: &Packet, now: u64, tables: &T) -> Option<Address> {
-    let (own, service) = (packet.destination_port, packet.source_port);
-    let held = tables.query(place(device, asker, own, service));
+    let ports = [packet.destination_port, packet.source_port];
+    let held = tables.query(place(device, asker, ports, tables));
     let is_alive = held.asked != 0 && now.saturating_sub(held.asked) <= LIFETIME;
-    if is_alive && held.is_of(asker, own, service) { Some(held.group) } else { None }
+    if is_alive && held.is_of(asker, ports) { Some(held.group) } else { None }
 }
 
 impl Query {
     #[inline(always)]
-    fn is_of(&self, asker: Address, asker_port: u16, service_port: u16) -> bool {
-        self.asker == asker && self.asker_port == asker_port && self.service_port == service_port
+    fn is_of(&self, asker: Address, [own, service]: [u16; 2]) -> bool {
+        self.asker == asker && self.asker_port == own && self.service_port == service
     }
 }

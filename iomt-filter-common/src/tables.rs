@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::flow::{Flow, FlowKey};
 use crate::fragment::{FirstFragment, FragmentKey, Shelf};
 use crate::geo::Country;
-use crate::lease::{Lease, Request, RequestKey};
+use crate::lease::{Lease, Request};
 use crate::limit::Bucket;
 use crate::policy::{Grant, Profile, RuleDirection, Service, Settings};
 use crate::query::Query;
@@ -40,6 +40,8 @@ pub trait Tables {
     fn device_by_address(&self, address: Address) -> Option<u32>;
     /// A device with this hardware address, that of `vlan` before any other.
     fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32>;
+    /// The `n`th of the devices by DHCP with this hardware address, in whatever VLAN; they count from 0.
+    fn client(&self, mac: Mac, n: u16) -> Option<u32>;
     /// Binding, profile and mode of a device; `None` or all zero for no device.
     fn device(&self, device: u32) -> Option<Device>;
     /// The profile that a device has.
@@ -96,16 +98,21 @@ pub trait Tables {
 
     /// The device that leased `address` last; its lease may be over, or of another address by now.
     fn leased_to(&self, address: Address) -> Option<u32>;
+    /// Remembers the device that leased `address` last. Where there is no room, nobody has leased it.
+    fn remember_leased(&self, address: Address, device: u32);
+    /// Forgets who leased `address` last.
+    fn forget_leased(&self, address: Address);
     /// The lease in a place, see [`lease::index`](crate::lease::index).
     fn lease(&self, index: u32) -> Lease;
-    /// Replaces the lease in a place, which is one of `device`.
-    fn remember_lease(&self, index: u32, device: u32, lease: &Lease);
-    /// The request that is remembered under `key`.
-    fn request(&self, key: &RequestKey) -> Option<Request>;
-    /// Remembers a request. A full table forgets its least recently used one.
-    fn remember_request(&self, key: &RequestKey, request: &Request);
+    /// Replaces the lease in a place.
+    fn remember_lease(&self, index: u32, lease: &Lease);
+    /// A request of those in a place, see [`lease::index`](crate::lease::index); `slot` is below
+    /// [`lease::REQUESTS`](crate::lease::REQUESTS).
+    fn request(&self, index: u32, slot: u32) -> Request;
+    /// Replaces a request.
+    fn remember_request(&self, index: u32, slot: u32, request: &Request);
 
-    /// The question in a place, see [`query::place`](crate::query::place).
+    /// The question in a place, of which there are [`query::places`](crate::query::places).
     fn query(&self, place: u32) -> Query;
     /// Replaces the question in a place.
     fn remember_query(&self, place: u32, query: &Query);

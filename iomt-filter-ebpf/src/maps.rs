@@ -16,7 +16,7 @@ use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVIC
 use iomt_filter_common::device::{Device, Port};
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
-use iomt_filter_common::lease::{FAMILIES, Lease, Request, RequestKey};
+use iomt_filter_common::lease::{FAMILIES, Lease, Requests};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::Query;
@@ -63,9 +63,9 @@ pub(crate) static GRANTS: HashMap<GrantKey, Grant> = HashMap::with_max_entries(1
 #[map]
 pub(crate) static LEASES: Array<Lease> = Array::with_max_entries(FAMILIES, 0);
 #[map]
-pub(crate) static LEASED: LruHashMap<Address, u32> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static LEASED: HashMap<Address, u32> = HashMap::with_max_entries(1, 0);
 #[map]
-pub(crate) static REQUESTS: LruHashMap<RequestKey, Request> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static REQUESTS: Array<Requests> = Array::with_max_entries(FAMILIES, 0);
 #[map]
 pub(crate) static BUCKETS: Array<Buckets> = Array::with_max_entries(1, 0);
 #[map]

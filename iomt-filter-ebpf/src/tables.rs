@@ -4,7 +4,7 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 
 use aya_ebpf::maps::lpm_trie::Key;
 use iomt_filter_common::abi::{
-    Active, AddressKey, MANAGEMENT_PROFILE, MAX_PROFILES, MacKey, PEER_ANY, PEER_PROFILE, PeerClass,
+    Active, AddressKey, CLIENT, MANAGEMENT_PROFILE, MAX_PROFILES, MacKey, PEER_ANY, PEER_PROFILE, PeerClass,
     ProtectedKey, RuleKey, SERVICE_ANY, ServiceKey,
 };
 use iomt_filter_common::decide::Stage;
@@ -12,7 +12,7 @@ use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey, Shelf};
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::lease::{Lease, Request, RequestKey};
+use iomt_filter_common::lease::{self, Lease, Request};
 use iomt_filter_common::limit::Bucket;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::query::Query;
@@ -64,6 +64,13 @@ impl Maps {
     #[inline(always)]
     fn trie_key(&self, address: Address) -> Key<AddressKey> {
         Key::new(32 + 128, self.address_key(address))
+    }
+
+    #[inline(always)]
+    fn mac_row(&self, mac: Mac, vlan: u16) -> u32 {
+        let key = MacKey { slot: self.active.slot(), mac, vlan };
+        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
+        unsafe { DEVICE_MACS.get(&key) }.copied().unwrap_or(0)
     }
 
     #[inline(always)]
@@ -144,13 +151,14 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32> {
-        let mut found = 0;
-        for vlan in [0, vlan] {
-            let key = MacKey { slot: self.active.slot(), mac, vlan };
-            // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-            found = unsafe { DEVICE_MACS.get(&key) }.copied().unwrap_or(found);
-        }
-        some(found)
+        let any = self.mac_row(mac, 0);
+        let found = self.mac_row(mac, vlan);
+        some(if found == 0 { any } else { found })
+    }
+
+    #[inline(always)]
+    fn client(&self, mac: Mac, n: u16) -> Option<u32> {
+        some(self.mac_row(mac, CLIENT + n))
     }
 
     #[inline(always)]
@@ -294,25 +302,39 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn remember_lease(&self, index: u32, device: u32, lease: &Lease) {
+    fn remember_leased(&self, address: Address, device: u32) {
+        // Without this row the address is nobody's, as it was.
+        let _ = LEASED.insert(&address, &device, 0);
+    }
+
+    #[inline(always)]
+    fn forget_leased(&self, address: Address) {
+        // Where it is gone already there is nothing to forget. Where another CPU gives the address to somebody else
+        // in this very moment, it is nobody's until that device renews.
+        let _ = LEASED.remove(&address);
+    }
+
+    #[inline(always)]
+    fn remember_lease(&self, index: u32, lease: &Lease) {
         let Some(row) = LEASES.get_ptr_mut(index) else { return };
         // SAFETY: points into the table. A reader on another CPU may see an address that is half of the lease
         // before: it then equals neither, and one packet counts as without a binding.
         unsafe { row.write(*lease) };
-        // Without this row the address is nobody's, as it was.
-        let _ = LEASED.insert(&lease.address, &device, 0);
     }
 
     #[inline(always)]
-    fn request(&self, key: &RequestKey) -> Option<Request> {
-        // SAFETY: the value is copied at once; one that another CPU replaces meanwhile is of the same client.
-        unsafe { REQUESTS.get(key) }.copied()
+    fn request(&self, index: u32, slot: u32) -> Request {
+        let Some(row) = request_row(index, slot) else { return Request::default() };
+        // SAFETY: points into the table. One that another CPU replaces meanwhile may come out mixed from two
+        // requests of the same device.
+        unsafe { row.read() }
     }
 
     #[inline(always)]
-    fn remember_request(&self, key: &RequestKey, request: &Request) {
-        // A request that cannot be remembered costs its client one more round.
-        let _ = REQUESTS.insert(key, request, 0);
+    fn remember_request(&self, index: u32, slot: u32, request: &Request) {
+        let Some(row) = request_row(index, slot) else { return };
+        // SAFETY: as above.
+        unsafe { row.write(*request) };
     }
 
     #[inline(always)]
@@ -374,6 +396,14 @@ fn word(device: u32, bucket: Bucket) -> Option<*mut u64> {
     let words = BUCKETS.get_ptr_mut(device)?;
     // SAFETY: a value is eight words, and the bucket's number is below eight.
     Some(unsafe { words.cast::<u64>().add(bucket as usize) })
+}
+
+/// A request of those in a place.
+#[inline(always)]
+fn request_row(index: u32, slot: u32) -> Option<*mut Request> {
+    let rows = REQUESTS.get_ptr_mut(index)?;
+    // SAFETY: a value is so many requests, and the remainder is below their number.
+    Some(unsafe { rows.cast::<Request>().add((slot % lease::REQUESTS) as usize) })
 }
 
 /// A flow in its table.

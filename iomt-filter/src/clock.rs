@@ -14,17 +14,31 @@ pub(crate) fn time_base() -> i128 {
     read(ClockId::CLOCK_REALTIME) - read(ClockId::CLOCK_BOOTTIME)
 }
 
-/// The time of day of a time since boot.
+/// The time of day of a time since boot; the last one that can be told where it is later.
 pub(crate) fn time_of_day(since_boot: u64) -> Timestamp {
     Timestamp::from_nanosecond(time_base() + i128::from(since_boot)).unwrap_or(Timestamp::MAX)
 }
 
-/// The time since boot of a time of day; 0 where that was before.
+/// The time since boot of a time of day; 0 where that was before, the last one that can be told where it is later.
 pub(crate) fn since_boot(time: Timestamp) -> u64 {
-    u64::try_from(time.as_nanosecond() - time_base()).unwrap_or(0)
+    u64::try_from((time.as_nanosecond() - time_base()).max(0)).unwrap_or(u64::MAX)
 }
 
 fn read(clock: ClockId) -> i128 {
     clock_gettime(clock)
         .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_clock_cannot_tell_is_the_nearest_that_it_can() {
+        assert_eq!((since_boot(Timestamp::MIN), since_boot(Timestamp::MAX)), (0, u64::MAX));
+        assert!(time_of_day(u64::MAX) > Timestamp::now());
+        let in_an_hour = boottime() + 3_600_000_000_000;
+        // The two clocks are read one after the other.
+        assert!(since_boot(time_of_day(in_an_hour)).abs_diff(in_an_hour) < 1_000_000_000);
+    }
 }

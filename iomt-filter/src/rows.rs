@@ -25,7 +25,8 @@ pub struct Rows {
     pub profiles: BTreeMap<u16, Profile>,
     /// Devices by number, from 1.
     pub devices: BTreeMap<u32, Device>,
-    /// Hardware address and VLAN to device; VLAN 0 answers for every VLAN that has no row of its own.
+    /// Hardware address and VLAN to device; VLAN 0 answers for every VLAN that has no row of its own, and
+    /// [`CLIENT`](iomt_filter_common::abi::CLIENT) and more are the devices by DHCP.
     pub device_macs: BTreeMap<(Mac, u16), u32>,
     /// Bound address to device.
     pub device_addresses: BTreeMap<Address, u32>,

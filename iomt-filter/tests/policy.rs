@@ -9,7 +9,8 @@ use iomt_filter::inventory::Inventory;
 use iomt_filter::numbers::Numbers;
 use iomt_filter::policy::{Extras, Policy, compile};
 use iomt_filter::rows::{Prefix, Rows};
-use iomt_filter_common::abi::PeerClass;
+use iomt_filter_common::Mac;
+use iomt_filter_common::abi::{CLIENT, MAX_CLIENTS, PeerClass};
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::policy::Mode;
 
@@ -212,6 +213,25 @@ fn devices_and_geo_as_rows() {
     let country = |code: &[u8; 2]| Country::from_code(*code).unwrap();
     assert!(!geo.denies(country(b"DE")) && geo.denies(country(b"FR")));
     assert!(geo.denies(Country::OTHER) && geo.denies(Country::UNKNOWN));
+}
+
+#[test]
+fn devices_by_dhcp_are_found_by_their_hardware_address_in_whatever_vlan() {
+    let mac = Mac([2, 0, 0, 0, 0, 1]);
+    let devices = |vlans: std::ops::RangeInclusive<u16>| {
+        let line = |vlan| format!("d-{vlan},02:00:00:00:00:01,dhcp,{vlan},ct\n");
+        format!("name,mac,ip,vlan,profile\n{}", vlans.map(line).collect::<String>())
+    };
+    let (rows, warnings) = compiled(&with_rules(""), &devices(1..=MAX_CLIENTS)).unwrap();
+    for n in 0..MAX_CLIENTS {
+        let device = u32::from(n) + 1;
+        assert_eq!((rows.device_macs[&(mac, n + 1)], rows.device_macs[&(mac, CLIENT + n)]), (device, device));
+    }
+    assert!(!text(&warnings).contains("no lease is learned"));
+    let (rows, warnings) = compiled(&with_rules(""), &devices(1..=MAX_CLIENTS + 1)).unwrap();
+    let shown = text(&warnings);
+    assert!(shown.contains("of `d-17` no lease is learned\n  --> devices.csv:18:1"), "{shown}");
+    assert_eq!(rows.device_macs.len(), 2 * usize::from(MAX_CLIENTS) + 1);
 }
 
 #[test]

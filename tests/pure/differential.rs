@@ -30,7 +30,7 @@ fn seeds() -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("IOMT_FILTER_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("IOMT_FILTER_CASES").unwrap_or(1_000),
+        None => 0..number("IOMT_FILTER_CASES").unwrap_or(1_200),
     }
 }
 
@@ -38,7 +38,7 @@ fn seeds() -> std::ops::Range<u64> {
 fn the_filter_agrees_with_the_reference_model() {
     let seen =
         compare(seeds(), &loose, &mut host, &mut oracle).unwrap_or_else(|difference| panic!("{difference}"));
-    if seeds().count() >= 1_000 {
+    if seeds().count() >= 1_200 {
         assert_covers_everything(&seen);
     }
 }
@@ -47,7 +47,7 @@ fn the_filter_agrees_with_the_reference_model() {
 fn the_filter_agrees_with_the_reference_model_on_conversations() {
     let seen = compare(seeds(), &talking, &mut host, &mut oracle)
         .unwrap_or_else(|difference| panic!("{difference}"));
-    if seeds().count() >= 1_000 {
+    if seeds().count() >= 1_200 {
         let times = |answer: &str| seen.get(answer).copied().unwrap_or(0);
         let all: usize = seen.values().sum();
         let deep = times("established pass") + times("allowed pass") + times("related pass");

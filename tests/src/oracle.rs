@@ -316,7 +316,8 @@ impl Oracle {
         // What this host sends is not seen on its way out: answers to what it may open are known by the rules.
         let to_host = self.world.own.contains(&ip.destination) && ip.may_answer();
         let answers_host = to_host && self.rules(ip, ends, &backwards).is_ok();
-        if midstream && self.world.midstream != Otherwise::Pass && !answers_host {
+        let is_refused = midstream && self.world.midstream != Otherwise::Pass;
+        if is_refused && !answers_host {
             return self.soften(strictest, Reason::NoFlow);
         }
         // 10, 11
@@ -326,7 +327,11 @@ impl Oracle {
         }
         let forwards = Found { owners: owners(false), generation, ..Found::new(ip, false) };
         match self.rules(ip, ends, &forwards) {
-            Ok(matched) => self.pass(ip, ends, &forwards, Reason::Allowed, matched),
+            Ok(matched) if !is_refused => self.pass(ip, ends, &forwards, Reason::Allowed, matched),
+            Ok(_) => match self.rules(ip, ends, &backwards) {
+                Ok(matched) => self.pass(ip, ends, &backwards, Reason::Allowed, matched),
+                Err(refused) => refused,
+            },
             Err(refused) if midstream || answers_host => match self.rules(ip, ends, &backwards) {
                 Ok(matched) => self.pass(ip, ends, &backwards, Reason::Allowed, matched),
                 Err(_) => refused,

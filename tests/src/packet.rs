@@ -179,6 +179,15 @@ impl Frame {
         self
     }
 
+    /// Carries the same UDP between other ports.
+    pub fn ports(self, source: u16, destination: u16) -> Self {
+        self.transport(|transport| {
+            if let Transport::Udp(udp) = transport {
+                (udp.source, udp.destination) = (source, destination);
+            }
+        })
+    }
+
     /// Carries SCTP.
     pub fn sctp(mut self, source: u16, destination: u16) -> Self {
         self.transport = Transport::Sctp(Sctp { source, destination, body: vec![0; 8] });

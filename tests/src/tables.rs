@@ -4,12 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
 use iomt_filter::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
-use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
+use iomt_filter_common::abi::{CLIENT, MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey, Shelf};
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::lease::{Lease, Request, RequestKey};
+use iomt_filter_common::lease::{Lease, Request};
 use iomt_filter_common::limit::Bucket;
 use iomt_filter_common::policy::{Grant, Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::query::Query;
@@ -27,7 +27,7 @@ pub struct Memory {
     buckets: RefCell<HashMap<(u32, u32), u64>>,
     leases: RefCell<HashMap<u32, Lease>>,
     leased: RefCell<HashMap<Address, u32>>,
-    requests: RefCell<HashMap<RequestKey, Request>>,
+    requests: RefCell<HashMap<(u32, u32), Request>>,
     /// When the agent said last that it lives.
     pub heartbeat: Cell<u64>,
 }
@@ -77,6 +77,10 @@ impl<'a> Tables for RowsTables<'a> {
     fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32> {
         let macs = &self.rows.device_macs;
         macs.get(&(mac, vlan)).or_else(|| macs.get(&(mac, 0))).copied()
+    }
+
+    fn client(&self, mac: Mac, n: u16) -> Option<u32> {
+        self.rows.device_macs.get(&(mac, CLIENT + n)).copied()
     }
 
     fn device(&self, device: u32) -> Option<Device> {
@@ -183,21 +187,28 @@ impl<'a> Tables for RowsTables<'a> {
         self.memory.leased.borrow().get(&address).copied()
     }
 
+    fn remember_leased(&self, address: Address, device: u32) {
+        self.memory.leased.borrow_mut().insert(address, device);
+    }
+
+    fn forget_leased(&self, address: Address) {
+        self.memory.leased.borrow_mut().remove(&address);
+    }
+
     fn lease(&self, index: u32) -> Lease {
         self.memory.leases.borrow().get(&index).copied().unwrap_or_default()
     }
 
-    fn remember_lease(&self, index: u32, device: u32, lease: &Lease) {
+    fn remember_lease(&self, index: u32, lease: &Lease) {
         self.memory.leases.borrow_mut().insert(index, *lease);
-        self.memory.leased.borrow_mut().insert(lease.address, device);
     }
 
-    fn request(&self, key: &RequestKey) -> Option<Request> {
-        self.memory.requests.borrow().get(key).copied()
+    fn request(&self, index: u32, slot: u32) -> Request {
+        self.memory.requests.borrow().get(&(index, slot)).copied().unwrap_or_default()
     }
 
-    fn remember_request(&self, key: &RequestKey, request: &Request) {
-        self.memory.requests.borrow_mut().insert(*key, *request);
+    fn remember_request(&self, index: u32, slot: u32, request: &Request) {
+        self.memory.requests.borrow_mut().insert((index, slot), *request);
     }
 
     fn query(&self, place: u32) -> Query {

@@ -28,6 +28,8 @@ pub struct World {
     pub midstream: Otherwise,
     /// Prefixes behind device ports.
     pub segments: Vec<IpNet>,
+    /// The filter's own addresses.
+    pub own: Vec<IpAddr>,
     /// Named sets of addresses.
     pub endpoints: Vec<Endpoint>,
     /// Profiles; the first is number 1.
@@ -44,8 +46,6 @@ pub struct World {
     pub countries: Vec<(IpNet, CountryCode)>,
     /// Access that ends by itself.
     pub grants: Vec<Grant>,
-    /// This host's own addresses.
-    pub own: Vec<IpAddr>,
     /// When the agent was last heard of.
     pub heartbeat: Heartbeat,
 }

@@ -7,6 +7,12 @@ use crate::addr::{Address, Mac};
 use crate::packet::Packet;
 use crate::reader::PacketReader;
 
+/// Ports of IPv4 and of IPv6 (RFC 2131 §4.1, RFC 8415 §7.2): those that are sent to are fixed.
+pub(super) const SERVER: u16 = 67;
+pub(super) const CLIENT: u16 = 68;
+pub(super) const V6_SERVER: u16 = 547;
+pub(super) const V6_CLIENT: u16 = 546;
+
 const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
 const ETHERNET: u8 = 1;
@@ -23,10 +29,8 @@ const END: u8 = 255;
 const DISCOVER: u8 = 1;
 const DHCP_REQUEST: u8 = 3;
 const ACK: u8 = 5;
-/// What a lease without an end, or without a word about it, is believed for.
+/// What a lease is believed for of which the server does not say how long it is.
 const A_DAY: u32 = 86_400;
-/// Stands for a lease in [`Packet::lease_seconds`] until its message type is known to give one.
-const UNSETTLED: u32 = u32::MAX;
 
 const V6_SOLICIT: u8 = 1;
 const V6_REQUEST: u8 = 3;
@@ -50,12 +54,11 @@ pub(super) fn read<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32, pa
     if head[1] != ETHERNET || head[2] != 6 {
         return end;
     }
-    let is_server = packet.source_port == 67;
+    let is_server = packet.destination_port == CLIENT || packet.source_port == SERVER;
     if head[0] != if is_server { REPLY } else { REQUEST } {
         return end;
     }
     packet.sender_mac = Mac(client);
-    packet.lease_seconds = UNSETTLED;
     let mut at = start + OPTIONS_OFFSET;
     for _ in 0..MAX_OPTIONS {
         if at + 2 > end {
@@ -69,7 +72,7 @@ pub(super) fn read<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32, pa
     let seconds = packet.lease_seconds;
     packet.lease_seconds = 0;
     if is_server && kind == ACK as u32 {
-        packet.lease_seconds = if seconds == UNSETTLED { A_DAY } else { seconds };
+        packet.lease_seconds = if seconds == 0 { A_DAY } else { seconds };
         packet.quoted_destination = Address::from_v4(given);
     } else if is_server || (kind != DISCOVER as u32 && kind != DHCP_REQUEST as u32) {
         return end;
@@ -78,8 +81,9 @@ pub(super) fn read<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32, pa
     end
 }
 
-/// Reads the option at `start`; the offset of the next. The message type waits in
-/// [`Packet::dhcp_transaction`].
+/// Reads the option at `start`; the offset of the next. Until all of them are read, the message type waits in
+/// [`Packet::dhcp_transaction`], and in [`Packet::lease_seconds`] 0 stands for a time that was not said: one of
+/// 0 is read as a second.
 #[inline(always)]
 pub(super) fn option<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32, packet: &mut Packet) -> u32 {
     let Some([kind, length]) = frame.read::<2>(start) else { return end };
@@ -115,7 +119,7 @@ pub(super) fn read_v6<R: PacketReader + ?Sized>(frame: &R, start: u32, end: u32,
     }
     let Some(head) = frame.read::<4>(start) else { return end };
     let transaction = V6_TRANSACTION | (u32_at(&head, 0) & (V6_TRANSACTION - 1));
-    let is_server = packet.source_port == 547;
+    let is_server = packet.destination_port == V6_CLIENT;
     if !is_server {
         if matches!(head[0], V6_SOLICIT | V6_REQUEST | V6_RENEW | V6_REBIND) {
             packet.sender_mac = packet.source_mac;

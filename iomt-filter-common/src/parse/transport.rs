@@ -2,7 +2,7 @@
 //!
 //! Other protocols have no ports and pass through as their number.
 
-use super::{Part, Unparsed, quoted, u16_at};
+use super::{Part, Unparsed, dhcp, quoted, u16_at};
 use crate::packet::{Fragment, Kind, Packet, protocol};
 use crate::reader::PacketReader;
 
@@ -77,12 +77,13 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
     Ok(end)
 }
 
-/// How to read what UDP carries, where it is DHCP.
+/// How to read what UDP carries, where it is DHCP: what a client is sent, from whatever port, what it sends, and
+/// in IPv4 what a server sends to a relay.
 #[inline(always)]
 const fn dhcp(packet: &Packet, is_v4: bool) -> Option<Part> {
     match (packet.source_port, packet.destination_port, is_v4) {
-        (68, 67, true) | (67, 67 | 68, true) => Some(Part::Dhcp),
-        (546, 547, false) | (547, 546, false) => Some(Part::Dhcpv6),
+        (_, dhcp::CLIENT, true) | (dhcp::CLIENT | dhcp::SERVER, dhcp::SERVER, true) => Some(Part::Dhcp),
+        (_, dhcp::V6_CLIENT, false) | (dhcp::V6_CLIENT, dhcp::V6_SERVER, false) => Some(Part::Dhcpv6),
         _ => None,
     }
 }

@@ -157,9 +157,25 @@ fn fill_and_attach(
     numbers: Numbers,
     blocks: Vec<ManualBlock>,
 ) -> Result<Core> {
+    let is_renumbered = core.is_renumbered();
+    if is_renumbered {
+        tracing::warn!(
+            "the numbers of devices are lost, and the tables in the kernel go by them: leases, requests for leases \
+             and tokens that were taken are cleared; counters go on under the new numbers"
+        );
+        // Before the new numbers are kept: an agent that dies in between finds them lost again.
+        core.forget_devices()?;
+    }
+    let is_new = is_renumbered || !core.datapath.is_adopted();
     core.activate(intent, numbers, blocks).map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
+    if is_renumbered {
+        // What was learned until now went by the old numbers.
+        core.forget_devices()?;
+    }
     core.drop_gone_grants();
-    core.restore_leases();
+    if is_new {
+        core.restore_leases();
+    }
     core.attach_all()?;
     Ok(core)
 }

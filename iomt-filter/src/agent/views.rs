@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use iomt_filter_common::abi;
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey, Progress};
+use iomt_filter_common::lease::Lease;
 use iomt_filter_common::packet::protocol;
 use iomt_filter_common::policy::{Mode, Otherwise, Profile};
 use iomt_filter_common::{Mac, Verdict};
@@ -117,7 +118,8 @@ pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
         let Some(shown) = all.get_mut(&device).and_then(|status| status.leases.as_mut()) else { continue };
         for lease in leases.iter().filter(|lease| lease.expires > now) {
             let address = IpAddr::from(lease.address).to_string();
-            shown.push(LeaseStatus { address, until: time_of_day(lease.expires) });
+            let until = (lease.expires != Lease::NEVER).then(|| time_of_day(lease.expires));
+            shown.push(LeaseStatus { address, until });
         }
     }
     let gone: BTreeMap<u32, &String> =

@@ -171,8 +171,8 @@ pub struct DeviceStatus {
 pub struct LeaseStatus {
     /// The address.
     pub address: String,
-    /// When the lease ends.
-    pub until: Timestamp,
+    /// When the lease ends; nothing where it is good until another replaces it.
+    pub until: Option<Timestamp>,
 }
 
 /// An element of `GET /v1/flows`.

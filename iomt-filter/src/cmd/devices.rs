@@ -58,9 +58,10 @@ fn row(device: &DeviceStatus) -> [String; 8] {
 
 /// Those of the inventory, then those from DHCP with the time of day at which they end.
 fn addresses(device: &DeviceStatus) -> String {
-    let leased = device.leases.iter().flatten();
-    let leased =
-        leased.map(|lease| format!("{} (dhcp until {})", lease.address, lease.until.strftime("%F %TZ")));
+    let leased = device.leases.iter().flatten().map(|lease| match lease.until {
+        Some(until) => format!("{} (dhcp until {})", lease.address, until.strftime("%F %TZ")),
+        None => format!("{} (dhcp without end)", lease.address),
+    });
     let all: Vec<_> = device.addresses.iter().cloned().chain(leased).collect();
     match (all.is_empty(), &device.leases) {
         (false, _) => all.join(" "),

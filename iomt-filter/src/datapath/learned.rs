@@ -8,11 +8,13 @@ use iomt_filter_common::Address;
 use iomt_filter_common::abi::map;
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
-use iomt_filter_common::lease::{FAMILIES, Lease, index};
-use iomt_filter_common::limit::{Bucket, window};
+use iomt_filter_common::lease::{FAMILIES, Lease, Requests, index};
+use iomt_filter_common::limit::{Bucket, Buckets, window};
 
-use super::load::{Datapath, FRAGMENTS, GRANT_CELLS};
+use super::generation::wait_for_readers;
+use super::load::{Datapath, FRAGMENTS, GRANT_CELLS, lru_rows};
 use super::lock::WriterToken;
+use super::maps::Maps;
 
 /// Leases, flows, and when the agent was last heard of.
 #[derive(Clone, Debug, Default)]
@@ -76,16 +78,33 @@ impl Datapath {
         Ok(leases)
     }
 
-    /// Makes the program believe leases that it has learned before.
+    /// Makes the program believe leases that it has learned before. What it has learned meanwhile is newer, and
+    /// stays.
     ///
     /// # Errors
     /// When the kernel refuses a write.
     pub fn restore_leases(&mut self, leases: &[(u32, Lease)], _token: &WriterToken) -> Result<(), MapError> {
         for (device, lease) in leases.iter().filter(|(device, _)| *device < self.device_capacity) {
+            let index = index(*device, lease.address);
+            let is_known = self.maps.leases.get(&index, 0)? != Lease::default();
+            if is_known || found(self.maps.leased.get(&lease.address, 0))?.is_some() {
+                continue;
+            }
             self.maps.leased.insert(lease.address, device, 0)?;
-            self.maps.leases.set(index(*device, lease.address), lease, 0)?;
+            self.maps.leases.set(index, lease, 0)?;
         }
         Ok(())
+    }
+
+    /// Makes the program forget what it has learned of every device by its number: leases, requests for them, and
+    /// tokens that were taken.
+    ///
+    /// # Errors
+    /// When the kernel refuses a write.
+    pub fn forget_devices(&mut self, _token: &WriterToken) -> Result<(), MapError> {
+        // What a run that began before a swap learns is forgotten too.
+        wait_for_readers();
+        self.maps.forget_devices(0..self.device_capacity)
     }
 
     /// Flows with traffic in the minute of `now` (nanoseconds since boot) of a device.
@@ -112,7 +131,8 @@ impl Datapath {
         let rows = self.active_rows();
         let grants = rows.map_or(0, |rows| rows.grants.len());
         let leases = self.leases()?.values().map(Vec::len).sum();
-        let (flows, fragments) = (self.flow_capacity, FRAGMENTS as usize);
+        let fragments = lru_rows(FRAGMENTS) as usize;
+        let flows = self.flow_capacity;
         Ok(vec![
             (map::GRANTS, grants, GRANT_CELLS as usize / 2),
             (map::LEASES, leases, (self.device_capacity * FAMILIES) as usize),
@@ -120,6 +140,29 @@ impl Datapath {
             (map::FRAGMENTS, count(&self.maps.fragments, fragments)?, fragments),
         ])
     }
+}
+
+impl Maps {
+    /// Clears what is kept of `devices`, and who has leased which address. An address is nobody's before its lease
+    /// goes: at no time is it another device's.
+    pub(super) fn forget_devices(&mut self, devices: impl Iterator<Item = u32>) -> Result<(), MapError> {
+        clear(&mut self.leased)?;
+        for device in devices {
+            self.buckets.set(device, Buckets::default(), 0)?;
+            for place in device * FAMILIES..(device + 1) * FAMILIES {
+                self.leases.set(place, Lease::default(), 0)?;
+                self.requests.set(place, Requests::default(), 0)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes every row of a table.
+pub(super) fn clear<K: aya::Pod, V: aya::Pod>(table: &mut HashMap<MapData, K, V>) -> Result<(), MapError> {
+    let keys: Vec<K> = table.keys().filter_map(Result::ok).collect();
+    // The program may have removed a row meanwhile.
+    keys.iter().try_for_each(|key| found(table.remove(key)).map(drop))
 }
 
 /// Rows of a table. A walk begins anew when the row that it stands at goes, so it is cut off.

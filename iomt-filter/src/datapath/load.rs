@@ -9,6 +9,7 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{MapData, MapError, RingBuf};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp};
+use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
 use iomt_filter_common::Address;
@@ -20,7 +21,7 @@ use iomt_filter_common::counters::{EventLimit, FATES, PER_DEVICE, REASONS};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
-use iomt_filter_common::lease::{FAMILIES, Lease, Request, RequestKey};
+use iomt_filter_common::lease::{FAMILIES, Lease, Requests};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::{self, Query};
@@ -223,7 +224,7 @@ impl Datapath {
             heartbeat,
             pins: options.pins.clone(),
             device_capacity,
-            flow_capacity: options.flows as usize,
+            flow_capacity: lru_rows(options.flows) as usize,
             slots: if adopted { [None, None] } else { [Some(Rows::default()), Some(Rows::default())] },
             needs_grace: adopted,
             links: Vec::new(),
@@ -308,6 +309,19 @@ fn sizes(options: &LoadOptions, devices: u32) -> BTreeMap<&'static str, u32> {
     shapes(options, devices).into_iter().map(|shape| (shape.name, shape.entries)).collect()
 }
 
+/// Rows of a table that forgets its least recently used one, where `wanted` are to be remembered.
+pub(super) fn lru_rows(wanted: u32) -> u32 {
+    // Where nobody says how many processors there are, the table is as large as it was wanted.
+    wanted.max(least_lru_rows(nr_cpus().unwrap_or(1)))
+}
+
+/// Kernels set 128 free rows of such a table aside for every processor that the host may have, until 2025 of
+/// however small a table (`LOCAL_FREE_TARGET` in `kernel/bpf/bpf_lru_list.c`): one that is smaller than that
+/// forgets what was remembered a moment ago.
+fn least_lru_rows(processors: usize) -> u32 {
+    u32::try_from(processors.saturating_mul(256)).unwrap_or(u32::MAX)
+}
+
 /// What the kernel is to make of each map that is pinned.
 pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
     let buffer = if options.replay { REPLAY_BUFFER_BYTES } else { EVENT_BUFFER_BYTES };
@@ -324,15 +338,16 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<Key<ProtectedKey>, u32>(map::PROTECTED, TRIE_ROWS),
         Shape::of::<Key<AddressKey>, Listing>(map::LISTINGS, TRIE_ROWS),
         Shape::of::<Key<AddressKey>, u32>(map::COUNTRIES, TRIE_ROWS),
-        Shape::of::<FlowKey, Flow>(map::FLOWS, options.flows),
-        Shape::of::<FragmentKey, FirstFragment>(map::FRAGMENTS, FRAGMENTS),
-        Shape::of::<FragmentKey, FirstFragment>(map::OTHER_FRAGMENTS, FRAGMENTS),
+        Shape::of::<FlowKey, Flow>(map::FLOWS, lru_rows(options.flows)),
+        Shape::of::<FragmentKey, FirstFragment>(map::FRAGMENTS, lru_rows(FRAGMENTS)),
+        Shape::of::<FragmentKey, FirstFragment>(map::OTHER_FRAGMENTS, lru_rows(FRAGMENTS)),
         Shape::of::<u32, Query>(map::QUERIES, query::places(devices)),
-        Shape::of::<Address, u64>(map::ROUTERS, ROUTERS),
+        Shape::of::<Address, u64>(map::ROUTERS, lru_rows(ROUTERS)),
         Shape::of::<GrantKey, Grant>(map::GRANTS, GRANT_CELLS),
         Shape::of::<u32, Lease>(map::LEASES, devices * FAMILIES),
+        // A row for each lease, and as many for those that two CPUs learn of one device at once.
         Shape::of::<Address, u32>(map::LEASED, devices * FAMILIES * 2),
-        Shape::of::<RequestKey, Request>(map::REQUESTS, devices * 2),
+        Shape::of::<u32, Requests>(map::REQUESTS, devices * FAMILIES),
         Shape::of::<u32, Buckets>(map::BUCKETS, devices),
         Shape::of::<u32, u64>(map::HEARTBEAT, 1),
         Shape::of::<PortKey, u32>(map::PORTS, PORT_ROWS),
@@ -390,5 +405,12 @@ mod tests {
     fn tables_have_room_for_twice_the_devices() {
         assert_eq!(device_capacity(0), 256);
         assert_eq!(device_capacity(300), 1024);
+    }
+
+    #[test]
+    fn tables_that_forget_have_room_for_what_every_processor_sets_aside() {
+        assert_eq!((least_lru_rows(2), least_lru_rows(128)), (512, 32_768));
+        assert_eq!(lru_rows(DEFAULT_FLOWS), DEFAULT_FLOWS.max(least_lru_rows(nr_cpus().unwrap())));
+        assert!(lru_rows(1) >= 256);
     }
 }

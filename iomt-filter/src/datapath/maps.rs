@@ -10,8 +10,7 @@ use iomt_filter_common::abi::{
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
-use iomt_filter_common::lease::Lease;
-use iomt_filter_common::lease::{Request, RequestKey};
+use iomt_filter_common::lease::{Lease, Requests};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::reputation::Listing;
@@ -34,7 +33,7 @@ pub(super) struct Maps {
     pub(super) countries: LpmTrie<MapData, AddressKey, u32>,
     pub(super) flows: HashMap<MapData, FlowKey, Flow>,
     pub(super) fragments: HashMap<MapData, FragmentKey, FirstFragment>,
-    pub(super) requests: HashMap<MapData, RequestKey, Request>,
+    pub(super) requests: Array<MapData, Requests>,
     pub(super) other_fragments: HashMap<MapData, FragmentKey, FirstFragment>,
     pub(super) queries: MapData,
     pub(super) routers: HashMap<MapData, Address, u64>,

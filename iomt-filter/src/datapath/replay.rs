@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{MapError, PerCpuArray, RingBuf};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions};
 use iomt_filter_common::abi::Input;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::event::Event;
-use iomt_filter_common::lease::{self, FAMILIES, Lease};
-use iomt_filter_common::limit::Buckets;
+use iomt_filter_common::lease;
 use iomt_filter_common::pod::Pod as _;
 use iomt_filter_common::policy::Otherwise;
 use iomt_filter_common::query::{self, Query};
@@ -17,7 +16,7 @@ use thiserror::Error;
 
 use super::apply::ApplyError;
 use super::generation::Generation;
-use super::learned::Learned;
+use super::learned::{Learned, clear};
 use super::load::{Datapath, LoadError, LoadOptions, program};
 use super::lock::WriterToken;
 use super::shared::SharedWords;
@@ -121,16 +120,7 @@ impl Replay {
             .and_then(|()| clear(&mut maps.fragments))
             .and_then(|()| clear(&mut maps.other_fragments))
             .and_then(|()| clear(&mut maps.routers))
-            .and_then(|()| clear(&mut maps.requests))
-            .and_then(|()| clear(&mut maps.leased))
-            .and_then(|()| {
-                self.devices.iter().try_for_each(|&device| {
-                    maps.buckets.set(device, Buckets::default(), 0)?;
-                    (0..FAMILIES).try_for_each(|family| {
-                        maps.leases.set(device * FAMILIES + family, Lease::default(), 0)
-                    })
-                })
-            });
+            .and_then(|()| maps.forget_devices(self.devices.iter().copied()));
         forgotten.map_err(ReplayError::Input)
     }
 
@@ -264,9 +254,4 @@ impl Replay {
             decision: Decision::new(verdict, reason, generation),
         }
     }
-}
-
-fn clear<K: aya::Pod, V: aya::Pod>(table: &mut HashMap<MapData, K, V>) -> Result<(), MapError> {
-    let keys: Vec<K> = table.keys().filter_map(Result::ok).collect();
-    keys.iter().try_for_each(|key| table.remove(key))
 }

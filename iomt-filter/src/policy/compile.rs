@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use iomt_filter_common::abi::{MANAGEMENT_PROFILE, MAX_PROFILES};
+use iomt_filter_common::abi::{CLIENT, MANAGEMENT_PROFILE, MAX_CLIENTS, MAX_PROFILES};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::policy as table;
 use iomt_filter_common::{Address, Mac};
@@ -19,7 +19,7 @@ use super::peer::{Peers, without_mapped};
 use super::service::Services;
 use crate::diagnostic::{Diagnostic, unless_errors};
 use crate::glob;
-use crate::inventory::{self, Inventory};
+use crate::inventory::{self, Inventory, show_mac};
 use crate::nearest::did_you_mean;
 use crate::numbers::Numbers;
 use crate::rows::{Prefix, Rows};
@@ -138,10 +138,28 @@ impl Compiler<'_> {
         rows.devices.insert(number, row);
         if let Some(mac) = device.mac {
             rows.device_macs.insert((mac, device.vlan), number);
+            if device.by_dhcp {
+                self.client(device, mac, number);
+            }
         }
-        rows.know_everywhere(number);
+        self.rows.know_everywhere(number);
         let addresses = device.addresses.iter().map(|&address| (Address::from(address), number));
-        rows.device_addresses.extend(addresses);
+        self.rows.device_addresses.extend(addresses);
+    }
+
+    /// Gives a device by DHCP a place among those with its hardware address.
+    fn client(&mut self, device: &inventory::Device, mac: Mac, number: u32) {
+        let macs = &mut self.rows.device_macs;
+        let mut places = (0..MAX_CLIENTS).map(|n| (mac, CLIENT + n));
+        match places.find(|place| !macs.contains_key(place)) {
+            Some(place) => {
+                macs.insert(place, number);
+            }
+            None => {
+                let problem = Problem::TooManyClients(show_mac(mac), device.name.clone());
+                self.found.push(problem.warning(&device.place));
+            }
+        }
     }
 
     fn protected(&mut self, inventory: &Inventory, extras: &Extras) {

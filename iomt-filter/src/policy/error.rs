@@ -2,7 +2,7 @@
 //!
 //! The texts stand in one table here; places are added by whoever finds a problem.
 
-use iomt_filter_common::abi::{MAX_PEER_CLASSES, MAX_PROFILES};
+use iomt_filter_common::abi::{MAX_CLIENTS, MAX_PEER_CLASSES, MAX_PROFILES};
 use thiserror::Error;
 
 use super::peer::NetworkError;
@@ -74,6 +74,10 @@ pub enum Problem {
     TooManyCells,
     #[error("no number is left for device `{0}`")]
     NoNumber(String),
+    #[error(
+        "more than {MAX_CLIENTS} devices with `dhcp` have the hardware address `{0}`: of `{1}` no lease is learned"
+    )]
+    TooManyClients(String, String),
 }
 
 impl Problem {
@@ -105,6 +109,7 @@ impl Problem {
             Self::TooManyPeers(_) | Self::TooManyServices(_) | Self::TooManyCells => {
                 "use fewer, wider prefixes and port ranges, and share endpoints between rules"
             }
+            Self::TooManyClients(..) => "give it its address in place of `dhcp`",
             Self::Network(error) => return Some(error.help()),
             Self::UnknownEndpoint(_) | Self::UnknownProfile(_) | Self::Service(_) | Self::NoNumber(_) => {
                 return None;

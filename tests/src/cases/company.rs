@@ -66,6 +66,7 @@ fn add(world: &mut World, is_first: bool) {
     insert(&mut world.feeds, Feed { name: NAME.to_owned(), score: 100, entries }, is_first);
     insert(&mut world.countries, (net("192.0.2.208/28"), *b"FR"), is_first);
     insert(&mut world.segments, net("192.0.2.240/29"), is_first);
+    insert(&mut world.own, net("192.0.2.206").addr(), is_first);
     let services = vec![Service::udp(161), Service::tcp(22)];
     let pair = Management { address: net("192.0.2.204").addr(), services };
     insert(&mut world.management, pair, is_first);

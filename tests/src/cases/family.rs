@@ -31,6 +31,7 @@ fn translate(shown: &mut Shown) -> Option<()> {
 fn world(world: &mut World) {
     let nets = |nets: &mut Vec<IpNet>| nets.iter_mut().for_each(|entry| *entry = net(*entry));
     nets(&mut world.segments);
+    world.own.iter_mut().for_each(|own| *own = address(*own));
     world.endpoints.iter_mut().for_each(|endpoint| nets(&mut endpoint.addresses));
     world.feeds.iter_mut().for_each(|feed| nets(&mut feed.entries));
     for device in &mut world.devices {

@@ -1,7 +1,10 @@
 //! Addresses that devices have from DHCP: which messages say so, and which do not.
 
 use super::dhcp::{self, ACK, DECLINE, DISCOVER, INFORM, Message, NAK, OFFER, RELEASE, REQUEST};
-use super::roamer::{GIVEN, KNOWN, MAC, OTHER, PASS, SERVER, SPOOFED, asks, at, gives, leased, uses, world};
+use super::roamer::{
+    GIVEN, KNOWN, MAC, OTHER, PASS, SERVER, SPOOFED, V6, asks, at, gives, leased, uses, v6_client, v6_uses,
+    world,
+};
 use super::{DEVICE, Play, Story, UPLINK, errors};
 use crate::packet::{End, Frame, TPID_8021AD};
 use crate::world::{Device, Peer, Rule, Service, World};
@@ -16,6 +19,7 @@ stories![
     options_of_a_message,
     an_address_by_dhcpv6,
     dhcpv6_that_binds_nothing,
+    answers_come_from_any_port,
 ];
 
 fn an_address_is_learned_from_request_and_answer(story: &mut Story) {
@@ -74,7 +78,8 @@ fn answers_that_bind_nothing(story: &mut Story) {
         ("an offer", UPLINK, with(|message| message.kind = OFFER), KNOWN),
         ("a question from a server's port", UPLINK, with(|message| message.operation = 1), KNOWN),
         ("an answer from a device port", DEVICE, with(|_| ()).source_mac(MAC), "drop rogue-dhcp"),
-        ("from another port", UPLINK, with(|_| ()).udp(66, 68), "drop unknown-device"),
+        ("from another port, without a message", UPLINK, with(|_| ()).udp(66, 68), "drop unknown-device"),
+        ("to another port", UPLINK, with(|_| ()).ports(67, 69), "drop unknown-device"),
         ("without a message", UPLINK, gives(ACK, 7, GIVEN).udp(67, 68), KNOWN),
     ] {
         story
@@ -260,16 +265,6 @@ fn options_of_a_message(story: &mut Story) {
     }
 }
 
-const V6: &str = "2001:db8:10::71";
-
-fn v6_client() -> End {
-    End { mac: MAC, ..End::from("fe80::71") }
-}
-
-fn v6_uses(address: &str) -> Frame {
-    Frame::from(End { mac: MAC, ..End::from(address) }).to("2001:db8:20::53").udp(1_000, 53)
-}
-
 fn an_address_by_dhcpv6(story: &mut Story) {
     let world = world();
     for kind in [1, 3, 5, 6] {
@@ -335,4 +330,41 @@ fn dhcpv6_that_binds_nothing(story: &mut Story) {
         .frame("answered too late", UPLINK, &gives(7, 7, v6_client(), V6), "drop not-allowed roamer-1")
         .frame("not its own", DEVICE, &v6_uses(V6), SPOOFED)
         .family_matters();
+}
+
+/// RFC 2131 §4.1 and RFC 8415 §7.2 say which port an answer goes to, and not which it comes from.
+fn answers_come_from_any_port(story: &mut Story) {
+    let world = world();
+    for port in [1, 66, 68, 1_067, 65_535] {
+        story
+            .once(&world, "the device asks", DEVICE, &asks(REQUEST, 7), PASS)
+            .frame(
+                "it alone is answered",
+                UPLINK,
+                &gives(ACK, 7, GIVEN).ports(port, 68),
+                "drop unknown-device",
+            )
+            .frame("what is dropped gives nothing", DEVICE, &uses(GIVEN), SPOOFED)
+            .family_matters();
+        let everybody = Message::gives(ACK, 7, MAC, GIVEN)
+            .within(Frame::from(SERVER).to("255.255.255.255").destination_mac([0xff; 6]).udp(port, 68));
+        story
+            .once(&world, "the device asks", DEVICE, &asks(REQUEST, 7), PASS)
+            .frame("everybody is answered", UPLINK, &everybody, "pass no-device")
+            .frame("its own now", DEVICE, &uses(GIVEN), PASS)
+            .family_matters();
+    }
+    let reply = dhcp::v6_gives(7, 7, v6_client(), V6, 3_600);
+    for (port, destination) in [(1, 546), (546, 546), (1_547, 546), (65_535, 546), (547, 547)] {
+        story
+            .once(&world, "the device asks", DEVICE, &dhcp::v6_asks(3, 7, v6_client()), PASS)
+            .frame(
+                "it is answered from elsewhere",
+                UPLINK,
+                &reply.clone().ports(port, destination),
+                "drop not-allowed roamer-1",
+            )
+            .frame("not its own", DEVICE, &v6_uses(V6), SPOOFED)
+            .family_matters();
+    }
 }

@@ -51,6 +51,19 @@ pub(super) fn gives(kind: u8, transaction: u32, address: [u8; 4]) -> Frame {
     Message::gives(kind, transaction, MAC, address).unicast(SERVER)
 }
 
+/// Addresses that a server gives it in IPv6.
+pub(super) const V6: &str = "2001:db8:10::71";
+pub(super) const V6_OTHER: &str = "2001:db8:10::72";
+
+pub(super) fn v6_client() -> End {
+    End { mac: MAC, ..End::from("fe80::71") }
+}
+
+/// What the device does with an address in IPv6.
+pub(super) fn v6_uses(address: &str) -> Frame {
+    Frame::from(End { mac: MAC, ..End::from(address) }).to("2001:db8:20::53").udp(1_000, 53)
+}
+
 /// A device that has just been given its address.
 pub(super) fn leased<'a>(story: &'a mut Story, world: &World) -> &'a mut Play {
     story

@@ -99,6 +99,7 @@ pub fn world(random: &mut Random) -> World {
         unparsed: random.pick(&[Otherwise::Drop, Otherwise::Drop, Otherwise::Pass]),
         midstream: random.pick(&[Otherwise::Drop, Otherwise::Drop, Otherwise::Pass]),
         segments: vec![net("10.10.0.0/16"), net("2001:db8:10::/48")],
+        own: Vec::new(),
         endpoints: Vec::new(),
         profiles: Vec::new(),
         devices: devices(random),
@@ -107,7 +108,6 @@ pub fn world(random: &mut Random) -> World {
         feeds: feeds(random),
         countries: countries(random),
         grants: Vec::new(),
-        own: Vec::new(),
         heartbeat: Heartbeat::default(),
     };
     for index in 0..2 {
@@ -116,6 +116,9 @@ pub fn world(random: &mut Random) -> World {
     }
     for index in 0..PROFILES {
         world.profiles.push(profile(random, index));
+    }
+    if random.chance(30) {
+        world.own = vec![net("10.10.0.77").addr(), net("2001:db8:10::77").addr()];
     }
     if random.chance(40) {
         let services = vec![service(random)];

@@ -3,15 +3,14 @@
 use std::net::IpAddr;
 
 use super::frame::{Ip, u16_of, v4, v6};
-use super::leases::DAY;
 
 /// A message, as far as it says something of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dhcp {
     /// A client asks: transaction, and in IPv4 its hardware address.
     Asks { transaction: u32, mac: Option<[u8; 6]> },
-    /// A server gives an address for seconds: a day where it does not say for how long.
-    Gives { transaction: u32, mac: Option<[u8; 6]>, address: IpAddr, seconds: u32 },
+    /// A server gives an address for seconds, or for good.
+    Gives { transaction: u32, mac: Option<[u8; 6]>, address: IpAddr, seconds: Option<u32> },
 }
 
 /// Reads the data of a whole UDP packet.
@@ -21,9 +20,9 @@ pub(super) fn read(ip: &Ip, data: &[u8]) -> Option<Dhcp> {
     }
     match (ip.source.is_ipv4(), ip.ports()) {
         (true, (68, 67)) => version_4(data, 1),
-        (true, (67, 67 | 68)) => version_4(data, 2),
+        (true, (67, 67) | (_, 68)) => version_4(data, 2),
         (false, (546, 547)) => asks_6(data),
-        (false, (547, 546)) => gives_6(data),
+        (false, (_, 546)) => gives_6(data),
         _ => None,
     }
 }
@@ -58,7 +57,7 @@ fn version_4(data: &[u8], op: u8) -> Option<Dhcp> {
     match (header[0], kind?) {
         (1, 1 | 3) => Some(Dhcp::Asks { transaction, mac }),
         (2, 5) => {
-            let seconds = seconds.filter(|seconds| *seconds != u32::MAX).unwrap_or(DAY);
+            let seconds = unless_for_ever(seconds.unwrap_or(86_400));
             Some(Dhcp::Gives { transaction, mac, address: v4(&header[16..]), seconds })
         }
         _ => None,
@@ -85,11 +84,16 @@ fn gives_6(data: &[u8]) -> Option<Dhcp> {
                     transaction,
                     mac: None,
                     address: IpAddr::V6(v6(address)),
-                    seconds,
+                    seconds: unless_for_ever(seconds),
                 });
             }
         }
         options = rest;
     }
     None
+}
+
+/// The highest number of seconds means no end (RFC 2131 §3.3, RFC 8415 §7.7).
+fn unless_for_ever(seconds: u32) -> Option<u32> {
+    (seconds != 0xffff_ffff).then_some(seconds)
 }

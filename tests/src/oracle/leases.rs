@@ -12,30 +12,36 @@ use crate::judge::Fields;
 use crate::world::Device;
 
 const SECOND: u64 = 1_000_000_000;
-pub(super) const DAY: u32 = 86_400;
+/// Questions that are kept of a device in a family.
+const KEPT: usize = 4;
 
-/// Transaction and hardware address of a client, and whether it is about IPv4.
-type Request = (u32, [u8; 6], bool);
+/// A transaction, and when it was last asked for.
+type Question = (u32, u64);
 
-/// What devices asked, by name and time, and what they were given.
+/// What devices asked, by name and whether it is about IPv4, the latest last; and what they were given, with its
+/// end where it has one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Leases {
-    asked: HashMap<Request, (String, u64)>,
-    given: HashMap<(String, bool), (IpAddr, u64)>,
+    asked: HashMap<(String, bool), Vec<Question>>,
+    given: HashMap<(String, bool), (IpAddr, Option<u64>)>,
 }
 
 impl Oracle {
     /// Learns from a DHCP message, if it is one.
     pub(super) fn learn(&mut self, ip: &Ip, fields: &Fields, vlan: u16, port: Port) {
         match (ip.dhcp, port) {
-            (Some(Dhcp::Asks { transaction, mac }), Port::Device) => {
+            (Some(Dhcp::Asks { transaction, .. }), Port::Device) => {
                 let client = self.asking(ip, fields.macs.0, vlan);
                 let owner = self.device_with(ip.source).map(|owner| &owner.name);
                 let client = client.map(|device| &device.name);
                 let is_honest = owner.is_none() || owner == client;
                 if let Some(client) = client.filter(|_| is_honest).cloned() {
-                    let request = (transaction, mac.unwrap_or(fields.macs.0), ip.source.is_ipv4());
-                    self.leases.asked.insert(request, (client, self.now));
+                    let asked = self.leases.asked.entry((client, ip.source.is_ipv4())).or_default();
+                    asked.retain(|(earlier, _)| *earlier != transaction);
+                    asked.push((transaction, self.now));
+                    if asked.len() > KEPT {
+                        asked.remove(0);
+                    }
                 }
             }
             (Some(Dhcp::Gives { transaction, mac, address, seconds }), Port::Uplink) => {
@@ -53,24 +59,21 @@ impl Oracle {
         self.device_seen_as(frame_mac, vlan).filter(|device| device.by_dhcp && is_own)
     }
 
-    fn bind(&mut self, transaction: u32, mac: [u8; 6], address: IpAddr, seconds: u32) {
-        let request = (transaction, mac, address.is_ipv4());
-        let asked = if self.has(Flaw::AnyTransactionWillDo) {
-            self.leases.asked.iter().find(|((_, asker, _), _)| *asker == mac).map(|(_, asked)| asked)
-        } else {
-            self.leases.asked.get(&request)
-        };
-        let Some((name, at)) = asked.cloned() else { return };
-        let is_recent = self.now.saturating_sub(at) <= 60 * SECOND;
-        let is_theirs = self
-            .world
-            .devices
-            .iter()
-            .any(|device| device.name == name && device.by_dhcp && device.mac == Some(mac));
-        let is_free = !self.world.devices.iter().any(|device| device.addresses.contains(&address));
-        if is_recent && is_theirs && is_free && self.in_segment(address) && is_unicast(address) {
+    fn bind(&mut self, transaction: u32, mac: [u8; 6], address: IpAddr, seconds: Option<u32>) {
+        let clients = self.world.devices.iter().filter(|device| device.by_dhcp && device.mac == Some(mac));
+        let asked = clients.filter_map(|device| {
+            let asked = self.leases.asked.get(&(device.name.clone(), address.is_ipv4()))?;
+            let is_it =
+                |(other, _): &&Question| *other == transaction || self.has(Flaw::AnyTransactionWillDo);
+            let (_, at) = asked.iter().rfind(is_it)?;
+            (self.now.saturating_sub(*at) <= 60 * SECOND).then(|| (*at, device.name.clone()))
+        });
+        let Some((_, name)) = asked.max_by_key(|(at, _)| *at) else { return };
+        let taken = self.world.devices.iter().flat_map(|device| &device.addresses);
+        let is_free = taken.chain(&self.world.own).all(|other| *other != address);
+        if is_free && self.in_segment(address) && is_unicast(address) {
             self.leases.given.retain(|_, (given, _)| *given != address);
-            let until = self.now + u64::from(seconds.clamp(60, 30 * DAY)) * SECOND;
+            let until = seconds.map(|seconds| self.now + u64::from(seconds.max(60)) * SECOND);
             self.leases.given.insert((name, address.is_ipv4()), (address, until));
         }
     }
@@ -80,7 +83,8 @@ impl Oracle {
         let given = |device: &Device| {
             let lease = self.leases.given.get(&(device.name.clone(), address.is_ipv4()));
             lease.is_some_and(|(given, until)| {
-                *given == address && (self.now < *until || self.has(Flaw::LeasesNeverEnd))
+                let is_over = until.is_some_and(|until| until <= self.now);
+                *given == address && (!is_over || self.has(Flaw::LeasesNeverEnd))
             })
         };
         self.world.devices.iter().find(|device| device.by_dhcp && given(device))

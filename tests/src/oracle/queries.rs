@@ -33,8 +33,18 @@ impl Oracle {
         let is_repeated = self.queries.get(&key).is_some_and(|(group, at)| {
             *group == ip.destination && self.now.saturating_sub(*at) < 1_000_000_000
         });
-        if !is_repeated {
-            self.queries.insert(key, (ip.destination, self.now));
+        if is_repeated {
+            return;
+        }
+        self.queries.insert(key.clone(), (ip.destination, self.now));
+        // A device's last eight are kept.
+        if let Some(device) = key.3 {
+            let of_device = self.queries.iter().filter(|(key, _)| key.3.as_ref() == Some(&device));
+            let mut asked: Vec<_> = of_device.map(|(key, (_, at))| (*at, key.clone())).collect();
+            asked.sort_unstable_by_key(|(at, _)| *at);
+            for (_, key) in asked.iter().rev().skip(8) {
+                self.queries.remove(key);
+            }
         }
     }
 

@@ -27,6 +27,7 @@ pub fn hospital() -> World {
         unparsed: Otherwise::Drop,
         midstream: Otherwise::Drop,
         segments: vec![net("10.10.0.0/16"), net("2001:db8:10::/48")],
+        own: Vec::new(),
         endpoints: vec![
             endpoint("pacs", &["10.20.0.10", "10.20.0.11", "2001:db8:20::10"]),
             endpoint("dns", &["10.0.0.53", "2001:db8:20::53"]),
@@ -66,7 +67,6 @@ pub fn hospital() -> World {
             (net("10.0.0.0/8"), *b"KP"),
         ],
         grants: vec![],
-        own: vec![],
         heartbeat: Heartbeat::default(),
     }
 }

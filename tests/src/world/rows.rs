@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use iomt_filter::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
-use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
+use iomt_filter_common::abi::{CLIENT, MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::geo::{Country, GeoPolicy};
 use iomt_filter_common::policy::{self, Otherwise, RuleDirection, Settings};
 use iomt_filter_common::reputation::Listing;
@@ -56,6 +56,11 @@ impl World {
             if device.mac.is_some() {
                 rows.device_macs.insert((mac, vlan), number);
                 rows.know_everywhere(number);
+            }
+            if device.by_dhcp {
+                let before = &self.devices[..number as usize - 1];
+                let clients = before.iter().filter(|other| other.by_dhcp && other.mac == device.mac);
+                rows.device_macs.insert((mac, CLIENT + clients.count() as u16), number);
             }
             for address in &device.addresses {
                 rows.device_addresses.insert((*address).into(), number);

@@ -121,7 +121,7 @@ impl World {
         for pair in &self.management {
             let _ = writeln!(text, "management {} {:?}", pair.address, pair.services);
         }
-        let _ = writeln!(text, "segments {:?}", self.segments);
+        let _ = writeln!(text, "segments {:?}, own addresses {:?}", self.segments, self.own);
         for feed in &self.feeds {
             let _ = writeln!(text, "feed {} score {}: {:?}", feed.name, feed.score, feed.entries);
         }

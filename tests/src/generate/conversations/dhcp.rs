@@ -19,7 +19,7 @@ fn version_4(random: &mut Random, device: &Device) -> Vec<(Port, Frame)> {
     let mac = device.mac.unwrap_or(ROUTER);
     let offered = net(random.pick(&["10.10.0.1", "10.10.0.77", "10.10.0.77", "10.10.0.78", "10.20.0.1"]));
     let (message, offered) =
-        (Message { xid: 1 + random.below(3) as u32, mac, offered: offered.addr() }, offered.addr());
+        (Message { xid: 1 + random.below(6) as u32, mac, offered: offered.addr() }, offered.addr());
     let client = |address: &str| End { mac, address: net(address).addr(), vlan: device.vlan };
     let server = End { mac: ROUTER, address: net("10.20.0.2").addr(), vlan: None };
     let everybody = End { mac: [0xff; 6], address: net("255.255.255.255").addr(), vlan: None };
@@ -29,9 +29,10 @@ fn version_4(random: &mut Random, device: &Device) -> Vec<(Port, Frame)> {
     };
     let lease = random.pick(&[None, Some(0), Some(30), Some(60), Some(300), Some(7_439), Some(u32::MAX)]);
     let is_broadcast = random.chance(50);
+    let from = random.pick(&[67, 67, 67, 1_067]);
     let answers = |kind: u8| {
         let to = if is_broadcast { everybody } else { End { mac, address: offered, vlan: device.vlan } };
-        (Port::Uplink, carrying(Frame::from(server).to(to).udp(67, 68), message.bytes(2, kind, lease)))
+        (Port::Uplink, carrying(Frame::from(server).to(to).udp(from, 68), message.bytes(2, kind, lease)))
     };
     let mut said = vec![asks(1), answers(2), asks(3), answers(5)];
     if random.chance(30) {
@@ -94,7 +95,8 @@ fn version_6(random: &mut Random, device: &Device) -> Vec<(Port, Frame)> {
     let offered =
         net(random.pick(&["2001:db8:10::77", "2001:db8:10::77", "2001:db8:10::1", "2001:db8:20::1"])).addr();
     let lifetime = random.pick(&[0, 60, 300, u32::MAX]);
-    let transaction = [0, 0, 1 + random.below(3) as u8];
+    let transaction = [0, 0, 1 + random.below(6) as u8];
+    let from = random.pick(&[547, 547, 1_547]);
     let message = |kind: u8, valid: Option<u32>| {
         let mut bytes = vec![kind];
         bytes.extend(transaction);
@@ -114,7 +116,7 @@ fn version_6(random: &mut Random, device: &Device) -> Vec<(Port, Frame)> {
     let asks =
         |kind| (Port::Device, carrying(Frame::from(own).to(servers).udp(546, 547), message(kind, None)));
     let answers = |kind| {
-        let frame = Frame::from(server).to(own).udp(547, 546);
+        let frame = Frame::from(server).to(own).udp(from, 546);
         (Port::Uplink, carrying(frame, message(kind, Some(lifetime))))
     };
     let leased = End { mac, address: offered, vlan: device.vlan };
