@@ -81,7 +81,8 @@ fn arp() {
         }
         frame
     };
-    reads("for other hardware", &lie(|arp| arp.hardware = 6), Err(Malformed));
+    reads("for IEEE 802 networks", &lie(|arp| arp.hardware = 6), Ok(()));
+    reads("for other hardware", &lie(|arp| arp.hardware = 7), Err(Malformed));
     reads("for another protocol", &lie(|arp| arp.protocol = 0x86dd), Err(Malformed));
     reads("with other lengths", &lie(|arp| arp.lengths = (6, 16)), Err(Malformed));
 }

@@ -181,7 +181,8 @@ fn ethernet(bytes: &[u8], fields: &mut Fields) -> What {
 }
 
 fn arp(rest: &[u8], fields: &mut Fields) -> What {
-    if rest.len() < 28 || rest[..6] != [0, 1, 8, 0, 6, 4] {
+    // Ethernet by its own number or by that of all IEEE 802 networks.
+    if rest.len() < 28 || !matches!(rest[..6], [0, 1 | 6, 8, 0, 6, 4]) {
         return MALFORMED;
     }
     let sender = v4(&rest[14..]);
