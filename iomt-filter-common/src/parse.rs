@@ -29,9 +29,9 @@ pub const MAX_EXTENSION_HEADERS: usize = 8;
 pub enum Unparsed {
     /// Lengths or versions that contradict each other or the frame.
     Malformed = 1,
-    /// Well-formed, but beyond a bound that this program sets.
+    /// Well-formed, but beyond a bound that this program sets, or beyond what it can reach of the frame.
     Unsupported = 2,
-    /// A first fragment that does not hold the whole transport header.
+    /// A first fragment that does not hold every header up to the end of the transport header.
     Fragment = 3,
     /// An EtherType that is neither IP nor a link protocol.
     NotIp = 4,

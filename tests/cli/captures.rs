@@ -79,6 +79,15 @@ pub(crate) fn padded(lengths: &[usize]) -> Vec<u8> {
     pcap(u32::to_le_bytes, 0xa1b2_c3d4, ETHERNET, &captured(padded))
 }
 
+/// A capture of one connection's segments, a second apart, of which the third says that it was caught years later.
+pub(crate) fn with_one_from_the_future(frames: usize) -> Vec<u8> {
+    let syn = Frame::from(ct()).to("10.20.0.10").tcp(49152, 104).syn();
+    let segments = (0..frames).map(|index| if index == 0 { syn.bytes() } else { syn.clone().ack().bytes() });
+    let mut frames = captured(segments);
+    frames[2].time += 5 * 365 * 86_400 * 1_000_000;
+    pcap(u32::to_le_bytes, 0xa1b2_c3d4, ETHERNET, &frames)
+}
+
 /// A little of everything that the filter tells apart.
 fn hospital() -> Vec<Captured> {
     let syn = Frame::from(ct()).to("10.20.0.10").tcp(49152, 104).syn();

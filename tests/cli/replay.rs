@@ -6,7 +6,7 @@ use std::process::Stdio;
 use insta::assert_snapshot;
 use iomt_filter::events::Record;
 
-use crate::captures::{folder, padded};
+use crate::captures::{folder, padded, with_one_from_the_future};
 use crate::program::{self, Answer};
 
 /// Exit code and both streams, without what differs between hosts.
@@ -120,6 +120,31 @@ fn a_frame_of_any_length_gives_one_record() {
 #[test]
 fn a_clock_that_goes_back_forgets_no_flow() {
     assert_snapshot!("replay_backwards", shown(&run("replay", &["backwards.pcap"])));
+}
+
+/// Guards: one time from the future stopped the clock, and limits then refused whatever came behind it.
+#[test]
+fn one_frame_from_the_future_does_not_stop_the_clock() {
+    let policy = std::fs::read_to_string(folder().join("policy.toml")).unwrap();
+    let limits = "[profiles.ct-scanner]\nlimits = { from = { packets = 2 } }";
+    let policy = policy.replace("[profiles.ct-scanner]", limits);
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), policy).unwrap();
+    let capture = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(capture.path(), with_one_from_the_future(40)).unwrap();
+    let (capture, policy) = (capture.path().display().to_string(), file.path().display().to_string());
+    let answer = run("replay", &[&capture, "--output", "json", "--policy", &policy]);
+    let records: Vec<Record> =
+        answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 40);
+    assert!(records.iter().all(|record| record.verdict == "pass"), "{}", answer.stdout);
+    let years: Vec<_> =
+        records.iter().map(|record| record.time.unwrap().strftime("%Y").to_string()).collect();
+    assert_eq!(
+        years.iter().filter(|year| *year == "2026").count(),
+        39,
+        "the record has its frame's own time"
+    );
 }
 
 #[test]

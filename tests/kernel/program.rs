@@ -5,8 +5,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use iomt_filter::datapath::attach::{WantedMode, detach};
+use iomt_filter::datapath::replay::Replay;
 use iomt_filter::datapath::{AttachMode, Datapath, LoadOptions, WriterToken};
 use iomt_filter_common::device::Port;
+use iomt_filter_tests::packet::{Extension, Frame};
+use iomt_filter_tests::world::hospital;
 
 /// `cargo xtask kernels` reads the lines that this prints.
 #[test]
@@ -31,6 +34,30 @@ fn the_program_is_taken() {
     eprintln!(
         "program: {verified} instructions verified, {translated} bytes translated, {jited} bytes of machine code, {milliseconds} ms to load"
     );
+}
+
+/// The host reads such a frame to its end; the program sees a first page of it.
+#[test]
+fn headers_beyond_the_first_page_of_a_jumbo_frame_are_unsupported() {
+    let world = hospital();
+    let mut replay = Replay::load(64).unwrap();
+    replay.apply(world.rows()).unwrap();
+    let long = || Extension { kind: 60, length: None, body: vec![0; 2_046] };
+    let asks = || Frame::from(world.v6("ct-1")).to("2001:db8:20::53");
+    for (what, frame, answer) in [
+        ("one long header", asks().udp(1_000, 53).extension(long()), "pass allowed"),
+        ("UDP out of reach", asks().udp(1_000, 53).extension(long()).extension(long()), "drop unsupported"),
+        ("a chain out of reach", chain(asks().udp(1_000, 53), 3, long), "drop unsupported"),
+        ("a chain that is cut there", chain(asks().protocol(60, &[17, 9]), 2, long), "drop malformed"),
+    ] {
+        let event = replay.judge(&frame.bytes(), Port::Device, 1).unwrap();
+        let reason = event.decision.reason().map_or("none", |reason| reason.name());
+        assert_eq!(format!("{} {reason}", event.decision.verdict().name()), answer, "{what}");
+    }
+}
+
+fn chain(frame: Frame, length: usize, header: fn() -> Extension) -> Frame {
+    (0..length).fold(frame, |frame, _| frame.extension(header()))
 }
 
 /// `IOMT_FILTER_INTERFACE` names an interface that no traffic is expected on: what comes in is dropped.

@@ -6,5 +6,6 @@ mod cases;
 mod contract;
 mod countries;
 mod differential;
+mod invariants;
 mod reading;
 mod worlds;

@@ -81,7 +81,8 @@ fn arp() {
         }
         frame
     };
-    reads("for other hardware", &lie(|arp| arp.hardware = 6), Err(Malformed));
+    reads("for IEEE 802 networks", &lie(|arp| arp.hardware = 6), Ok(()));
+    reads("for other hardware", &lie(|arp| arp.hardware = 7), Err(Malformed));
     reads("for another protocol", &lie(|arp| arp.protocol = 0x86dd), Err(Malformed));
     reads("with other lengths", &lie(|arp| arp.lengths = (6, 16)), Err(Malformed));
 }
@@ -132,6 +133,38 @@ fn ipv6() {
         &udp().extension(padded).padding(64),
         Err(Malformed),
     );
+}
+
+/// Guards: what was refused for its end alone had lost which fragment it was.
+#[test]
+fn a_fragment_that_ends_too_far_is_still_one() {
+    for frame in [v4(), v6()] {
+        for offset in [65_504, 65_528] {
+            let part = frame.clone().protocol(253, &[0; 48]).fragment(77, offset, true);
+            reads("beyond the longest packet", &part, Err(Malformed));
+            assert_eq!(fields(&part).fragment, Some((77, offset)));
+        }
+    }
+}
+
+#[test]
+fn every_extension_header_belongs_into_the_first_fragment() {
+    for (kind, cut) in [
+        (60, &[][..]),
+        (60, &[17]),
+        (60, &[17, 0, 1, 4, 0, 0, 0]),
+        (60, &[17, 1, 1, 12, 0, 0, 0, 0]),
+        (51, &[17, 4, 0, 0, 0, 0, 0, 0]),
+        (43, &[17, 2, 4, 0, 0, 0, 0, 0]),
+        (44, &[17, 0, 0, 0]),
+    ] {
+        let chain = || v6().protocol(kind, cut);
+        reads("cut in the first fragment", &chain().fragment(1, 0, true), Err(Fragment));
+        reads("the same with padding", &chain().fragment(1, 0, true).padding(64), Err(Fragment));
+        reads("cut in a whole packet", &chain(), Err(Malformed));
+        reads("cut in an atomic fragment", &chain().fragment(1, 0, false), Err(Malformed));
+        reads("a later fragment has none", &chain().fragment(1, 8, false), Ok(()));
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::generate::{START, Script, Step};
 use crate::judge::{Judge, Observed};
-use crate::world::{Limits, Profile, World};
+use crate::shrink::{described, shrink};
+use crate::world::World;
 
 /// Makes a judge with one generation loaded.
 pub trait Maker {
@@ -39,14 +40,13 @@ pub struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}: the judges differ; the last step of the smallest script shows it", self.seed)?;
-        writeln!(f, "left:  {:?}\nright: {:?}\n{}", self.left, self.right, self.script.world.describe())?;
-        for step in &self.script.steps {
-            match step {
-                Step::Load(world) => writeln!(f, "then a new generation:\n{}", world.describe())?,
-                Step::Frame { .. } | Step::Beat(_) => writeln!(f, "then {step:?}")?,
-            }
-        }
-        Ok(())
+        write!(
+            f,
+            "left:  {:?}\nright: {:?}\n{}",
+            self.left,
+            self.right,
+            described(&self.script, &|_| String::new())
+        )
     }
 }
 
@@ -81,7 +81,7 @@ pub fn compare_script(
     let Some((at, of_left, of_right)) = run(&script, left, right, seen) else { return Ok(()) };
     let mut smaller = script;
     smaller.steps.truncate(at + 1);
-    shrink(&mut smaller, left, right);
+    shrink(&mut smaller, &mut |candidate| run(candidate, left, right, &mut Seen::new()).is_some());
     let (left, right) = match run(&smaller, left, right, &mut Seen::new()) {
         Some((_, left, right)) => (left, right),
         // It does not show every time.
@@ -121,88 +121,4 @@ fn run(
         }
     }
     None
-}
-
-/// Leaves out what is not needed for a difference, until nothing more can go.
-fn shrink(script: &mut Script, left: &mut dyn Maker, right: &mut dyn Maker) {
-    let mut differs = |candidate: &Script| run(candidate, left, right, &mut Seen::new()).is_some();
-    let mut piece = script.steps.len() / 2;
-    loop {
-        let mut is_smaller = false;
-        // Large pieces first, from the end: the beginning is what later steps stand on.
-        let mut start = script.steps.len();
-        while start > 0 {
-            start = start.saturating_sub(piece.max(1));
-            let mut candidate = script.clone();
-            let end = (start + piece.max(1)).min(candidate.steps.len());
-            drop(candidate.steps.drain(start..end));
-            if differs(&candidate) {
-                *script = candidate;
-                is_smaller = true;
-            }
-        }
-        if piece > 1 {
-            piece /= 2;
-            continue;
-        }
-        for cut in CUTS {
-            for index in (0..8).rev() {
-                let mut candidate = script.clone();
-                let mut has_changed = cut(&mut candidate.world, index);
-                for step in &mut candidate.steps {
-                    if let Step::Load(world) = step {
-                        has_changed |= cut(world, index);
-                    }
-                }
-                if has_changed && differs(&candidate) {
-                    *script = candidate;
-                    is_smaller = true;
-                }
-            }
-        }
-        if !is_smaller {
-            return;
-        }
-    }
-}
-
-/// Ways to take the `index`-th of something out of a world; false where there is none.
-const CUTS: &[fn(&mut World, usize) -> bool] = &[
-    |world, index| remove(&mut world.management, index),
-    |world, index| remove(&mut world.protected, index),
-    |world, index| remove(&mut world.countries, index),
-    |world, index| world.feeds.get_mut(index / 2).is_some_and(|feed| remove(&mut feed.entries, index % 2)),
-    |world, index| world.devices.len() > 1 && remove(&mut world.devices, index),
-    |world, index| world.profiles.get_mut(0).is_some_and(|profile| remove(&mut profile.rules, index)),
-    |world, index| world.profiles.get_mut(1).is_some_and(|profile| remove(&mut profile.rules, index)),
-    |world, index| world.profiles.get_mut(2).is_some_and(|profile| remove(&mut profile.rules, index)),
-    |world, index| world.profiles.get_mut(index).is_some_and(|profile| profile.geo.take().is_some()),
-    |world, index| remove(&mut world.segments, index),
-    |world, index| remove(&mut world.grants, index),
-    |world, index| plain(world, index, |profile| &mut profile.resets),
-    |world, index| plain(world, index, |profile| &mut profile.open_on_agent_loss),
-    |world, index| plain(world, index, |profile| &mut profile.fails_open),
-    |world, index| plain(world, index, |profile| &mut profile.is_unset),
-    |world, index| world.devices.get_mut(index).is_some_and(|device| std::mem::take(&mut device.by_dhcp)),
-    |world, index| unlimited(world, index, |limits| &mut limits.flows),
-    |world, index| unlimited(world, index, |limits| &mut limits.from.packets),
-    |world, index| unlimited(world, index, |limits| &mut limits.from.connections),
-    |world, index| unlimited(world, index, |limits| &mut limits.to.packets),
-    |world, index| unlimited(world, index, |limits| &mut limits.to.connections),
-];
-
-fn plain(world: &mut World, index: usize, flag: fn(&mut Profile) -> &mut bool) -> bool {
-    world.profiles.get_mut(index).is_some_and(|profile| std::mem::take(flag(profile)))
-}
-
-fn unlimited(world: &mut World, index: usize, limit: fn(&mut Limits) -> &mut Option<u32>) -> bool {
-    world.profiles.get_mut(index).is_some_and(|profile| limit(&mut profile.limits).take().is_some())
-}
-
-fn remove<T>(items: &mut Vec<T>, index: usize) -> bool {
-    let is_there = index < items.len();
-    if is_there {
-        items.remove(index);
-    }
-    is_there
 }

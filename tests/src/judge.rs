@@ -43,7 +43,8 @@ pub struct Listed {
     pub score: u8,
 }
 
-/// What was read of a frame. A frame that could not be read has its Ethernet fields alone.
+/// What was read of a frame. A frame that could not be read has its Ethernet fields alone, and those of a
+/// fragment where it was read that far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     /// Length of the frame.
@@ -186,6 +187,8 @@ fn fields(packet: &Packet, is_whole: bool) -> Fields {
         length: packet.length,
         macs: (packet.source_mac.0, packet.destination_mac.0),
         vlan: packet.vlan[..usize::from(packet.vlan_count)].to_vec(),
+        fragment: (packet.fragment() != Fragment::Whole)
+            .then_some((packet.fragment_id, packet.fragment_offset)),
         ..Fields::default()
     };
     let version = match packet.kind() {
@@ -204,8 +207,6 @@ fn fields(packet: &Packet, is_whole: bool) -> Fields {
         ports: (packet.source_port, packet.destination_port),
         tcp_flags: packet.tcp_flags,
         icmp: (packet.icmp_type, packet.icmp_code),
-        fragment: (packet.fragment() != Fragment::Whole)
-            .then_some((packet.fragment_id, packet.fragment_offset)),
         ..ethernet
     }
 }

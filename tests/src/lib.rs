@@ -8,6 +8,7 @@
 //! | [`judge`] | whatever judges frames: the host build here, the kernel program elsewhere |
 //! | [`tables`] | the tables of the host build: rows, searched plainly |
 //! | [`random`], [`generate`], [`differential`] | random hospitals and frames, and the comparison |
+//! | [`invariants`] | what must hold of the answers alone, whatever model and filter agree on |
 //! | [`cases`] | named cases, told at every level in every variation that must not matter |
 //! | [`kernel`] | the real program in the kernel |
 //! | [`readme`] | the commands that the README shows |
@@ -22,7 +23,9 @@ pub mod judge;
 pub mod tables;
 pub mod random;
 pub mod generate;
+mod shrink;
 pub mod differential;
+pub mod invariants;
 pub mod cases;
 pub mod kernel;
 pub mod netns;

@@ -2,8 +2,8 @@
 
 use super::answer;
 use crate::case::Case;
-use crate::flow::FlowKey;
-use crate::packet::{Packet, protocol};
+use crate::flow::{self, FlowKey};
+use crate::packet::Packet;
 use crate::policy::Service;
 use crate::tables::Tables;
 use crate::verdict::{Decision, Reason, Verdict};
@@ -24,14 +24,13 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
 
 /// Whether the packet is a management peer's, opening one of its services, or the answer to it.
 ///
-/// No state is kept, so that nothing can forget it; a TCP answer must not open a connection.
+/// No state is kept, so that nothing can forget it; an answer must not open a connection, or ask.
 #[inline(always)]
 fn covers<T: Tables>(packet: &Packet, tables: &T) -> bool {
     if tables.is_management(packet.source, FlowKey::service_of(packet, false)) {
         return true;
     }
-    let opens = packet.protocol == protocol::TCP && packet.opens_tcp();
-    !opens && tables.is_management(packet.destination, FlowKey::service_of(packet, true))
+    flow::may_answer(packet) && tables.is_management(packet.destination, FlowKey::service_of(packet, true))
 }
 
 /// Whether the packet is an ICMP error that says what became of a packet of such a session: path MTU discovery is

@@ -1,4 +1,4 @@
-//! ARP for IPv4 over Ethernet (RFC 826).
+//! ARP for IPv4 over Ethernet (RFC 826), under either number that hosts take for it.
 
 use super::{Unparsed, u16_at};
 use crate::addr::{Address, Mac};
@@ -6,6 +6,8 @@ use crate::packet::{Kind, Packet};
 use crate::reader::PacketReader;
 
 const ETHERNET: u16 = 1;
+/// On Ethernet, Linux believes ARP of IEEE 802 networks like its own (`arp_process` in `net/ipv4/arp.c`).
+const IEEE_802: u16 = 6;
 
 #[inline(always)]
 pub(super) fn parse<R: PacketReader + ?Sized>(
@@ -14,8 +16,9 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
     packet: &mut Packet,
 ) -> Result<(), Unparsed> {
     let arp = frame.read::<28>(payload).ok_or(Unparsed::Malformed)?;
-    let for_ipv4 = u16_at(&arp, 0) == ETHERNET && u16_at(&arp, 2) == super::ethernet::IPV4;
-    if !for_ipv4 || arp[4] != 6 || arp[5] != 4 {
+    let is_ethernet = matches!(u16_at(&arp, 0), ETHERNET | IEEE_802);
+    let for_ipv4 = u16_at(&arp, 2) == super::ethernet::IPV4;
+    if !is_ethernet || !for_ipv4 || arp[4] != 6 || arp[5] != 4 {
         return Err(Unparsed::Malformed);
     }
     packet.set_kind(Kind::Arp);

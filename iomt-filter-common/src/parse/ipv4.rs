@@ -44,13 +44,13 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
     let offset = fragment & OFFSET_MASK;
     if offset != 0 || fragment & MORE_FRAGMENTS != 0 {
         let end = u32::from(offset) * 8 + total_length - header_length;
+        packet.fragment_id = u32::from(u16_at(&header, 4));
+        packet.fragment_offset = offset * 8;
+        packet.set_fragment(if offset == 0 { Fragment::First } else { Fragment::Later });
         if end > LONGEST {
             return Err(Unparsed::Malformed);
         }
-        packet.fragment_id = u32::from(u16_at(&header, 4));
-        packet.fragment_offset = offset * 8;
         packet.fragment_end = end as u16;
-        packet.set_fragment(if offset == 0 { Fragment::First } else { Fragment::Later });
     }
     if header_length > MIN_HEADER {
         options(frame, start + MIN_HEADER, start + header_length, packet)?;

@@ -6,6 +6,8 @@ use crate::packet::{Fragment, Kind, Packet};
 use crate::reader::PacketReader;
 
 const HEADER: u32 = 40;
+/// No extension header is shorter.
+const SHORTEST: u32 = 8;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 pub(super) const FRAGMENT: u8 = 44;
@@ -67,11 +69,21 @@ pub(super) fn extension_headers<R: PacketReader + ?Sized>(
         if !is_extension(kind) {
             return Ok(offset);
         }
-        let header = frame.read::<8>(offset).ok_or(Unparsed::Malformed)?;
+        // A first fragment must hold the whole chain (RFC 7112).
+        let is_first = packet.fragment() as u8 == Fragment::First as u8;
+        let cut_short = if is_first { Unparsed::Fragment } else { Unparsed::Malformed };
+        if offset + SHORTEST > end {
+            return Err(cut_short);
+        }
+        // It is there, but out of reach.
+        let header = frame.read::<8>(offset).ok_or(Unparsed::Unsupported)?;
         let length = extension_length(kind, header[1]);
         let misplaced = kind == HOP_BY_HOP && index != 0;
         let source_route = kind == ROUTING && header[2] == ROUTING_TYPE_SOURCE;
-        if offset + length > end || misplaced || source_route {
+        if offset + length > end {
+            return Err(cut_short);
+        }
+        if misplaced || source_route {
             return Err(Unparsed::Malformed);
         }
         if kind == ROUTING && header[3] != 0 {
@@ -84,13 +96,13 @@ pub(super) fn extension_headers<R: PacketReader + ?Sized>(
             let first = field & !7 == 0;
             if !(first && field & 1 == 0) {
                 let end = u32::from(field & !7) + (end - offset);
+                packet.fragment_id = u32_at(&header, 4);
+                packet.fragment_offset = field & !7;
+                packet.set_fragment(if first { Fragment::First } else { Fragment::Later });
                 if end > LONGEST {
                     return Err(Unparsed::Malformed);
                 }
-                packet.fragment_id = u32_at(&header, 4);
-                packet.fragment_offset = field & !7;
                 packet.fragment_end = end as u16;
-                packet.set_fragment(if first { Fragment::First } else { Fragment::Later });
             }
             if !first {
                 return Ok(offset);

@@ -31,7 +31,8 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
     if start + needed > end {
         return Err(cut_short);
     }
-    let header = frame.read::<8>(start).ok_or(Unparsed::Malformed)?;
+    // What the packet holds and cannot be read lies behind a long chain of extension headers.
+    let header = frame.read::<8>(start).ok_or(Unparsed::Unsupported)?;
     packet.transport_offset = start as u16;
     match packet.protocol {
         protocol::ICMP | protocol::ICMPV6 => {
@@ -64,7 +65,7 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
         }
     }
     if packet.protocol == protocol::TCP {
-        let [offset, flags] = frame.read::<2>(start + 12).ok_or(Unparsed::Malformed)?;
+        let [offset, flags] = frame.read::<2>(start + 12).ok_or(Unparsed::Unsupported)?;
         packet.tcp_flags = flags;
         let header_length = u32::from(offset >> 4) * 4;
         if header_length < TCP_MIN_HEADER {

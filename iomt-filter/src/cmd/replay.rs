@@ -1,7 +1,8 @@
 //! `iomt-filter replay`: a capture through the real program, without an interface and without an agent.
 //!
-//! Every frame gives one record, in the order of the capture and with its time. A frame that the capture
-//! holds only in part is judged as it was on the wire, as far as that is known: see [`wire`].
+//! Every frame gives one record, in the order of the capture and with its time; what the program takes for
+//! the time is in [`clock`]. A frame that the capture holds only in part is judged as it was on the wire, as
+//! far as that is known: see [`wire`].
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,6 +18,7 @@ use crate::capture::Capture;
 use crate::cli::{FINDING, Output};
 use crate::output::{self, Lines};
 
+mod clock;
 mod ports;
 mod session;
 mod summary;
@@ -79,13 +81,18 @@ pub fn run(config: &Path, options: &Options, format: Output) -> Result<ExitCode>
     let mut session = Session::begin(intent, options.port.fixed())?;
     let mut lines = Lines::new();
     let mut summary = Summary::default();
+    let mut current = capture.next_frame();
     let end = loop {
-        let frame = match capture.next_frame() {
+        let frame = match current {
             Ok(Some(frame)) => frame,
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         };
-        let record = session.judge(frame)?;
+        // One is read ahead: it tells whether the time of this one is to be believed.
+        let next = capture.next_frame();
+        let time_of_next = next.as_ref().ok().and_then(|next| next.as_ref()?.time);
+        let record = session.judge(frame, time_of_next)?;
+        current = next;
         summary.add(&record);
         match format {
             Output::Json => lines.json(&record)?,

@@ -3,12 +3,12 @@
 //! A kernel event goes in, the fields of a [`Record`] that are the frame's own come out. A field of a
 //! layer that was not reached is null, never zero.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use iomt_filter_common::device::Port;
 use iomt_filter_common::event::Event;
 use iomt_filter_common::packet::{Fragment, Kind, protocol};
-use iomt_filter_common::{Direction, Packet};
+use iomt_filter_common::{Address, Direction, Packet};
 
 use super::{ArpRecord, FragmentRecord, MacPair, Record, Word, protocol_name};
 use crate::inventory::show_mac;
@@ -40,8 +40,8 @@ pub(super) fn record(event: &Event) -> Record {
         }),
         vlan: has_header.then(|| packet.vlan.into_iter().take(packet.vlan_count.into()).collect()),
         ip_version,
-        source: is_ip.then(|| IpAddr::from(packet.source)),
-        destination: is_ip.then(|| IpAddr::from(packet.destination)),
+        source: is_ip.then(|| address(packet, packet.source)),
+        destination: is_ip.then(|| address(packet, packet.destination)),
         protocol: is_ip.then(|| protocol_name(packet.protocol)),
         source_port: ports.then_some(packet.source_port),
         destination_port: ports.then_some(packet.destination_port),
@@ -64,6 +64,15 @@ fn ip_version(packet: &Packet) -> Option<u8> {
         Kind::Ipv4 => Some(4),
         Kind::Ipv6 => Some(6),
         Kind::Other | Kind::Link | Kind::Arp => None,
+    }
+}
+
+/// An address as its header has it: `::ffff:a.b.c.d` in IPv6 is no address of IPv4, though the tables hold
+/// those in that form.
+fn address(packet: &Packet, address: Address) -> IpAddr {
+    match packet.kind() {
+        Kind::Ipv6 => Ipv6Addr::from(address.octets()).into(),
+        Kind::Ipv4 | Kind::Arp | Kind::Link | Kind::Other => address.into(),
     }
 }
 

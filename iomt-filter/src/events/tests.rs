@@ -105,6 +105,19 @@ fn an_allowed_packet_to_a_device_names_its_rule() {
 }
 
 #[test]
+fn a_mapped_address_in_an_ipv6_header_stays_ipv6() {
+    let frame = bytes(
+        "001b21aabbcc 02aabbccddee 86dd 60000000 0008113f
+         20010db8000000000000000000000001 00000000000000000000ffff0a14000a 04d20035 00080000",
+    );
+    let record = words(&event(&frame, Port::Uplink, drop_of(Reason::Malformed)));
+    assert_eq!(record.destination.map(|address| address.to_string()).as_deref(), Some("::ffff:10.20.0.10"));
+    assert!(record.to_string().contains("2001:db8::1 → ::ffff:10.20.0.10/udp"), "{record}");
+    let json = serde_json::to_value(&record).unwrap();
+    assert_eq!((&json["ip_version"], &json["destination"]), (&6.into(), &"::ffff:10.20.0.10".into()));
+}
+
+#[test]
 fn arp_has_its_own_addresses_and_no_ip_fields() {
     let frame =
         bytes("ffffffffffff 001b21aabbcc 0806 0001080006040001 001b21aabbcc 0a0a040c 000000000000 0a0a0401");

@@ -1,7 +1,9 @@
 //! Fragments: judged by what they belong to.
 
+use iomt_filter_common::policy::Otherwise;
+
 use super::{DEVICE, Story, UPLINK};
-use crate::packet::{Frame, Transport};
+use crate::packet::{Extension, Frame, Transport};
 use crate::world::{World, hospital};
 
 stories![
@@ -9,6 +11,7 @@ stories![
     a_later_fragment_belongs_to_one_packet,
     fragments_that_write_over_the_header,
     first_fragments_without_their_header,
+    first_fragments_that_end_in_an_extension_header,
     fragments_beyond_the_longest_packet,
     atomic_fragments_are_whole,
     fragments_on_the_uplink,
@@ -123,6 +126,38 @@ fn first_fragments_without_their_header(story: &mut Story) {
         let empty = way.protocol(253, &[]).fragment(700, 0, true);
         story.once(&world, "a first fragment of nothing", DEVICE, &empty, "drop not-allowed ct-1");
     }
+}
+
+/// RFC 7112: nobody could say what the packet is.
+fn first_fragments_that_end_in_an_extension_header(story: &mut Story) {
+    let world = hospital();
+    let way = || Frame::from(world.v6("ct-1")).to("2001:db8:20::53");
+    for (what, number, bytes) in [
+        ("behind its own header", 60, &[][..]),
+        ("in options", 60, &[17, 0, 1]),
+        ("in options that are longer", 60, &[17, 2, 1, 20, 0, 0, 0, 0]),
+        ("in an authentication header", 51, &[17, 4, 0, 0, 0, 0, 0, 1]),
+        ("in a route", 43, &[17, 4, 4, 0, 0, 0, 0, 0]),
+        ("in another fragment header", 44, &[17, 0, 0, 1]),
+    ] {
+        let first = way().protocol(number, bytes).fragment(700, 0, true);
+        let rest = way().protocol(number, &[0x11; 64]).fragment(700, 8, false);
+        for port in [DEVICE, UPLINK] {
+            story.once(&world, what, port, &first, "drop fragment").frame(
+                "the rest",
+                port,
+                &rest,
+                "drop fragment",
+            );
+        }
+        let whole = way().protocol(number, bytes);
+        story.once(&world, &format!("{what}, all of it"), DEVICE, &whole, "drop malformed");
+        let lenient = World { unparsed: Otherwise::Pass, ..hospital() };
+        story.once(&lenient, &format!("{what}, where that may pass"), DEVICE, &first, "pass fragment");
+    }
+    let options = Extension::destination_options();
+    let complete = way().fragment(700, 0, true).extension(options).udp(1_000, 53);
+    story.once(&world, "with all of its options", DEVICE, &complete, "pass allowed ct-1");
 }
 
 /// Whose parts would add up to more than 65535 bytes.

@@ -270,9 +270,12 @@ fn arp_lengths(story: &mut Story) {
     let arp = || Frame::arp(hospital().v4("ct-1"), "10.10.0.1");
     let length = arp().bytes().len();
     story.once(&hospital(), "ARP", DEVICE, &arp(), "pass link");
+    let ieee_802 = arp().overwrite(length - 27, 6);
+    story.once(&hospital(), "ARP of IEEE 802 networks", DEVICE, &ieee_802, "pass link").bytes_matter();
     for (what, frame) in [
         ("ARP, a byte short", arp().truncate(length - 1)),
-        ("ARP for other hardware", arp().overwrite(length - 27, 6)),
+        ("ARP for other hardware", arp().overwrite(length - 27, 7)),
+        ("ARP for hardware beyond 255", arp().overwrite(length - 28, 1)),
         ("ARP for another protocol", arp().overwrite(length - 26, 0x86)),
         ("ARP with long hardware addresses", arp().overwrite(length - 24, 8)),
         ("ARP with IPv6 addresses", arp().overwrite(length - 23, 16)),

@@ -64,6 +64,17 @@ fn arp_that_claims_another_device_is_spoofed(story: &mut Story) {
         arp.sender_mac = [2, 0, 0, 0, 1, 0x11];
     }
     story.once(&world, "the sender inside differs", DEVICE, &inside, "drop spoofed pump-1");
+    let ieee_802 = |mut frame: Frame| {
+        if let Internet::Arp(arp) = &mut frame.internet {
+            arp.hardware = 6;
+        }
+        frame
+    };
+    let honest = ieee_802(Frame::arp(world.v4("pump-1"), "10.10.0.1"));
+    story.once(&world, "an honest one by the number of IEEE 802", DEVICE, &honest, "pass link");
+    for (what, lie) in [("the frame's own source differs, by that number", liar), ("and inside", inside)] {
+        story.once(&world, what, DEVICE, &ieee_802(lie), "drop spoofed pump-1");
+    }
     let vlan = Frame::arp(world.v4("ct-1"), "10.10.0.1").vlan(111);
     story.once(&world, "another VLAN", DEVICE, &vlan, "drop spoofed ct-1").tags_matter();
 }

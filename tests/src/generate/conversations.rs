@@ -1,7 +1,7 @@
 //! Conversations: frames that belong together, a few at a time, disturbed as networks disturb them.
 //!
 //! Most of them are what a rule of the world allows, so that they get as deep into the judgement as real
-//! ones do. The world may change under one that runs.
+//! ones do; some try what must not get there. The world may change under one that runs.
 
 use std::collections::VecDeque;
 
@@ -17,6 +17,7 @@ mod sessions;
 mod fragments;
 mod groups;
 mod dhcp;
+mod impostors;
 
 use opening::Opening;
 
@@ -68,6 +69,7 @@ impl Conversations {
             0..=5 => return dhcp::exchange(random, world),
             6..=15 => return groups::query(random, world),
             16..=18 => return groups::discovery(random, world),
+            19..=22 => return impostors::attempt(random, world),
             _ => {}
         }
         // Ports are used again, mostly by the same pair.

@@ -146,7 +146,7 @@ fn fresh(random: &mut Random, world: &World) -> (Port, Frame) {
         let (sender, target) = (some_v4(random, world), some_v4(random, world));
         let mut frame = Frame::from(sender);
         frame.internet = Internet::Arp(Arp {
-            hardware: 1,
+            hardware: random.pick(&[1, 1, 1, 6]),
             protocol: 0x0800,
             lengths: (6, 4),
             operation: 1,

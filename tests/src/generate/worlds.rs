@@ -85,7 +85,7 @@ pub(super) const MACS: &[[u8; 6]] =
 pub(super) const VLANS: &[u16] = &[10, 20];
 
 /// Ports.
-pub(super) const PORTS: &[u16] = &[22, 53, 67, 68, 104, 443, 546, 547, 1000, 0xffff];
+pub(super) const PORTS: &[u16] = &[22, 53, 67, 68, 104, 443, 546, 547, 1000, 3702, 0xffff];
 
 const CODES: &[CountryCode] = &[*b"US", *b"DE", *b"KP", *b"ZZ", *b"AA"];
 const MODES: &[Mode] =

@@ -146,8 +146,8 @@ pub(super) fn read(bytes: &[u8]) -> (Fields, What) {
             }
         }
         What::Unreadable(_) | What::Link => {
-            let Fields { length, macs, vlan, .. } = fields;
-            fields = Fields { length, macs, vlan, ..Fields::default() };
+            let Fields { length, macs, vlan, fragment, .. } = fields;
+            fields = Fields { length, macs, vlan, fragment, ..Fields::default() };
         }
         What::LaterFragment(_) | What::Arp { .. } => {}
     }
@@ -181,7 +181,8 @@ fn ethernet(bytes: &[u8], fields: &mut Fields) -> What {
 }
 
 fn arp(rest: &[u8], fields: &mut Fields) -> What {
-    if rest.len() < 28 || rest[..6] != [0, 1, 8, 0, 6, 4] {
+    // Ethernet by its own number or by that of all IEEE 802 networks.
+    if rest.len() < 28 || !matches!(rest[..6], [0, 1 | 6, 8, 0, 6, 4]) {
         return MALFORMED;
     }
     let sender = v4(&rest[14..]);
@@ -261,13 +262,18 @@ fn ipv6(rest: &[u8], fields: &mut Fields) -> What {
         if walked == 8 {
             return UNSUPPORTED;
         }
-        let [following, length, ..] = *payload else { return MALFORMED };
+        // Every header of a packet belongs into its first fragment.
+        let cut_off = if first_piece.is_some() { Reason::Fragment } else { Reason::Malformed };
+        let [following, length, ..] = *payload else { return What::Unreadable(cut_off) };
         let length = match next {
             44 => 8,
             51 => usize::from(length) * 4 + 8,
             _ => usize::from(length) * 8 + 8,
         };
-        if length > payload.len() || (next == 0 && walked > 0) || (next == 43 && payload[2] == 0) {
+        if length > payload.len() {
+            return What::Unreadable(cut_off);
+        }
+        if (next == 0 && walked > 0) || (next == 43 && payload[2] == 0) {
             return MALFORMED;
         }
         if next == 43 && payload[3] != 0 {

@@ -18,7 +18,7 @@ impl Oracle {
         self.world.management.iter().any(|pair| {
             let named = |port| pair.services.iter().any(|service| service.covers(ip.protocol, port));
             let asks = pair.address == ip.source && named(destination_port);
-            let answers = pair.address == ip.destination && named(source_port) && !ip.opens_tcp();
+            let answers = pair.address == ip.destination && named(source_port) && ip.may_answer();
             // What became of a packet of theirs: a device tells them, or is told.
             let tells = ip.quoted.as_ref().is_some_and(|quoted| {
                 let (peer, opened_to) = match port {

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use iomt_filter_common::device::Port;
 use jiff::Timestamp;
 
+use super::clock::Clock;
 use super::ports::Ports;
 use super::wire;
 use crate::capture::Frame;
@@ -26,8 +27,7 @@ pub(super) struct Session {
     expected: BTreeMap<u32, Expected>,
     countries: Option<Arc<CountryDatabase>>,
     host: String,
-    /// What the program takes for the time: the latest that the capture has reached.
-    clock: u64,
+    clock: Clock,
     frames: u64,
 }
 
@@ -42,20 +42,19 @@ impl Session {
         replay.apply(intent.rows).context("failed to fill the tables")?;
         let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
         let host = host.context("failed to read the name of this host")?;
-        Ok(Self { replay, port, ports, names, expected, countries, host, clock: 0, frames: 0 })
+        Ok(Self { replay, port, ports, names, expected, countries, host, clock: Clock::default(), frames: 0 })
     }
 
-    /// Judges the next frame of the capture.
+    /// Judges the next frame of the capture; `time_of_next` is the time of the one behind it, if it has one.
     ///
-    /// A capture may hold frames out of order. The program's clock never goes back; the record has the
-    /// frame's own time.
-    pub(super) fn judge(&mut self, frame: Frame) -> Result<Record> {
+    /// The program is told the time of the replay's [`Clock`]; the record has the frame's own.
+    pub(super) fn judge(&mut self, frame: Frame, time_of_next: Option<u64>) -> Result<Record> {
         self.frames += 1;
-        self.clock = self.clock.max(frame.time.unwrap_or(0));
+        let now = self.clock.advance(frame.time, time_of_next);
         let bytes = wire::of(&frame);
         let port = self.port.unwrap_or_else(|| self.ports.choose(&bytes));
         let failed = || format!("failed to judge frame {}", self.frames);
-        let event = self.replay.judge(&bytes, port, self.clock).with_context(failed)?;
+        let event = self.replay.judge(&bytes, port, now).with_context(failed)?;
         let countries = self.countries.as_deref();
         let context = EnrichContext {
             host: &self.host,

@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
-pub(crate) const USAGE: &str = "usage: fuzz [--minutes N] [--seed S] [--seeds COUNT]
+pub(crate) const USAGE: &str = "usage: fuzz [--minutes N] [--seed S] [--seeds COUNT] [--model]
 
   --minutes  how long; 1 unless `--seeds` says when to end
   --seed     first seed; without it, one that nobody has tried
   --seeds    how many scripts
+  --model    compare with the reference model only, and do not look for broken invariants
 ";
 
 /// What to run, and for how long.
@@ -17,12 +18,14 @@ pub(crate) struct Arguments {
     first: u64,
     count: u64,
     pub(crate) until: Option<Duration>,
+    pub(crate) model_only: bool,
 }
 
 impl Arguments {
     /// The arguments behind the program's name; `None` where help is asked for.
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Self>> {
         let (mut first, mut count, mut minutes) = (None, None, None);
+        let mut model_only = false;
         while let Some(word) = words.next() {
             let mut number = || -> Result<u64> {
                 let value = words.next().with_context(|| format!("`{word}` takes a number"))?;
@@ -32,6 +35,7 @@ impl Arguments {
                 "--minutes" => minutes = Some(number()?),
                 "--seed" => first = Some(number()?),
                 "--seeds" => count = Some(number()?),
+                "--model" => model_only = true,
                 "--help" | "-h" => return Ok(None),
                 other => bail!("unknown argument `{other}`\n{USAGE}"),
             }
@@ -41,6 +45,7 @@ impl Arguments {
             first: first.unwrap_or_else(unused),
             count: count.unwrap_or(u64::MAX),
             until: minutes.map(|minutes| Duration::from_secs(minutes * 60)),
+            model_only,
         }))
     }
 

@@ -1,8 +1,8 @@
 //! Random hospitals, conversations and frames through the program in the kernel and through the reference
-//! model, until time is up or they differ.
+//! model, until time is up, they differ, or the program's answers break an invariant.
 //!
-//! `cargo xtask fuzz [--minutes N] [--seed S] [--seeds COUNT]`. Needs root. Exit code 0 where they agree, 1 where they
-//! differ, 2 where the program could not be run. It sends nothing and touches no interface.
+//! `cargo xtask fuzz [--minutes N] [--seed S] [--seeds COUNT] [--model]`. Needs root. Exit code 0 where all is well, 1
+//! for a difference or a breach, 2 where the program could not be run. It sends nothing and touches no interface.
 
 mod arguments;
 mod report;
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use iomt_filter_tests::differential::{Seen, compare_script};
 use iomt_filter_tests::generate::{Script, conversations, script};
+use iomt_filter_tests::invariants::{Invariant, check};
 use iomt_filter_tests::judge::Judge;
 use iomt_filter_tests::kernel::Kernel;
 use iomt_filter_tests::oracle::Oracle;
@@ -62,14 +63,17 @@ fn run() -> Result<Outcome> {
         if arguments.until.is_some_and(|until| begin.elapsed() >= until) {
             break;
         }
-        // What the judges assert of each other is a difference too.
+        // What a judge asserts is a finding too.
         let compared = catch_unwind(AssertUnwindSafe(|| {
             compare_script(seed, write(seed), &mut program, &mut oracle, &mut seen)
+                .map_err(|difference| difference.to_string())?;
+            let invariants = if arguments.model_only { &[][..] } else { &Invariant::ALL };
+            check(seed, &write(seed), invariants, &mut program).map_err(|breach| breach.to_string())
         }));
         scripts += 1;
         let difference = match compared {
             Ok(Ok(())) => None,
-            Ok(Err(difference)) => Some(difference.to_string()),
+            Ok(Err(shown)) => Some(shown),
             Err(_) => Some(format!("seed {seed}: a judge gave up, see above")),
         };
         if let Some(difference) = difference {
@@ -84,7 +88,8 @@ fn run() -> Result<Outcome> {
         }
     }
     let report = report::of(&seen, scripts, begin.elapsed());
-    Ok(Outcome { text: format!("{report}\n0 differences"), agree: true })
+    let nothing = if arguments.model_only { "0 differences" } else { "0 differences, 0 breaches" };
+    Ok(Outcome { text: format!("{report}\n{nothing}"), agree: true })
 }
 
 /// The script of a seed: mostly conversations.

@@ -54,6 +54,26 @@ fn version_4(random: &mut Random, device: &Device) -> Vec<(Port, Frame)> {
     said
 }
 
+/// A request, and answers from other ports than a server's or to other ports than a client's.
+pub(super) fn misplaced(random: &mut Random, device: &Device) -> Vec<(Port, Frame)> {
+    let said = if random.chance(60) { version_4(random, device) } else { version_6(random, device) };
+    let wrong = random.pick(&[1_067, 68, 546, 53]);
+    let (is_source, is_device) = (random.chance(70), random.chance(15));
+    let move_port = |(port, frame): (Port, Frame)| {
+        let is_answer = matches!(&frame.transport, Transport::Udp(udp) if matches!(udp.source, 67 | 547));
+        if !is_answer {
+            return (port, frame);
+        }
+        let frame = frame.transport(|transport| {
+            if let Transport::Udp(udp) = transport {
+                *(if is_source { &mut udp.source } else { &mut udp.destination }) = wrong;
+            }
+        });
+        (if is_device { Port::Device } else { port }, frame)
+    };
+    said.into_iter().map(move_port).collect()
+}
+
 /// A BOOTP message in the making.
 struct Message {
     xid: u32,

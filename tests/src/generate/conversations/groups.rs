@@ -74,7 +74,8 @@ pub(super) fn discovery(random: &mut Random, world: &World) -> Vec<(Port, Frame)
     said
 }
 
-fn other(random: &mut Random, is_v4: bool) -> End {
+/// Somebody at the router's hardware address.
+pub(super) fn other(random: &mut Random, is_v4: bool) -> End {
     End { mac: ROUTER, address: address_of(random, is_v4), vlan: None }
 }
 

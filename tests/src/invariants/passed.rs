@@ -1,0 +1,114 @@
+//! What has passed so far.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::reading::{Seen, Tuple};
+
+const SECOND: u64 = 1_000_000_000;
+/// The longest that anything is remembered without traffic.
+const LONGEST: u64 = 7_440 * SECOND;
+/// How long a question to many may be answered, and how long a packet in fragments may take.
+const SHORT: u64 = 30 * SECOND;
+
+/// Asker, its port, the service's; of who has no address yet, which device it is.
+type Question = (IpAddr, u16, u16, Option<String>);
+
+/// Frames that passed, by what may stand on them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Passed {
+    /// Everything, by its tuple.
+    all: HashMap<Tuple, u64>,
+    /// What devices sent themselves, on their ports, and what has answered since.
+    own: HashMap<Tuple, u64>,
+    /// Questions of devices on their ports, and of anybody.
+    own_questions: HashMap<Question, u64>,
+    questions: HashMap<Question, u64>,
+    /// First fragments: source, destination, identification, protocol of IPv4.
+    firsts: HashMap<(IpAddr, IpAddr, u32, u8), (u64, Seen)>,
+}
+
+impl Passed {
+    /// Notes a frame that passed. `honest` is the device that sent it on a device port, `is_to_many` says that
+    /// it asks a group.
+    pub(super) fn note(&mut self, seen: &Seen, honest: Option<&str>, is_to_many: bool, now: u64) {
+        let tuple = seen.tuple;
+        // A conversation lasts as long as either side goes on.
+        if self.has_sent(seen, now) {
+            self.own.insert(tuple.reversed(), now);
+        }
+        if self.was_sent(seen, now) {
+            self.all.insert(tuple.reversed(), now);
+        }
+        self.all.insert(tuple, now);
+        if honest.is_some() {
+            self.own.insert(tuple, now);
+        }
+        if tuple.protocol == 17 && is_to_many && !seen.is_later() {
+            let (asker, port) = tuple.source;
+            let device = honest.filter(|_| asker.is_unspecified()).map(str::to_owned);
+            let question = (asker, port, tuple.destination.1, device);
+            if honest.is_some() {
+                self.own_questions.insert(question.clone(), now);
+            }
+            self.questions.insert(question, now);
+        }
+        if let Some((id, 0)) = seen.fragment {
+            self.firsts.insert(piece(&tuple, id), (now, *seen));
+        }
+    }
+
+    /// A later fragment with the ports of its first one, where that has passed in time. Other packets are as
+    /// they are.
+    pub(super) fn completed(&self, seen: Seen, now: u64) -> Option<Seen> {
+        let Some((id, _)) = seen.fragment.filter(|_| seen.is_later()) else { return Some(seen) };
+        let (at, first) = self.firsts.get(&piece(&seen.tuple, id))?;
+        let is_in_time = now.saturating_sub(*at) <= SHORT;
+        is_in_time.then_some(Seen { tuple: first.tuple, opens: first.opens, ..seen })
+    }
+
+    /// Whether the receiver has itself sent what this answers.
+    pub(super) fn has_sent(&self, seen: &Seen, now: u64) -> bool {
+        !seen.opens && is_recent(self.own.get(&seen.tuple.reversed()), LONGEST, now)
+    }
+
+    /// Whether what this answers has passed.
+    pub(super) fn was_sent(&self, seen: &Seen, now: u64) -> bool {
+        !seen.opens && is_recent(self.all.get(&seen.tuple.reversed()), LONGEST, now)
+    }
+
+    /// Whether the device has itself asked a group what this answers.
+    pub(super) fn has_asked(&self, tuple: &Tuple, device: &str, now: u64) -> bool {
+        let (asker, port) = tuple.destination;
+        let nobody = IpAddr::from([0; 4]);
+        let by = |asker, device| (asker, port, tuple.source.1, device);
+        let named = self.own_questions.get(&by(asker, None));
+        let nameless = self.own_questions.get(&by(nobody, Some(device.to_owned())));
+        tuple.protocol == 17 && (is_recent(named, SHORT, now) || is_recent(nameless, SHORT, now))
+    }
+
+    /// Whether the receiver has asked a group what this answers.
+    pub(super) fn was_asked(&self, tuple: &Tuple, now: u64) -> bool {
+        let (asker, port) = tuple.destination;
+        let question = self.questions.get(&(asker, port, tuple.source.1, None));
+        tuple.protocol == 17 && is_recent(question, SHORT, now)
+    }
+
+    /// Whether the packet that an error is about, or one that it answers, has passed, and came from whoever is
+    /// told.
+    pub(super) fn is_about(&self, seen: &Seen, now: u64) -> bool {
+        let Some(quoted) = seen.quoted.filter(|quoted| quoted.source.0 == seen.tuple.destination.0) else {
+            return false;
+        };
+        [quoted, quoted.reversed()].iter().any(|tuple| is_recent(self.all.get(tuple), LONGEST, now))
+    }
+}
+
+const fn piece(tuple: &Tuple, id: u32) -> (IpAddr, IpAddr, u32, u8) {
+    let protocol = if tuple.source.0.is_ipv4() { tuple.protocol } else { 0 };
+    (tuple.source.0, tuple.destination.0, id, protocol)
+}
+
+fn is_recent(at: Option<&u64>, lifetime: u64, now: u64) -> bool {
+    at.is_some_and(|at| now.saturating_sub(*at) <= lifetime)
+}
