@@ -16,6 +16,7 @@ mod ports;
 pub mod replay;
 pub mod counts;
 mod learned;
+mod readings;
 
 pub use apply::ApplyError;
 pub use attach::{AttachError, AttachMode, Attachment, Standing};
@@ -24,3 +25,4 @@ pub use learned::Learned;
 pub use load::{Datapath, LoadError, LoadOptions};
 pub use lock::WriterToken;
 pub use ports::Roles;
+pub use readings::Readings;

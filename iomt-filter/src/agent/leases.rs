@@ -32,7 +32,7 @@ pub(super) type Leases = BTreeMap<u32, Vec<Lease>>;
 impl Core {
     /// Keeps what was learned, where it has changed.
     pub(super) fn keep_leases(&mut self) {
-        let leases = match self.datapath.leases() {
+        let leases = match self.datapath.readings().leases(&self.intent.rows) {
             Ok(leases) => leases,
             Err(error) => {
                 tracing::error!(error = chain(&error), "leases cannot be read, and are not kept");

@@ -29,9 +29,10 @@ use log::Log;
 use thiserror::Error;
 
 use super::generation::{ActiveWord, Generation, Heartbeat};
-use super::maps::Maps;
+use super::maps::{self, Maps};
 use super::pins::{self, Shape};
 use super::plan;
+use super::readings::Readings;
 use crate::rows::Rows;
 
 /// The kernel program, compiled for BPF.
@@ -142,6 +143,9 @@ pub enum LoadError {
     /// A map has another type.
     #[error("failed to use the map `{0}`")]
     Map(&'static str, #[source] MapError),
+    /// It cannot be opened a second time.
+    #[error("failed to open the map `{0}` for reading")]
+    Handle(&'static str, #[source] io::Error),
     /// Pinning failed.
     #[error("failed to pin the program in `{path}`")]
     Pin {
@@ -170,7 +174,7 @@ pub struct Datapath {
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) pins: Option<PathBuf>,
     pub(super) device_capacity: u32,
-    pub(super) flow_capacity: usize,
+    pub(super) readings: Arc<Readings>,
     /// What each slot holds; `None` where that is not known.
     pub(super) slots: [Option<Rows>; SLOTS as usize],
     pub(super) needs_grace: bool,
@@ -212,9 +216,11 @@ impl Datapath {
         }
         let mut ebpf = loader.load(PROGRAM).map_err(refused_object)?;
         program(&mut ebpf)?.load().map_err(refused_program)?;
-        let maps = Maps::take(&mut ebpf)?;
+        let word = maps::data(&mut ebpf, map::HEARTBEAT)?;
+        let heartbeat = Arc::new(Heartbeat::map(word.fd()).map_err(LoadError::Active)?);
+        let readings = Readings::open(&ebpf, heartbeat.clone(), device_capacity, options.flows as usize)?;
+        let maps = Maps::take(&mut ebpf, word)?;
         let active = ActiveWord::map(maps.active.fd()).map_err(LoadError::Active)?;
-        let heartbeat = Arc::new(Heartbeat::map(maps.heartbeat.fd()).map_err(LoadError::Active)?);
         let adopted = pinned_capacity.is_some();
         let datapath = Self {
             ebpf,
@@ -223,7 +229,7 @@ impl Datapath {
             heartbeat,
             pins: options.pins.clone(),
             device_capacity,
-            flow_capacity: options.flows as usize,
+            readings: Arc::new(readings),
             slots: if adopted { [None, None] } else { [Some(Rows::default()), Some(Rows::default())] },
             needs_grace: adopted,
             links: Vec::new(),
@@ -248,6 +254,12 @@ impl Datapath {
     #[must_use]
     pub fn heartbeat(&self) -> Arc<Heartbeat> {
         self.heartbeat.clone()
+    }
+
+    /// What the program fills, to be read beside whatever is written here.
+    #[must_use]
+    pub fn readings(&self) -> Arc<Readings> {
+        self.readings.clone()
     }
 
     /// The rows of the active generation, where this process wrote them.
