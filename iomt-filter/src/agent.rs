@@ -9,14 +9,21 @@ pub mod recorder;
 pub mod views;
 mod explaining;
 pub mod store;
+mod term;
+mod blocks;
 mod grants;
 mod leases;
+mod running;
+mod work;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{Mutex, MutexGuard};
 
 use self::core::Core;
 use self::heartbeat::Signs;
 use self::history::History;
+use self::running::Running;
 use crate::api::messages::{
     BlockRequest, Changed, DeviceStatus, FlowStatus, Grant, GrantRequest, Granted, Status, UnblockRequest,
 };
@@ -25,22 +32,22 @@ use crate::feeds::manual::ManualBlock;
 
 /// What the control socket and the tasks share.
 pub struct Agent {
+    /// Given in the order in which it was asked for: the work of every second waits for the changes that
+    /// were there before it, and for no later one.
     core: Mutex<Core>,
+    /// Held only while it is taken along or exchanged.
+    running: RwLock<Arc<Running>>,
     history: Arc<History>,
-    /// Held while a question is answered: each loads a program of its own.
-    question: Mutex<()>,
     signs: Arc<Signs>,
 }
-
-/// Seconds from one look for new leases to the next.
-const LEASES_KEPT_EVERY: u32 = 60;
 
 /// Why a request changed nothing: what the user is told.
 pub type Errors = Vec<String>;
 
 impl Agent {
-    pub(crate) const fn new(core: Core, history: Arc<History>, signs: Arc<Signs>) -> Self {
-        Self { core: Mutex::new(core), history, question: Mutex::new(()), signs }
+    pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>) -> Self {
+        let running = RwLock::new(Arc::new(core.running()));
+        Self { core: Mutex::new(core), running, history, signs }
     }
 
     /// Recorded events.
@@ -51,34 +58,33 @@ impl Agent {
     /// # Errors
     /// When the kernel refuses a read.
     pub fn status(&self) -> Result<Status, Errors> {
-        views::status(&self.core())
+        views::status(&self.running())
     }
 
     /// # Errors
     /// When the kernel refuses a read.
     pub fn devices(&self) -> Result<Vec<DeviceStatus>, Errors> {
-        views::devices(&self.core())
+        views::devices(&self.running())
     }
 
     /// # Errors
     /// When the kernel refuses a read.
     pub fn flows(&self) -> Result<Vec<FlowStatus>, Errors> {
-        views::flows(&self.core())
+        views::flows(&self.running())
     }
 
-    /// What the program says of a packet, without sending one.
+    /// What the program says of a packet, without sending one. A program of its own is loaded for it.
     ///
     /// # Errors
     /// When the question cannot be understood, or the kernel refuses.
     pub fn explain(&self, question: &Question) -> Result<Explanation, Errors> {
-        let _one_at_a_time = self.question.lock().unwrap_or_else(PoisonError::into_inner);
-        let (scene, setting) = explaining::prepare(&self.core(), question)?;
+        let (scene, setting) = explaining::prepare(&self.running(), question)?;
         scene.play(setting).map_err(|error| vec![core::chain(&error)])
     }
 
     /// Manual blocks that hold.
     pub fn blocks(&self) -> Vec<ManualBlock> {
-        self.core().blocks()
+        self.running().blocks.list()
     }
 
     /// Adds manual blocks, all or none.
@@ -86,7 +92,7 @@ impl Agent {
     /// # Errors
     /// When one of them would cut what must not be cut, or the tables cannot be written.
     pub fn block(&self, request: &BlockRequest, by: &str) -> Result<Changed, Errors> {
-        self.core().block(request, by)
+        self.change(|core| core.block(request, by))
     }
 
     /// Removes manual blocks, all or none.
@@ -94,12 +100,12 @@ impl Agent {
     /// # Errors
     /// When one of them is none, or the tables cannot be written.
     pub fn unblock(&self, request: &UnblockRequest) -> Result<Changed, Errors> {
-        self.core().unblock(request)
+        self.change(|core| core.unblock(request))
     }
 
     /// Grants that hold.
     pub fn grants(&self) -> Vec<Grant> {
-        self.core().grants.list()
+        self.running().grants.list()
     }
 
     /// Gives a device access for a time.
@@ -107,7 +113,7 @@ impl Agent {
     /// # Errors
     /// When device, peer or service are unknown, or the tables cannot be written.
     pub fn grant(&self, request: &GrantRequest, by: &str) -> Result<Granted, Errors> {
-        self.core().grant(request, by)
+        self.change(|core| core.grant(request, by))
     }
 
     /// Ends a grant.
@@ -115,7 +121,7 @@ impl Agent {
     /// # Errors
     /// When there is none of that number, or the tables cannot be written.
     pub fn revoke(&self, id: u32) -> Result<Changed, Errors> {
-        self.core().revoke(id)
+        self.change(|core| core.revoke(id))
     }
 
     /// Reads policy, inventory, feeds and geo again.
@@ -123,7 +129,7 @@ impl Agent {
     /// # Errors
     /// When something in them is invalid: then what runs stays.
     pub fn reload(&self) -> Result<Changed, Errors> {
-        self.core().reload()
+        self.change(Core::reload)
     }
 
     /// The agent's loop turns.
@@ -131,31 +137,29 @@ impl Agent {
         self.signs.turn();
     }
 
-    /// What has to be done every second: manual blocks and grants whose time is up go, interfaces are
-    /// looked after, and leases kept. Where a reload is under way, the next second does it.
+    /// What has to be done every second, after what is under way.
     pub(crate) fn tick(&self) {
-        let mut core = match self.core.try_lock() {
-            Ok(core) => core,
-            Err(TryLockError::Poisoned(core)) => core.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        core.expire();
-        core.expire_grants();
-        core.look_after_interfaces();
-        core.seconds = core.seconds.wrapping_add(1);
-        if core.seconds % LEASES_KEPT_EVERY == 0 {
-            core.keep_leases();
-        }
+        self.change(Core::work);
         self.signs.work();
     }
 
-    /// What has to be done before the process ends.
-    pub(crate) fn stop(&self) {
-        self.core().keep_leases();
+    /// What has to be done before the process ends; nothing changes while the answer is there.
+    pub(crate) fn stop(&self) -> MutexGuard<'_, Core> {
+        let mut core = self.core.blocking_lock();
+        core.keep_leases();
+        core.keep_clock();
+        core
     }
 
-    fn core(&self) -> MutexGuard<'_, Core> {
-        // A panic in a reader leaves the core as it was; writers change it only after the kernel.
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    fn running(&self) -> Arc<Running> {
+        self.running.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what runs. Whoever asks from then on sees it.
+    fn change<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.core.blocking_lock();
+        let done = change(&mut core);
+        *self.running.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(core.running());
+        done
     }
 }

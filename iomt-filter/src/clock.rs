@@ -3,6 +3,54 @@
 
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+/// The kernel's random name of this boot (`drivers/char/random.c`).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// A moment in one boot of the host, by the clock that nobody sets. The default lies in no boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BootTime {
+    /// The boot, by the first half of its name; 0 where it is not known.
+    pub(crate) boot: u64,
+    /// Nanoseconds since then.
+    pub(crate) nanoseconds: u64,
+}
+
+impl BootTime {
+    /// This moment.
+    pub(crate) fn now() -> Self {
+        let name = std::fs::read_to_string(BOOT_ID).unwrap_or_default();
+        let digits: String = name.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+        Self { boot: u64::from_str_radix(&digits, 16).unwrap_or(0), nanoseconds: boottime() }
+    }
+
+    /// Whether both lie in one boot, so that the time between them is known.
+    pub(crate) const fn is_of(self, other: Self) -> bool {
+        self.boot == other.boot && self.boot != 0
+    }
+
+    /// Later by `nanoseconds`.
+    pub(crate) const fn after(self, nanoseconds: u64) -> Self {
+        Self { boot: self.boot, nanoseconds: self.nanoseconds.saturating_add(nanoseconds) }
+    }
+}
+
+/// Both clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clocks {
+    /// Since boot.
+    pub(crate) boot: BootTime,
+    /// As people have set it.
+    pub(crate) time_of_day: Timestamp,
+}
+
+impl Clocks {
+    /// As they stand.
+    pub(crate) fn now() -> Self {
+        Self { boot: BootTime::now(), time_of_day: Timestamp::now() }
+    }
+}
 
 /// Nanoseconds since the boot of the host (`CLOCK_BOOTTIME`).
 pub(crate) fn boottime() -> u64 {
@@ -40,5 +88,12 @@ mod tests {
         let in_an_hour = boottime() + 3_600_000_000_000;
         // The two clocks are read one after the other.
         assert!(since_boot(time_of_day(in_an_hour)).abs_diff(in_an_hour) < 1_000_000_000);
+    }
+
+    #[test]
+    fn a_boot_has_one_name() {
+        let (first, second) = (BootTime::now(), BootTime::now());
+        assert!(first.is_of(second) && first.nanoseconds <= second.nanoseconds);
+        assert!(!BootTime::default().is_of(BootTime::default()), "what is not known is never the same");
     }
 }

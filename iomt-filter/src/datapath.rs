@@ -17,6 +17,7 @@ pub mod replay;
 pub mod counts;
 mod learned;
 mod shared;
+mod readings;
 
 pub use apply::ApplyError;
 pub use attach::{AttachError, AttachMode, Attachment, Standing};
@@ -25,3 +26,4 @@ pub use learned::Learned;
 pub use load::{Datapath, LoadError, LoadOptions};
 pub use lock::WriterToken;
 pub use ports::Roles;
+pub use readings::Readings;

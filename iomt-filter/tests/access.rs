@@ -175,10 +175,13 @@ fn how_long_the_agent_may_be_missing() {
         Config::parse(&SourceFile::new("config.toml", text), "config.toml".as_ref(), false)
     };
     assert_eq!(load("").unwrap().agent.loss_after, 60);
+    assert_eq!(load("[agent]\nloss_after = \"5s\"\n").unwrap().agent.loss_after, 5);
     assert_eq!(load("[agent]\nloss_after = \"18h\"\n").unwrap().agent.loss_after, 64_800);
     for (agent, expected) in [
-        ("[agent]\nloss_after = \"0s\"\n", "longer than 0 and at most `18h`"),
-        ("[agent]\nloss_after = \"19h\"\n", "longer than 0 and at most `18h`"),
+        ("[agent]\nloss_after = \"0s\"\n", "at least `5s`"),
+        ("[agent]\nloss_after = \"4s\"\n", "an agent that a busy host keeps waiting counts as lost"),
+        ("[agent]\nloss_after = \"4s\"\n", "write `5s` or more"),
+        ("[agent]\nloss_after = \"19h\"\n", "at most `18h`"),
         ("[agent]\nloss_after = \"soon\"\n", "`soon` is no length of time"),
         ("[agent]\nlos_after = \"1m\"\n", "did you mean `loss_after`?"),
     ] {

@@ -23,17 +23,17 @@ fn without_an_agent_an_open_profile_passes_and_a_static_one_judges_on() {
         .map(|(host, at)| Service::start(&hospital[host], at).unwrap());
     let mut filter = Filter::configure(&hospital, &agent()).unwrap();
     let config = std::fs::read_to_string(filter.config()).unwrap();
-    filter.write("config.toml", format!("{config}\n[agent]\nloss_after = \"2s\"\n")).unwrap();
+    filter.write("config.toml", format!("{config}\n[agent]\nloss_after = \"5s\"\n")).unwrap();
     let open = "on_agent_loss = \"open\"\n\n[profiles.infusion-pump]";
     filter.write("policy.toml", POLICY.replace("[profiles.infusion-pump]", open)).unwrap();
     filter.start().unwrap();
     let reach = |from: Host, to| attempt(&hospital[from], to, ATTEMPT).unwrap();
 
     // The agent has nothing to do for longer than it may be missing.
-    thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(6));
     let status = filter.json(&["status"]).unwrap();
     assert!(status["heartbeat"]["age_milliseconds"].as_u64().unwrap() < 2_000, "{status}");
-    assert_eq!(status["heartbeat"]["loss_after_seconds"], 2);
+    assert_eq!(status["heartbeat"]["loss_after_seconds"], 5);
     assert_eq!(reach(Host::Ct, pacs), Outcome::NoAnswer);
     assert_eq!(reach(Host::Ct, listed), Outcome::NoAnswer);
 

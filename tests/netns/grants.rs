@@ -116,3 +116,52 @@ fn what_a_grant_cannot_do_is_said() {
     assert!(grants(&filter).is_empty());
     filter.remove().unwrap();
 }
+
+/// Moves every time of day that is kept in a state file by 400 days, as if the clock were behind by as much,
+/// and forgets which boot its ends were of where `is_rebooted`.
+fn set_back(filter: &Filter<'_>, name: &str, is_rebooted: bool) {
+    let path = filter.folder().join("state").join(name);
+    let mut kept: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let entries = match &mut kept {
+        Value::Object(ledger) => ledger["grants"].as_array_mut().unwrap(),
+        list => list.as_array_mut().unwrap(),
+    };
+    for entry in entries {
+        for key in ["added", "until"] {
+            let time: jiff::Timestamp = entry[key].as_str().unwrap().parse().unwrap();
+            entry[key] = (time + jiff::SignedDuration::from_hours(400 * 24)).to_string().into();
+        }
+        if is_rebooted && let Some(entry) = entry.as_object_mut() {
+            entry.remove("ends");
+        }
+    }
+    std::fs::write(path, kept.to_string()).unwrap();
+}
+
+#[test]
+fn a_clock_that_stands_wrong_makes_no_grant_and_no_block_longer() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let vendor = Host::Vendor.at(Version::V4, HTTPS);
+    let _service = Service::start(&hospital[Host::Vendor], vendor).unwrap();
+    let mut filter = filter(&hospital, &agent());
+    for is_rebooted in [false, true] {
+        grant(&filter, "pump-1", VENDOR, "6s");
+        filter.tell(&["block", "add", "198.51.100.9", "--for", "6s"]).unwrap();
+        filter.kill().unwrap();
+        for name in ["grants.json", "blocks.json"] {
+            set_back(&filter, name, is_rebooted);
+        }
+        filter.start().unwrap();
+        assert_eq!(attempt(&hospital[Host::Pump], vendor, LIMIT).unwrap(), Outcome::Connected);
+        wait::until("grant and block to end", LIMIT, || {
+            let blocks = filter.json(&["block", "list"])?;
+            Ok((grants(&filter).is_empty() && blocks == Value::Array(Vec::new())).then_some(()))
+        })
+        .unwrap();
+        assert_eq!(attempt(&hospital[Host::Pump], vendor, ATTEMPT).unwrap(), Outcome::NoAnswer);
+    }
+    filter.remove().unwrap();
+}

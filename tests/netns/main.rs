@@ -8,6 +8,7 @@ mod lifecycle;
 mod ward;
 mod grants;
 mod agent_loss;
+mod busy;
 mod kept_leases;
 mod flow_limit;
 mod readme;

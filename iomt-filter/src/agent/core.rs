@@ -6,38 +6,40 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Errors;
+use super::blocks::Blocks;
 use super::grants::Ledger;
 use super::leases::Leases;
 use super::recorder::{Book, Page};
 use super::store;
-use crate::api::messages::{BlockRequest, Changed, FailedReload, UnblockRequest};
+use crate::api::messages::{Changed, FailedReload};
+use crate::clock::boottime;
 use crate::config::Config;
 use crate::datapath::{Attachment, Datapath, WriterToken};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::feeds::manual::ManualBlock;
 use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Overrides};
 use crate::numbers::Numbers;
 
 /// The file of the numbers, in the state folder.
 pub(super) const NUMBERS: &str = "numbers.json";
-/// The file of the manual blocks, in the state folder.
-pub(super) const BLOCKS: &str = "blocks.json";
+
+/// Seconds from one look for new leases, and at the clock, to the next.
+const KEPT_EVERY: u32 = 60;
 
 /// What runs.
 pub struct Core {
     pub(super) config: Config,
     pub(super) datapath: Datapath,
-    pub(super) intent: Intent,
+    pub(super) intent: Arc<Intent>,
     pub(super) attachments: Vec<Attachment>,
     pub(super) host: HostNetworks,
     pub(super) host_name: String,
     pub(super) started: Timestamp,
     pub(super) generation_since: Timestamp,
     pub(super) failed_reload: Option<FailedReload>,
-    pub(super) numbers: Numbers,
-    pub(super) blocks: Vec<ManualBlock>,
-    pub(super) grants: Ledger,
+    pub(super) numbers: Arc<Numbers>,
+    pub(super) blocks: Arc<Blocks>,
+    pub(super) grants: Arc<Ledger>,
     pub(super) kept_leases: Leases,
     /// Seconds that this agent has worked through.
     pub(super) seconds: u32,
@@ -46,49 +48,17 @@ pub struct Core {
 }
 
 impl Core {
-    /// Manual blocks that hold now.
-    pub(super) fn blocks(&self) -> Vec<ManualBlock> {
-        let now = Timestamp::now();
-        self.blocks.iter().filter(|block| block.holds(now)).cloned().collect()
-    }
-
-    pub(super) fn block(&mut self, request: &BlockRequest, by: &str) -> Result<Changed, Errors> {
-        if request.score > 100 {
-            return Err(vec![format!("score {} is above 100", request.score)]);
+    /// What has to be done every second: manual blocks and grants whose time is up go, interfaces are looked
+    /// after, leases and what is left of blocks and grants are kept.
+    pub(super) fn work(&mut self) {
+        self.expire_blocks();
+        self.expire_grants();
+        self.look_after_interfaces();
+        self.seconds = self.seconds.wrapping_add(1);
+        if self.seconds.is_multiple_of(KEPT_EVERY) {
+            self.keep_leases();
+            self.keep_clock();
         }
-        let refused = self.intent.refuse_blocks(&request.targets);
-        if !refused.is_empty() {
-            return Err(refused);
-        }
-        let added = Timestamp::now();
-        let mut blocks = self.blocks();
-        blocks.retain(|block| !request.targets.contains(&block.target));
-        blocks.extend(request.targets.iter().map(|&target| ManualBlock {
-            target,
-            score: request.score,
-            until: request.until,
-            note: request.note.clone(),
-            added,
-            by: by.to_owned(),
-        }));
-        self.replace_blocks(blocks, request.targets.len())
-    }
-
-    pub(super) fn unblock(&mut self, request: &UnblockRequest) -> Result<Changed, Errors> {
-        let mut blocks = self.blocks();
-        let unknown: Errors = request
-            .targets
-            .iter()
-            .filter(|target| !blocks.iter().any(|block| block.target == **target))
-            .map(|target| {
-                format!("`{target}` is not blocked by hand; `iomt-filter block list` shows what is")
-            })
-            .collect();
-        if !unknown.is_empty() {
-            return Err(unknown);
-        }
-        blocks.retain(|block| !request.targets.contains(&block.target));
-        self.replace_blocks(blocks, request.targets.len())
     }
 
     /// Reads everything again that the configuration names, and the configuration itself.
@@ -101,17 +71,6 @@ impl Core {
         result
     }
 
-    /// Lets manual blocks go whose time is up.
-    pub(super) fn expire(&mut self) {
-        let blocks = self.blocks();
-        let ended = self.blocks.len() - blocks.len();
-        if ended > 0
-            && let Err(errors) = self.replace_blocks(blocks, ended)
-        {
-            tracing::error!(errors = errors.join("; "), "blocks that have ended could not be removed");
-        }
-    }
-
     fn try_reload(&mut self) -> Result<Changed, Errors> {
         let config = Config::load(&self.config.paths.config).map_err(shown)?;
         if let Some(changed) = needs_restart(&self.config, &config) {
@@ -121,36 +80,19 @@ impl Core {
         }
         let host = HostNetworks::read()
             .map_err(|error| vec![format!("failed to read the host's addresses: {error}")])?;
-        let mut numbers = self.numbers.clone();
-        let blocks = self.blocks();
+        let mut numbers = Numbers::clone(&self.numbers);
+        let blocks = self.blocks.at(boottime());
+        let listed = blocks.list();
         let intent =
-            intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks, self.grants.models())
+            intent::read(&config, &Overrides::default(), &host, &mut numbers, &listed, self.grants.models())
                 .map_err(shown)?;
         if let Some(lost) = intent.loses(&self.intent) {
             return Err(shown(vec![lost]));
         }
-        let changed = self.activate(intent, numbers, blocks)?;
+        let changed = self.activate(intent, numbers, blocks.into())?;
         (self.config, self.host) = (config, host);
         self.drop_gone_grants();
         Ok(changed)
-    }
-
-    fn replace_blocks(&mut self, blocks: Vec<ManualBlock>, count: usize) -> Result<Changed, Errors> {
-        let mut numbers = self.numbers.clone();
-        let intent = self.intent.with_blocks(&mut numbers, &blocks);
-        let state = self.config.paths.state.clone();
-        let before = self.blocks.clone();
-        // Kept before they bite: what is in the kernel always survives a restart.
-        store::save(&state, BLOCKS, &blocks).map_err(|error| vec![chain(&error)])?;
-        match self.activate(intent, numbers, blocks) {
-            Ok(changed) => Ok(Changed { changed: count, ..changed }),
-            Err(mut errors) => {
-                if let Err(error) = store::save(&state, BLOCKS, &before) {
-                    errors.push(chain(&error));
-                }
-                Err(errors)
-            }
-        }
     }
 
     /// Makes an intent what the kernel judges with. On an error the generation before judges on; the
@@ -159,9 +101,9 @@ impl Core {
         &mut self,
         mut intent: Intent,
         numbers: Numbers,
-        blocks: Vec<ManualBlock>,
+        blocks: Arc<Blocks>,
     ) -> Result<Changed, Errors> {
-        if numbers != self.numbers {
+        if numbers != *self.numbers {
             store::save(&self.config.paths.state, NUMBERS, &numbers).map_err(|error| vec![chain(&error)])?;
         }
         let changed = self.datapath.plan(&intent.rows).summary().iter().map(|(_, count)| count).sum();
@@ -178,7 +120,7 @@ impl Core {
             }
         }
         let warnings = intent.warnings.iter().map(ToString::to_string).collect();
-        (self.intent, self.numbers, self.blocks) = (intent, numbers, blocks);
+        (self.intent, self.numbers, self.blocks) = (Arc::new(intent), Arc::new(numbers), blocks);
         self.generation_since = Timestamp::now();
         tracing::info!(generation = generation.number, changed, "a new generation is active");
         Ok(Changed { generation: generation.number, changed, warnings })

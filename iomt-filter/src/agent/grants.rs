@@ -1,19 +1,22 @@
 //! Grants: access of single devices that ends by itself.
 //!
-//! Kept in the state folder by time of day; what goes to the kernel is the time since boot, reckoned once
-//! when a grant begins or the agent starts, so that setting the clock makes none longer or shorter.
+//! Kept in the state folder with the time of day and the time since boot of their end; the latter goes to the
+//! kernel. It is reckoned when a grant begins, and once more after a reboot, so that setting the clock makes
+//! none longer or shorter.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use iomt_filter_common::policy::RuleDirection;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Errors;
 use super::core::{Core, chain, shown};
 use super::store;
+use super::term::Term;
 use crate::api::messages::{Changed, Grant, GrantRequest, Granted};
-use crate::clock::{boottime, since_boot};
+use crate::clock::{BootTime, Clocks, boottime};
+use crate::numbers::Numbers;
 use crate::policy::model;
 
 /// The file of the grants, in the state folder.
@@ -33,24 +36,29 @@ pub(super) struct Ledger {
 struct Entry {
     #[serde(flatten)]
     grant: Grant,
-    /// When it ends, in nanoseconds since boot: of this boot alone.
-    #[serde(skip)]
-    expires: u64,
+    /// When it ends.
+    #[serde(default)]
+    ends: BootTime,
 }
 
 impl Ledger {
-    /// As it was kept, for this boot.
-    pub(super) fn begun(mut self) -> Self {
-        for entry in &mut self.grants {
-            entry.expires = since_boot(entry.grant.until);
+    /// As it was kept, for this boot; see [`Term::ends`].
+    pub(super) fn begun(mut self, seen: BootTime, now: &Clocks) -> Self {
+        for Entry { grant, ends } in &mut self.grants {
+            *ends = Term { from: grant.added, until: grant.until }.ends(*ends, seen, now);
         }
-        self.after(boottime())
+        self.after(now.boot.nanoseconds)
+    }
+
+    /// Whether there is none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.grants.is_empty()
     }
 
     /// Grants that hold.
     pub(super) fn list(&self) -> Vec<Grant> {
         let now = boottime();
-        let holding = self.grants.iter().filter(|entry| entry.expires > now);
+        let holding = self.grants.iter().filter(|entry| entry.ends.nanoseconds > now);
         holding.map(|entry| entry.grant.clone()).collect()
     }
 
@@ -61,7 +69,7 @@ impl Ledger {
 
     /// Those that hold at `now`.
     fn after(&self, now: u64) -> Self {
-        let grants = self.grants.iter().filter(|entry| entry.expires > now).cloned().collect();
+        let grants = self.grants.iter().filter(|entry| entry.ends.nanoseconds > now).cloned().collect();
         Self { last: self.last, grants }
     }
 
@@ -87,7 +95,7 @@ impl Entry {
             peers: peers.clone(),
             services: services.clone(),
             name: format!("grant {id} {word} {} service {}", peers.join(","), services.join(",")),
-            expires: self.expires,
+            expires: self.ends.nanoseconds,
         }
     }
 }
@@ -105,9 +113,10 @@ impl Core {
         if request.to.is_empty() == request.from.is_empty() || request.services.is_empty() {
             return Err(vec!["a grant needs a service, and either `to` or `from`".to_owned()]);
         }
-        let added = Timestamp::now();
+        let now = Clocks::now();
+        let added = now.time_of_day;
         let until = added.checked_add(lasts).map_err(|error| vec![error.to_string()])?;
-        let mut ledger = self.grants.after(boottime());
+        let mut ledger = self.grants.after(now.boot.nanoseconds);
         ledger.last = ledger.last.checked_add(1).ok_or_else(|| vec!["no number is left".to_owned()])?;
         let grant = Grant {
             id: ledger.last,
@@ -120,8 +129,8 @@ impl Core {
             added,
             by: by.to_owned(),
         };
-        let expires = boottime().saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX));
-        let entry = Entry { grant: grant.clone(), expires };
+        let ends = now.boot.after(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX));
+        let entry = Entry { grant: grant.clone(), ends };
         let warnings = self.intent.examine(&entry.model())?;
         ledger.grants.push(entry);
         let changed = self.replace_grants(ledger)?;
@@ -164,13 +173,13 @@ impl Core {
             tracing::warn!("{name} is dropped: the device is no longer in the inventory");
         }
         match store::save(&self.config.paths.state, GRANTS, &ledger) {
-            Ok(()) => self.grants = ledger,
+            Ok(()) => self.grants = Arc::new(ledger),
             Err(error) => tracing::error!(error = chain(&error), "grants that were dropped are still kept"),
         }
     }
 
     fn replace_grants(&mut self, ledger: Ledger) -> Result<Changed, Errors> {
-        let mut numbers = self.numbers.clone();
+        let mut numbers = Numbers::clone(&self.numbers);
         let intent = self.intent.with_grants(&mut numbers, ledger.models()).map_err(shown)?;
         let state = self.config.paths.state.clone();
         // Kept before it holds, as blocks are: what is in the kernel survives a restart.
@@ -178,11 +187,11 @@ impl Core {
         let blocks = self.blocks.clone();
         match self.activate(intent, numbers, blocks) {
             Ok(changed) => {
-                self.grants = ledger;
+                self.grants = Arc::new(ledger);
                 Ok(changed)
             }
             Err(mut errors) => {
-                if let Err(error) = store::save(&state, GRANTS, &self.grants) {
+                if let Err(error) = store::save(&state, GRANTS, &*self.grants) {
                     errors.push(chain(&error));
                 }
                 Err(errors)
@@ -193,30 +202,56 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
     use super::*;
 
     fn ledger() -> Ledger {
+        let now = Timestamp::now();
         let grant = |id, device: &str, seconds| Grant {
             id,
             device: device.into(),
             to: vec!["pacs".into()],
             services: vec!["dicom".into(), "https".into()],
-            until: Timestamp::now() + jiff::SignedDuration::from_secs(seconds),
+            added: now - SignedDuration::from_secs(60),
+            until: now + SignedDuration::from_secs(seconds),
             ..Grant::default()
         };
         let grants = [grant(3, "ct-1", 3_600), grant(5, "ct-2", -5), grant(9, "pump-1", 10)];
-        Ledger { last: 9, grants: grants.into_iter().map(|grant| Entry { grant, expires: 0 }).collect() }
+        Ledger {
+            last: 9,
+            grants: grants.into_iter().map(|grant| Entry { grant, ends: BootTime::default() }).collect(),
+        }
     }
 
     #[test]
-    fn what_is_kept_ends_at_its_time_of_day_whatever_was_in_between() {
-        let text = serde_json::to_string(&ledger()).unwrap();
-        let begun = serde_json::from_str::<Ledger>(&text).unwrap().begun();
+    fn what_is_kept_ends_at_its_time_of_day_where_no_more_is_known() {
+        let text =
+            serde_json::to_string(&ledger()).unwrap().replace(r#","ends":{"boot":0,"nanoseconds":0}"#, "");
+        assert!(!text.contains("ends"), "{text}");
+        let begun = serde_json::from_str::<Ledger>(&text).unwrap().begun(BootTime::default(), &Clocks::now());
         let names: Vec<_> = begun.models().into_iter().map(|grant| grant.name).collect();
         assert_eq!(names, ["grant 3 to pacs service dicom,https", "grant 9 to pacs service dicom,https"]);
         let left = begun.models()[0].expires - boottime();
         assert!((3_590_000_000_000..=3_600_000_000_000).contains(&left), "{left}");
         assert_eq!(begun.last, 9, "a number is never given twice");
+    }
+
+    #[test]
+    fn a_clock_that_stands_wrong_makes_no_grant_longer() {
+        let now = Clocks::now();
+        let time_of_day = now.time_of_day - SignedDuration::from_hours(400 * 24);
+        let behind = Clocks { time_of_day, ..now };
+        let mut kept = ledger();
+        // It was given for an hour and a minute, in another boot.
+        let lasts = |ledger: &Ledger| ledger.grants[0].ends.nanoseconds - now.boot.nanoseconds;
+        let begun = kept.clone().begun(BootTime::default(), &behind);
+        assert_eq!(lasts(&begun), 3_660_000_000_000);
+        // An agent that is started anew in this boot knows better.
+        kept.grants[0].ends = now.boot.after(5_000_000_000);
+        let text = serde_json::to_string(&kept).unwrap();
+        let begun = serde_json::from_str::<Ledger>(&text).unwrap().begun(now.boot, &behind);
+        assert_eq!(lasts(&begun), 5_000_000_000);
     }
 
     #[test]

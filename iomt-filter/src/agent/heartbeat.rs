@@ -1,4 +1,4 @@
-//! Tells the kernel program that the agent lives, once a second.
+//! Tells the kernel program that the agent lives, twice a second.
 //!
 //! Signs of life come in from what the agent has to do: its loop turns, and the work of every second is
 //! done. While both are fresh, a thread of its own writes the time; it waits for no lock. So a long reload

@@ -68,7 +68,7 @@ impl Kept {
 impl Core {
     /// Keeps what was learned, where it has changed.
     pub(super) fn keep_leases(&mut self) {
-        let leases = match self.datapath.leases() {
+        let leases = match self.datapath.readings().leases(&self.intent.rows) {
             Ok(leases) => leases,
             Err(error) => {
                 tracing::error!(error = chain(&error), "leases cannot be read, and are not kept");

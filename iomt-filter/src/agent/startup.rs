@@ -10,12 +10,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::Agent;
-use super::core::{BLOCKS, Core, NUMBERS};
+use super::blocks::{BLOCKS, Blocks};
+use super::core::{Core, NUMBERS};
 use super::grants::{GRANTS, Ledger};
 use super::heartbeat::{self, Signs};
 use super::history::History;
@@ -23,12 +25,14 @@ use super::interfaces;
 use super::leases::Leases;
 use super::recorder::{self, Book};
 use super::store;
+use super::term;
+use super::work;
 use crate::api::server;
 use crate::cli::FINDING;
+use crate::clock::Clocks;
 use crate::config::Config;
 use crate::datapath::{Datapath, LoadOptions, WriterToken};
 use crate::diagnostic::Diagnostic;
-use crate::feeds::manual::ManualBlock;
 use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Overrides};
 use crate::numbers::Numbers;
@@ -50,34 +54,36 @@ pub fn run(config: &Path) -> Result<ExitCode> {
         .create(state)
         .with_context(|| format!("failed to make the state folder `{}`", state.display()))?;
     let token = WriterToken::take(state)?.and_pins(&config.paths.pins)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
-    let entered = runtime.enter();
+    // Whoever asks much is answered late; the agent's own loop turns elsewhere.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("failed to start the runtime")?;
+    let answers = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let answers = answers.context("failed to start the runtime of the control socket")?;
     // A reload that is asked for during the start follows it, and does not end the process.
-    let hangup = signal(SignalKind::hangup()).context("failed to wait for signals")?;
-    let listener = server::listen(&config.paths.socket)?;
-    drop(entered);
+    let hangup = within(&runtime, || signal(SignalKind::hangup())).context("failed to wait for signals")?;
+    let listener = within(&answers, || server::listen(&config.paths.socket))?;
 
     let numbers: Numbers = store::load(state, NUMBERS)?;
-    let blocks: Vec<ManualBlock> = store::load(state, BLOCKS)?;
-    let grants = store::load::<Ledger>(state, GRANTS)?.begun();
+    let (seen, now) = (term::seen(state), Clocks::now());
+    let blocks = store::load::<Blocks>(state, BLOCKS)?.begun(seen, &now);
+    let grants = store::load::<Ledger>(state, GRANTS)?.begun(seen, &now);
     let history = Arc::new(History::default());
     let signs = Arc::new(Signs::new());
     let core = match start(config, token, numbers, blocks, grants, &history, &signs)? {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
     };
+    core.keep_ends(seen);
     let socket = core.config.paths.socket.clone();
     let agent = Arc::new(Agent::new(core, history, signs));
-    let served = runtime.block_on(serve(listener, hangup, agent.clone()));
-    agent.stop();
+    work::start(agent.clone()).context("no thread for the work of every second")?;
+    let served = runtime.block_on(serve(listener, answers.handle(), hangup, agent.clone()));
+    let _nothing_changes = agent.stop();
     // The socket is ours until the process ends: nobody else could have made another.
     let _ = fs::remove_file(&socket);
+    answers.shutdown_timeout(Duration::from_secs(1));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    served.context("the control socket broke")?;
+    served.context("failed to wait for signals")?;
     tracing::info!("the agent stops; the program stays attached and goes on judging");
     Ok(ExitCode::SUCCESS)
 }
@@ -87,7 +93,7 @@ fn start(
     config: Config,
     token: WriterToken,
     mut numbers: Numbers,
-    blocks: Vec<ManualBlock>,
+    blocks: Blocks,
     grants: Ledger,
     history: &Arc<History>,
     signs: &Arc<Signs>,
@@ -95,8 +101,8 @@ fn start(
     let host = HostNetworks::read().context("failed to read the host's addresses")?;
     let kept = numbers.clone();
     let now = Timestamp::now();
-    let blocks: Vec<_> = blocks.into_iter().filter(|block| block.holds(now)).collect();
-    let read = intent::read(&config, &Overrides::default(), &host, &mut numbers, &blocks, grants.models());
+    let listed = blocks.list();
+    let read = intent::read(&config, &Overrides::default(), &host, &mut numbers, &listed, grants.models());
     let intent = match read {
         Ok(intent) => intent,
         Err(found) => return Ok(Err(found)),
@@ -133,13 +139,13 @@ fn start(
             started: now,
             generation_since: now,
             failed_reload: None,
-            numbers: kept,
-            blocks: Vec::new(),
-            grants,
+            numbers: Arc::new(kept),
+            blocks: Arc::default(),
+            grants: Arc::new(grants),
             kept_leases: Leases::new(),
             seconds: 0,
             attachments: Vec::new(),
-            intent: Intent::default(),
+            intent: Arc::default(),
             config,
             datapath,
             book,
@@ -151,12 +157,7 @@ fn start(
 }
 
 /// The tables are complete before the first interface is judged by them.
-fn fill_and_attach(
-    mut core: Core,
-    intent: Intent,
-    numbers: Numbers,
-    blocks: Vec<ManualBlock>,
-) -> Result<Core> {
+fn fill_and_attach(mut core: Core, intent: Intent, numbers: Numbers, blocks: Blocks) -> Result<Core> {
     let is_renumbered = core.is_renumbered();
     if is_renumbered {
         tracing::warn!(
@@ -167,7 +168,7 @@ fn fill_and_attach(
         core.forget_devices()?;
     }
     let is_new = is_renumbered || !core.datapath.is_adopted();
-    core.activate(intent, numbers, blocks).map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
+    core.activate(intent, numbers, blocks.into()).map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
     if is_renumbered {
         // What was learned until now went by the old numbers.
         core.forget_devices()?;
@@ -182,6 +183,7 @@ fn fill_and_attach(
 
 async fn serve(
     listener: tokio::net::UnixListener,
+    answers: &Handle,
     mut hangup: Signal,
     agent: Arc<Agent>,
 ) -> std::io::Result<()> {
@@ -191,7 +193,7 @@ async fn serve(
     let shutdown = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let server = tokio::spawn(server::serve(listener, agent.clone(), shutdown(stopped.clone())));
+    let server = answers.spawn(server::serve(listener, agent.clone(), shutdown(stopped.clone())));
     tracing::info!("ready");
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -200,18 +202,13 @@ async fn serve(
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => reload(agent.clone()),
-            _ = second.tick() => {
-                agent.turn();
-                tick(agent.clone());
-            }
+            _ = second.tick() => agent.turn(),
         }
     }
     let _ = stop.send(true);
     // Followers never hang up by themselves.
-    match tokio::time::timeout(Duration::from_millis(500), server).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) | Err(_) => Ok(()),
-    }
+    let _ = tokio::time::timeout(Duration::from_millis(500), server).await;
+    Ok(())
 }
 
 fn reload(agent: Arc<Agent>) {
@@ -224,8 +221,10 @@ fn reload(agent: Arc<Agent>) {
     });
 }
 
-fn tick(agent: Arc<Agent>) {
-    tokio::task::spawn_blocking(move || agent.tick());
+/// Does what needs a runtime around it.
+fn within<T>(runtime: &Runtime, make: impl FnOnce() -> T) -> T {
+    let _entered = runtime.enter();
+    make()
 }
 
 fn invalid(found: &[Diagnostic]) -> ExitCode {

@@ -12,8 +12,9 @@ use iomt_filter_common::policy::{Mode, Otherwise, Profile};
 use iomt_filter_common::{Mac, Verdict};
 
 use super::Errors;
-use super::core::{Core, chain};
+use super::core::chain;
 use super::interfaces::left_over_warning;
+use super::running::Running;
 use crate::api::messages::{
     Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat, Interface, LeaseStatus, ProfileStatus, Status,
     Table,
@@ -25,20 +26,20 @@ use crate::events::protocol_name;
 use crate::inventory::show_mac;
 use crate::rows::Rows;
 
-pub(super) fn status(core: &Core) -> Result<Status, Errors> {
-    let rows = &core.intent.rows;
+pub(super) fn status(running: &Running) -> Result<Status, Errors> {
+    let rows = &running.intent.rows;
     let mut modes = BTreeMap::new();
     for device in rows.devices.values() {
         *modes.entry(Mode::from_number(device.mode).name().to_owned()).or_default() += 1;
     }
     let mut frames: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for count in counts(core)? {
+    for count in counts(running)? {
         let reasons = frames.entry(count.verdict.name().to_owned()).or_default();
         *reasons.entry(count.reason.name().to_owned()).or_default() += count.frames;
     }
     let mut events = BTreeMap::new();
     for verdict in Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::Pass) {
-        let fates = core.datapath.fates(verdict).map_err(|error| vec![chain(&error)])?;
+        let fates = running.readings.fates(verdict).map_err(|error| vec![chain(&error)])?;
         let fates = Fates { emitted: fates.emitted, suppressed: fates.suppressed, lost: fates.lost };
         events.insert(verdict.name().to_owned(), fates);
     }
@@ -46,19 +47,19 @@ pub(super) fn status(core: &Core) -> Result<Status, Errors> {
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         contract: abi::VERSION,
-        host: core.host_name.clone(),
-        started: core.started,
-        adopted: core.datapath.is_adopted(),
-        generation: core.datapath.generation().map_or(0, |generation| generation.number),
-        generation_since: core.generation_since,
+        host: running.host_name.clone(),
+        started: running.started,
+        adopted: running.adopted,
+        generation: running.generation,
+        generation_since: running.generation_since,
         defaults: Defaults {
             unknown_device: otherwise(settings.unknown_device),
             unparsed: otherwise(settings.unparsed),
             midstream: otherwise(settings.midstream),
         },
-        heartbeat: heartbeat(core),
+        heartbeat: heartbeat(running),
         profiles: profiles(rows),
-        interfaces: core
+        interfaces: running
             .attachments
             .iter()
             .map(|attachment| Interface {
@@ -73,20 +74,20 @@ pub(super) fn status(core: &Core) -> Result<Status, Errors> {
                 mode: mode_name(attachment).to_owned(),
             })
             .collect(),
-        segments: core.intent.segments.clone(),
+        segments: running.intent.segments.clone(),
         devices: modes,
-        tables: tables(core, rows)?,
-        feeds: core.intent.feeds.iter().filter_map(|feed| serde_json::to_value(feed).ok()).collect(),
-        geo: core.intent.geo.as_ref().and_then(|geo| serde_json::to_value(geo).ok()),
+        tables: tables(running, rows)?,
+        feeds: running.intent.feeds.iter().filter_map(|feed| serde_json::to_value(feed).ok()).collect(),
+        geo: running.intent.geo.as_ref().and_then(|geo| serde_json::to_value(geo).ok()),
         frames,
         events,
-        warnings: warnings(core)?,
-        failed_reload: core.failed_reload.clone(),
+        warnings: warnings(running)?,
+        failed_reload: running.failed_reload.clone(),
     })
 }
 
-pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
-    let rows = &core.intent.rows;
+pub(super) fn devices(running: &Running) -> Result<Vec<DeviceStatus>, Errors> {
+    let rows = &running.intent.rows;
     let mut all: BTreeMap<u32, DeviceStatus> = rows
         .devices
         .iter()
@@ -114,7 +115,7 @@ pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
         }
     }
     let now = boottime();
-    for (device, leases) in core.datapath.leases().map_err(|error| vec![chain(&error)])? {
+    for (device, leases) in running.readings.leases(rows).map_err(|error| vec![chain(&error)])? {
         let Some(shown) = all.get_mut(&device).and_then(|status| status.leases.as_mut()) else { continue };
         for lease in leases.iter().filter(|lease| lease.expires > now) {
             let address = IpAddr::from(lease.address).to_string();
@@ -123,8 +124,8 @@ pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
         }
     }
     let gone: BTreeMap<u32, &String> =
-        core.numbers.devices.iter().map(|(name, &number)| (number, name)).collect();
-    for count in counts(core)? {
+        running.numbers.devices.iter().map(|(name, &number)| (number, name)).collect();
+    for count in counts(running)? {
         let status = all.entry(count.device).or_insert_with(|| DeviceStatus {
             name: gone.get(&count.device).map(|name| (*name).clone()),
             ..DeviceStatus::default()
@@ -144,9 +145,9 @@ pub(super) fn devices(core: &Core) -> Result<Vec<DeviceStatus>, Errors> {
     Ok(list)
 }
 
-pub(super) fn flows(core: &Core) -> Result<Vec<FlowStatus>, Errors> {
-    let flows = core.datapath.flows().map_err(|error| vec![chain(&error)])?;
-    let generation = core.datapath.generation().map_or(0, |generation| generation.number);
+pub(super) fn flows(running: &Running) -> Result<Vec<FlowStatus>, Errors> {
+    let flows = running.readings.flows().map_err(|error| vec![chain(&error)])?;
+    let generation = running.generation;
     let now = boottime();
     let mut list: Vec<_> = flows
         .iter()
@@ -154,7 +155,7 @@ pub(super) fn flows(core: &Core) -> Result<Vec<FlowStatus>, Errors> {
             now.saturating_sub(flow.last_seen)
                 <= iomt_filter_common::flow::timeout(key.protocol, flow.progress)
         })
-        .map(|(key, flow)| flow_status(&core.intent.rows, key, flow, generation, now))
+        .map(|(key, flow)| flow_status(&running.intent.rows, key, flow, generation, now))
         .collect();
     list.sort_by(|a, b| (&a.device, a.idle_seconds, &a.source).cmp(&(&b.device, b.idle_seconds, &b.source)));
     Ok(list)
@@ -173,22 +174,22 @@ pub(super) const fn mode_name(attachment: &Attachment) -> &'static str {
 }
 
 /// What is not as it should be with what runs.
-fn warnings(core: &Core) -> Result<Vec<String>, Errors> {
-    let left_over = core.attachments.iter().filter(|attachment| attachment.standing == Standing::LeftOver);
+fn warnings(running: &Running) -> Result<Vec<String>, Errors> {
+    let left_over = running.attachments.iter().filter(|attachment| attachment.standing == Standing::LeftOver);
     let mut warnings: Vec<_> = left_over.map(left_over_warning).collect();
-    warnings.extend(full_devices(core)?);
-    warnings.extend(core.intent.warnings.iter().map(ToString::to_string));
+    warnings.extend(full_devices(running)?);
+    warnings.extend(running.intent.warnings.iter().map(ToString::to_string));
     Ok(warnings)
 }
 
 /// Devices that may open nothing more in this minute.
-fn full_devices(core: &Core) -> Result<Vec<String>, Errors> {
-    let rows = &core.intent.rows;
+fn full_devices(running: &Running) -> Result<Vec<String>, Errors> {
+    let rows = &running.intent.rows;
     let now = boottime();
     let mut full = Vec::new();
     for (&number, row) in &rows.devices {
         let most = rows.profiles.get(&row.profile).map_or(0, |profile| profile.limits.flows);
-        let open = core.datapath.flows_in_minute(number, now).map_err(|error| vec![chain(&error)])?;
+        let open = running.readings.flows_in_minute(number, now).map_err(|error| vec![chain(&error)])?;
         if most != 0 && open >= most {
             let name = rows.names.devices.get(&number).map_or("?", String::as_str);
             full.push(format!(
@@ -199,11 +200,11 @@ fn full_devices(core: &Core) -> Result<Vec<String>, Errors> {
     Ok(full)
 }
 
-fn heartbeat(core: &Core) -> Heartbeat {
-    let last = core.datapath.heartbeat().last();
+fn heartbeat(running: &Running) -> Heartbeat {
+    let last = running.readings.heartbeat().last();
     Heartbeat {
         age_milliseconds: (last != 0).then(|| boottime().saturating_sub(last) / 1_000_000),
-        loss_after_seconds: core.intent.rows.settings.agent_loss_seconds,
+        loss_after_seconds: running.intent.rows.settings.agent_loss_seconds,
     }
 }
 
@@ -263,10 +264,10 @@ const fn progress_name(progress: u8) -> &'static str {
     }
 }
 
-fn counts(core: &Core) -> Result<Vec<Count>, Errors> {
+fn counts(running: &Running) -> Result<Vec<Count>, Errors> {
     // Those that left the inventory too: their frames are in the accounting of records for good.
-    let devices = core.numbers.devices.values().copied();
-    core.datapath.counts(devices).map_err(|error| vec![chain(&error)])
+    let devices = running.numbers.devices.values().copied();
+    running.readings.counts(devices).map_err(|error| vec![chain(&error)])
 }
 
 fn otherwise(number: u8) -> String {
@@ -278,8 +279,8 @@ fn otherwise(number: u8) -> String {
     name.to_owned()
 }
 
-fn tables(core: &Core, rows: &Rows) -> Result<Vec<Table>, Errors> {
-    let of_policy = core.datapath.room().into_iter().map(|(name, capacity)| {
+fn tables(running: &Running, rows: &Rows) -> Result<Vec<Table>, Errors> {
+    let of_policy = running.readings.room().into_iter().map(|(name, capacity)| {
         let used = match name {
             abi::map::DEVICES => rows.devices.len(),
             abi::map::DEVICE_ADDRS => rows.device_addresses.len(),
@@ -291,7 +292,7 @@ fn tables(core: &Core, rows: &Rows) -> Result<Vec<Table>, Errors> {
         };
         (name, used, capacity)
     });
-    let filled = core.datapath.filled().map_err(|error| vec![chain(&error)])?;
+    let filled = running.readings.filled(rows).map_err(|error| vec![chain(&error)])?;
     let table = |(name, used, capacity): (&str, _, _)| Table { name: name.to_lowercase(), used, capacity };
     Ok(of_policy.chain(filled).map(table).collect())
 }

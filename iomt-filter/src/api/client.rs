@@ -97,6 +97,8 @@ async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<std::
         }
         StatusCode::FORBIDDEN => bail!("only root and the agent's own user may change anything; use `sudo`"),
         _ => match serde_json::from_slice::<Refused>(&body) {
+            // Not looked at, let alone refused.
+            Ok(busy) if status == StatusCode::SERVICE_UNAVAILABLE => bail!("{}", busy.errors.join("; ")),
             Ok(refused) => Ok(Err(refused)),
             Err(_) => Err(anyhow!("the agent answered {status}: {}", String::from_utf8_lossy(&body).trim())),
         },

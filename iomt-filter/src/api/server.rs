@@ -11,21 +11,20 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
-use nix::unistd::{Group, Uid, chown};
+use nix::unistd::{Group, chown};
 use serde::Serialize;
 use thiserror::Error;
 use tokio::net::UnixListener;
-use tokio::net::unix::UCred;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::connections::{self, Limits, Peer};
 use super::messages::{BlockRequest, EventQuery, GrantRequest, Refused, RevokeRequest, UnblockRequest};
+use super::room::{self, Busy, Place, Room};
 use crate::agent::Agent;
 use crate::agent::history::Follower;
 use crate::explain::Question;
@@ -87,14 +86,7 @@ pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
 }
 
 /// Answers until `shutdown` completes.
-///
-/// # Errors
-/// When the socket breaks.
-pub async fn serve(
-    listener: UnixListener,
-    agent: Arc<Agent>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, agent: Arc<Agent>, shutdown: impl Future<Output = ()>) {
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/devices", get(devices))
@@ -108,35 +100,16 @@ pub async fn serve(
         .route("/v1/reload", post(reload))
         .layer(middleware::from_fn(authorise))
         .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
-        .with_state(agent);
-    let service = router.into_make_service_with_connect_info::<Peer>();
-    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+        .with_state(Desk { agent, room: Arc::default() });
+    let refusal = Router::new().fallback(async || busy(Busy("too many connections are open")));
+    connections::serve(listener, (router, refusal), Limits::default(), Peer::of, shutdown).await;
 }
 
-/// Who is at the other end of a connection.
-#[derive(Clone, Debug)]
-pub struct Peer(Option<Uid>);
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let uid = stream.io().peer_cred().ok().as_ref().map(UCred::uid);
-        Self(uid.map(Uid::from_raw))
-    }
-}
-
-impl Peer {
-    fn may_write(&self) -> bool {
-        self.0.is_some_and(|uid| uid.is_root() || uid == Uid::effective())
-    }
-
-    /// As it stands beside a manual block and a grant.
-    fn name(&self) -> String {
-        let Some(uid) = self.0 else { return "unknown".into() };
-        match nix::unistd::User::from_uid(uid) {
-            Ok(Some(user)) => user.name,
-            _ => format!("uid {uid}"),
-        }
-    }
+/// Where requests are answered.
+#[derive(Clone)]
+struct Desk {
+    agent: Arc<Agent>,
+    room: Arc<Room>,
 }
 
 async fn authorise(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
@@ -150,74 +123,115 @@ fn refuse(status: StatusCode, errors: Vec<String>) -> Response {
     (status, Json(Refused { errors })).into_response()
 }
 
-/// Runs `work` where it may block.
-async fn blocking<T: Serialize + Send + 'static>(
-    agent: Arc<Agent>,
-    work: impl FnOnce(&Agent) -> Result<T, Vec<String>> + Send + 'static,
-) -> Response {
-    match tokio::task::spawn_blocking(move || work(&agent)).await {
-        Ok(Ok(answer)) => Json(answer).into_response(),
-        Ok(Err(errors)) => refuse(StatusCode::CONFLICT, errors),
-        Err(_) => {
-            refuse(StatusCode::INTERNAL_SERVER_ERROR, vec!["the agent failed to answer; see its log".into()])
+fn busy(Busy(why): Busy) -> Response {
+    let errors = vec![format!("the agent is busy; try again in a moment: {why}")];
+    ([(header::RETRY_AFTER, "1")], refuse(StatusCode::SERVICE_UNAVAILABLE, errors)).into_response()
+}
+
+/// What an answer is, or why a request is refused.
+type Work<T> = Result<T, Vec<String>>;
+
+impl Desk {
+    async fn read<T: Serialize>(
+        self,
+        peer: &Peer,
+        work: impl FnOnce(&Agent) -> Work<T> + Send + 'static,
+    ) -> Response {
+        let place = self.room.reading(peer).await;
+        self.answer(place, work).await
+    }
+
+    async fn change<T: Serialize>(self, work: impl FnOnce(&Agent) -> Work<T> + Send + 'static) -> Response {
+        let place = self.room.change().await;
+        self.answer(place, work).await
+    }
+
+    /// Runs `work` where it may block.
+    async fn answer<T: Serialize>(
+        self,
+        place: Result<Place, Busy>,
+        work: impl FnOnce(&Agent) -> Work<T> + Send + 'static,
+    ) -> Response {
+        let place = match place {
+            Ok(place) => place,
+            Err(why) => return busy(why),
+        };
+        let agent = self.agent;
+        // The place goes along: who hangs up meanwhile does not make room for one more.
+        let work = move || (work(&agent).map(|answer| serde_json::to_vec(&answer)), place);
+        match tokio::task::spawn_blocking(work).await {
+            Ok((Ok(Ok(answer)), place)) => {
+                ([(header::CONTENT_TYPE, "application/json")], room::body(answer.into(), place))
+                    .into_response()
+            }
+            Ok((Err(errors), _)) => refuse(StatusCode::CONFLICT, errors),
+            Ok((Ok(Err(_)), _)) | Err(_) => {
+                let errors = vec!["the agent failed to answer; see its log".into()];
+                refuse(StatusCode::INTERNAL_SERVER_ERROR, errors)
+            }
         }
     }
 }
 
-async fn status(State(agent): State<Arc<Agent>>) -> Response {
-    blocking(agent, Agent::status).await
+async fn status(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.read(&peer, Agent::status).await
 }
 
-async fn devices(State(agent): State<Arc<Agent>>) -> Response {
-    blocking(agent, Agent::devices).await
+async fn devices(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.read(&peer, Agent::devices).await
 }
 
-async fn flows(State(agent): State<Arc<Agent>>) -> Response {
-    blocking(agent, Agent::flows).await
+async fn flows(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.read(&peer, Agent::flows).await
 }
 
-async fn explain(State(agent): State<Arc<Agent>>, Query(question): Query<Question>) -> Response {
-    blocking(agent, move |agent| agent.explain(&question)).await
+async fn explain(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(question): Query<Question>,
+) -> Response {
+    let place = desk.room.question(&peer);
+    desk.answer(place, move |agent| agent.explain(&question)).await
 }
 
-async fn blocks(State(agent): State<Arc<Agent>>) -> Response {
-    blocking(agent, |agent| Ok(agent.blocks())).await
+async fn blocks(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.read(&peer, |agent| Ok(agent.blocks())).await
 }
 
 async fn block(
-    State(agent): State<Arc<Agent>>,
+    State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<BlockRequest>,
 ) -> Response {
-    blocking(agent, move |agent| agent.block(&request, &peer.name())).await
+    desk.change(move |agent| agent.block(&request, &peer.name())).await
 }
 
-async fn unblock(State(agent): State<Arc<Agent>>, Json(request): Json<UnblockRequest>) -> Response {
-    blocking(agent, move |agent| agent.unblock(&request)).await
+async fn unblock(State(desk): State<Desk>, Json(request): Json<UnblockRequest>) -> Response {
+    desk.change(move |agent| agent.unblock(&request)).await
 }
 
-async fn grants(State(agent): State<Arc<Agent>>) -> Response {
-    blocking(agent, |agent| Ok(agent.grants())).await
+async fn grants(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.read(&peer, |agent| Ok(agent.grants())).await
 }
 
 async fn grant(
-    State(agent): State<Arc<Agent>>,
+    State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<GrantRequest>,
 ) -> Response {
-    blocking(agent, move |agent| agent.grant(&request, &peer.name())).await
+    desk.change(move |agent| agent.grant(&request, &peer.name())).await
 }
 
-async fn revoke(State(agent): State<Arc<Agent>>, Json(request): Json<RevokeRequest>) -> Response {
-    blocking(agent, move |agent| agent.revoke(request.id)).await
+async fn revoke(State(desk): State<Desk>, Json(request): Json<RevokeRequest>) -> Response {
+    desk.change(move |agent| agent.revoke(request.id)).await
 }
 
-async fn reload(State(agent): State<Arc<Agent>>) -> Response {
-    blocking(agent, Agent::reload).await
+async fn reload(State(desk): State<Desk>) -> Response {
+    desk.change(Agent::reload).await
 }
 
 /// One object a line: what is remembered, and with `follow` what comes.
-async fn events(State(agent): State<Arc<Agent>>, Query(query): Query<EventQuery>) -> Response {
+async fn events(State(Desk { agent, .. }): State<Desk>, Query(query): Query<EventQuery>) -> Response {
     let (past, follower) = agent.history().read(&query);
     let past = past.into_iter().map(|line| Ok::<_, Infallible>(line.to_string()));
     let follow = query.follow.then_some(follower);

@@ -22,6 +22,8 @@ const MODES: &[(&str, AttachMode)] =
     &[("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
 const SECTIONS: [&str; 8] =
     ["interfaces", "paths", "management", "geo", "feed", "events", "metrics", "agent"];
+/// The agent beats twice a second: on a busy host some of ten beats come late, and never all of them.
+const SHORTEST_LOSS: Duration = Duration::from_secs(5);
 /// The tables count the seconds of `loss_after` in 16 bits.
 const LONGEST_LOSS: Duration = Duration::from_secs(18 * 3_600);
 const MAX_SCORE: u32 = 100;
@@ -205,14 +207,20 @@ fn agent<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> AgentConfig {
     let section = root.section("agent", &["loss_after"], reader);
     let minute = Duration::from_secs(60);
     let loss_after = duration("loss_after", section.as_ref(), minute, reader);
-    if loss_after.is_zero() || loss_after > LONGEST_LOSS {
-        let place = section.and_then(|section| Some(reader.place(section.get("loss_after")?.span())));
+    let wrong = if loss_after < SHORTEST_LOSS {
+        Some((
+            "`loss_after` must be at least `5s`: in less, an agent that a busy host keeps waiting counts as lost",
+            "write `5s` or more; `60s` holds where nothing is written",
+        ))
+    } else if loss_after > LONGEST_LOSS {
         let help = "what is to hold without an agent is `on_agent_loss` of a profile";
-        reader.error(
-            &place.unwrap_or_default(),
-            "`loss_after` must be longer than 0 and at most `18h`",
-            help,
-        );
+        Some(("`loss_after` must be at most `18h`", help))
+    } else {
+        None
+    };
+    if let Some((message, help)) = wrong {
+        let place = section.and_then(|section| Some(reader.place(section.get("loss_after")?.span())));
+        reader.error(&place.unwrap_or_default(), message, help);
     }
     AgentConfig { loss_after: loss_after.as_secs() as u16 }
 }

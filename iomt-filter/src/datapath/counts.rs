@@ -6,7 +6,8 @@ use iomt_filter_common::counters::{Fate, PER_DEVICE, fate_index, index};
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::{Reason, Verdict};
 
-use super::load::{Datapath, RULE_CELLS, TRIE_ROWS};
+use super::load::{RULE_CELLS, TRIE_ROWS};
+use super::readings::Readings;
 
 /// Frames of one device, or of none, with one verdict for one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Fates {
     pub lost: u64,
 }
 
-impl Datapath {
+impl Readings {
     /// All counters of `devices` (and of frames without a device) that are not zero.
     ///
     /// # Errors
@@ -40,12 +41,12 @@ impl Datapath {
     pub fn counts(&self, devices: impl IntoIterator<Item = u32>) -> Result<Vec<Count>, MapError> {
         let mut counts = Vec::new();
         for device in std::iter::once(0).chain(devices) {
-            if (device + 1) * PER_DEVICE > self.maps.counters.len() {
+            if (device + 1) * PER_DEVICE > self.counters.len() {
                 continue;
             }
             for verdict in Verdict::ALL {
                 for &reason in Reason::ALL {
-                    let frames = sum(&self.maps.counters, index(device, verdict, reason as u8))?;
+                    let frames = sum(&self.counters, index(device, verdict, reason as u8))?;
                     if frames > 0 {
                         counts.push(Count { device, verdict, reason, frames });
                     }
@@ -60,7 +61,7 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses a read.
     pub fn fates(&self, verdict: Verdict) -> Result<Fates, MapError> {
-        let read = |fate| sum(&self.maps.fates, fate_index(verdict, fate));
+        let read = |fate| sum(&self.fates, fate_index(verdict, fate));
         Ok(Fates {
             emitted: read(Fate::Emitted)?,
             suppressed: read(Fate::Suppressed)?,
@@ -88,8 +89,7 @@ impl Datapath {
     /// When the kernel refuses a read. Flows that end meanwhile are left out. A walk begins anew when the
     /// flow that it stands at ends, so it is cut off at the number of flows that fit.
     pub fn flows(&self) -> Result<Vec<(FlowKey, Flow)>, MapError> {
-        self.maps
-            .flows
+        self.flows
             .iter()
             .take(self.flow_capacity)
             .filter(|row| !matches!(row, Err(MapError::KeyNotFound)))

@@ -15,6 +15,8 @@ use super::generation::wait_for_readers;
 use super::load::{Datapath, FRAGMENTS, GRANT_CELLS, lru_rows};
 use super::lock::WriterToken;
 use super::maps::Maps;
+use super::readings::Readings;
+use crate::rows::Rows;
 
 /// Leases, flows, and when the agent was last heard of.
 #[derive(Clone, Debug, Default)]
@@ -28,56 +30,6 @@ pub struct Learned {
 }
 
 impl Datapath {
-    /// Leases of `devices`, and of whoever has leased one of `addresses`; over or not.
-    ///
-    /// # Errors
-    /// When the kernel refuses a read.
-    pub fn learned(&self, devices: &[u32], addresses: &[Address]) -> Result<Learned, MapError> {
-        let mut devices = devices.to_vec();
-        for address in addresses {
-            devices.extend(found(self.maps.leased.get(address, 0))?);
-        }
-        devices.sort_unstable();
-        devices.dedup();
-        let mut leases = Vec::new();
-        for device in devices.into_iter().filter(|&device| device < self.device_capacity) {
-            for family in 0..FAMILIES {
-                let lease = self.maps.leases.get(&(device * FAMILIES + family), 0)?;
-                if lease != Lease::default() {
-                    leases.push((device, lease));
-                }
-            }
-        }
-        Ok(Learned { leases, flows: Vec::new(), heartbeat: self.heartbeat.last() })
-    }
-
-    /// The flow that is remembered under `key`.
-    ///
-    /// # Errors
-    /// When the kernel refuses a read.
-    pub fn flow(&self, key: &FlowKey) -> Result<Option<Flow>, MapError> {
-        found(self.maps.flows.get(key, 0))
-    }
-
-    /// The leases that count for something, by device; also those whose time is over.
-    ///
-    /// # Errors
-    /// When the kernel refuses a read.
-    pub fn leases(&self) -> Result<BTreeMap<u32, Vec<Lease>>, MapError> {
-        let mut leases = BTreeMap::new();
-        let Some(rows) = self.active_rows() else { return Ok(leases) };
-        for (&device, _) in rows.devices.iter().filter(|(_, row)| row.has(Device::BY_DHCP)) {
-            for family in 0..FAMILIES {
-                let lease = self.maps.leases.get(&(device * FAMILIES + family), 0)?;
-                let is_last = || self.maps.leased.get(&lease.address, 0).is_ok_and(|last| last == device);
-                if lease.expires != 0 && !rows.device_addresses.contains_key(&lease.address) && is_last() {
-                    leases.entry(device).or_insert_with(Vec::new).push(lease);
-                }
-            }
-        }
-        Ok(leases)
-    }
-
     /// Makes the program believe leases that it has learned before. What it has learned meanwhile is newer, and
     /// stays.
     ///
@@ -106,6 +58,57 @@ impl Datapath {
         wait_for_readers();
         self.maps.forget_devices(0..self.device_capacity)
     }
+}
+
+impl Readings {
+    /// Leases of `devices`, and of whoever has leased one of `addresses`; over or not.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn learned(&self, devices: &[u32], addresses: &[Address]) -> Result<Learned, MapError> {
+        let mut devices = devices.to_vec();
+        for address in addresses {
+            devices.extend(found(self.leased.get(address, 0))?);
+        }
+        devices.sort_unstable();
+        devices.dedup();
+        let mut leases = Vec::new();
+        for device in devices.into_iter().filter(|&device| device < self.device_capacity) {
+            for family in 0..FAMILIES {
+                let lease = self.leases.get(&(device * FAMILIES + family), 0)?;
+                if lease != Lease::default() {
+                    leases.push((device, lease));
+                }
+            }
+        }
+        Ok(Learned { leases, flows: Vec::new(), heartbeat: self.heartbeat.last() })
+    }
+
+    /// The flow that is remembered under `key`.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn flow(&self, key: &FlowKey) -> Result<Option<Flow>, MapError> {
+        found(self.flows.get(key, 0))
+    }
+
+    /// The leases that count for something with the devices of `rows`, by device; also those whose time is over.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn leases(&self, rows: &Rows) -> Result<BTreeMap<u32, Vec<Lease>>, MapError> {
+        let mut leases = BTreeMap::new();
+        for (&device, _) in rows.devices.iter().filter(|(_, row)| row.has(Device::BY_DHCP)) {
+            for family in 0..FAMILIES {
+                let lease = self.leases.get(&(device * FAMILIES + family), 0)?;
+                let is_last = || self.leased.get(&lease.address, 0).is_ok_and(|last| last == device);
+                if lease.expires != 0 && !rows.device_addresses.contains_key(&lease.address) && is_last() {
+                    leases.entry(device).or_insert_with(Vec::new).push(lease);
+                }
+            }
+        }
+        Ok(leases)
+    }
 
     /// Flows with traffic in the minute of `now` (nanoseconds since boot) of a device.
     ///
@@ -115,7 +118,7 @@ impl Datapath {
         if device >= self.device_capacity {
             return Ok(0);
         }
-        let words = self.maps.buckets.get(&device, 0)?.words;
+        let words = self.buckets.get(&device, 0)?.words;
         let count = |bucket: Bucket| {
             let word = words[bucket as usize];
             if word >> 32 == window(now) { word as u32 } else { 0 }
@@ -123,21 +126,19 @@ impl Datapath {
         Ok(count(Bucket::FlowsFrom).max(count(Bucket::FlowsTo)))
     }
 
-    /// Rows and room of the tables that the program fills, where that is told by a short walk.
+    /// Rows and room of the tables that the program fills, where that is told by a short walk, and of the grants
+    /// in `rows`.
     ///
     /// # Errors
     /// When the kernel refuses a read.
-    pub fn filled(&self) -> Result<Vec<(&'static str, usize, usize)>, MapError> {
-        let rows = self.active_rows();
-        let grants = rows.map_or(0, |rows| rows.grants.len());
-        let leases = self.leases()?.values().map(Vec::len).sum();
-        let fragments = lru_rows(FRAGMENTS) as usize;
-        let flows = self.flow_capacity;
+    pub fn filled(&self, rows: &Rows) -> Result<Vec<(&'static str, usize, usize)>, MapError> {
+        let leases = self.leases(rows)?.values().map(Vec::len).sum();
+        let (flows, fragments) = (self.flow_capacity, lru_rows(FRAGMENTS) as usize);
         Ok(vec![
-            (map::GRANTS, grants, GRANT_CELLS as usize / 2),
+            (map::GRANTS, rows.grants.len(), GRANT_CELLS as usize / 2),
             (map::LEASES, leases, (self.device_capacity * FAMILIES) as usize),
-            (map::FLOWS, count(&self.maps.flows, flows)?, flows),
-            (map::FRAGMENTS, count(&self.maps.fragments, fragments)?, fragments),
+            (map::FLOWS, count(&self.flows, flows)?, flows),
+            (map::FRAGMENTS, count(&self.fragments, fragments)?, fragments),
         ])
     }
 }

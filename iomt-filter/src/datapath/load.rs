@@ -30,9 +30,10 @@ use log::Log;
 use thiserror::Error;
 
 use super::generation::{ActiveWord, Generation, Heartbeat};
-use super::maps::Maps;
+use super::maps::{self, Maps};
 use super::pins::{self, Shape};
 use super::plan;
+use super::readings::Readings;
 use crate::rows::Rows;
 
 /// The kernel program, compiled for BPF.
@@ -143,6 +144,9 @@ pub enum LoadError {
     /// A map has another type.
     #[error("failed to use the map `{0}`")]
     Map(&'static str, #[source] MapError),
+    /// It cannot be opened a second time.
+    #[error("failed to open the map `{0}` for reading")]
+    Handle(&'static str, #[source] io::Error),
     /// Pinning failed.
     #[error("failed to pin the program in `{path}`")]
     Pin {
@@ -171,7 +175,7 @@ pub struct Datapath {
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) pins: Option<PathBuf>,
     pub(super) device_capacity: u32,
-    pub(super) flow_capacity: usize,
+    pub(super) readings: Arc<Readings>,
     /// What each slot holds; `None` where that is not known.
     pub(super) slots: [Option<Rows>; SLOTS as usize],
     pub(super) needs_grace: bool,
@@ -213,9 +217,12 @@ impl Datapath {
         }
         let mut ebpf = loader.load(PROGRAM).map_err(refused_object)?;
         program(&mut ebpf)?.load().map_err(refused_program)?;
-        let maps = Maps::take(&mut ebpf)?;
+        let word = maps::data(&mut ebpf, map::HEARTBEAT)?;
+        let heartbeat = Arc::new(Heartbeat::map(word.fd()).map_err(LoadError::Shared)?);
+        let flows = lru_rows(options.flows) as usize;
+        let readings = Readings::open(&ebpf, heartbeat.clone(), device_capacity, flows)?;
+        let maps = Maps::take(&mut ebpf, word)?;
         let active = ActiveWord::map(maps.active.fd()).map_err(LoadError::Shared)?;
-        let heartbeat = Arc::new(Heartbeat::map(maps.heartbeat.fd()).map_err(LoadError::Shared)?);
         let adopted = pinned_capacity.is_some();
         let datapath = Self {
             ebpf,
@@ -224,7 +231,7 @@ impl Datapath {
             heartbeat,
             pins: options.pins.clone(),
             device_capacity,
-            flow_capacity: lru_rows(options.flows) as usize,
+            readings: Arc::new(readings),
             slots: if adopted { [None, None] } else { [Some(Rows::default()), Some(Rows::default())] },
             needs_grace: adopted,
             links: Vec::new(),
@@ -249,6 +256,12 @@ impl Datapath {
     #[must_use]
     pub fn heartbeat(&self) -> Arc<Heartbeat> {
         self.heartbeat.clone()
+    }
+
+    /// What the program fills, to be read beside whatever is written here.
+    #[must_use]
+    pub fn readings(&self) -> Arc<Readings> {
+        self.readings.clone()
     }
 
     /// The rows of the active generation, where this process wrote them.

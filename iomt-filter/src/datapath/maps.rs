@@ -1,8 +1,10 @@
 //! The maps of the program, with the types of their keys and values.
 
+use std::os::fd::AsFd as _;
+
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, RingBuf};
 use iomt_filter_common::Address;
 use iomt_filter_common::abi::{
     AddressKey, Input, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, ServiceKey, map,
@@ -17,9 +19,11 @@ use iomt_filter_common::reputation::Listing;
 
 use super::load::LoadError;
 
-/// Every map of the contract.
+/// The maps of the contract that are written or followed from here.
 pub(super) struct Maps {
     pub(super) active: MapData,
+    /// Shared as memory; the handle stays, because the program may be loaded again.
+    _heartbeat: MapData,
     pub(super) settings: Array<MapData, Settings>,
     pub(super) profiles: Array<MapData, Profile>,
     pub(super) devices: Array<MapData, Device>,
@@ -41,18 +45,17 @@ pub(super) struct Maps {
     pub(super) leases: Array<MapData, Lease>,
     pub(super) leased: HashMap<MapData, Address, u32>,
     pub(super) buckets: Array<MapData, Buckets>,
-    pub(super) heartbeat: MapData,
     pub(super) ports: HashMap<MapData, PortKey, u32>,
     pub(super) input: Array<MapData, Input>,
-    pub(super) counters: PerCpuArray<MapData, u64>,
-    pub(super) fates: PerCpuArray<MapData, u64>,
     pub(super) events: Option<RingBuf<MapData>>,
 }
 
 impl Maps {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, LoadError> {
+    /// Takes them, beside `heartbeat`, which was taken by [`data`].
+    pub(super) fn take(ebpf: &mut Ebpf, heartbeat: MapData) -> Result<Self, LoadError> {
         Ok(Self {
             active: data(ebpf, map::ACTIVE)?,
+            _heartbeat: heartbeat,
             settings: typed(ebpf, map::SETTINGS)?,
             profiles: typed(ebpf, map::PROFILES)?,
             devices: typed(ebpf, map::DEVICES)?,
@@ -74,11 +77,8 @@ impl Maps {
             leases: typed(ebpf, map::LEASES)?,
             leased: typed(ebpf, map::LEASED)?,
             buckets: typed(ebpf, map::BUCKETS)?,
-            heartbeat: data(ebpf, map::HEARTBEAT)?,
             ports: typed(ebpf, map::PORTS)?,
             input: typed(ebpf, map::INPUT)?,
-            counters: typed(ebpf, map::COUNTERS)?,
-            fates: typed(ebpf, map::FATES)?,
             events: Some(typed(ebpf, map::EVENTS)?),
         })
     }
@@ -97,7 +97,23 @@ fn typed<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str)
     M::try_from(map).map_err(|error| LoadError::Map(name, error))
 }
 
-fn data(ebpf: &mut Ebpf, name: &'static str) -> Result<MapData, LoadError> {
+/// A map by another handle, before it is taken.
+pub(super) fn second<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &Ebpf,
+    name: &'static str,
+) -> Result<M, LoadError> {
+    let (Map::Array(map) | Map::PerCpuArray(map) | Map::HashMap(map) | Map::LruHashMap(map)) =
+        ebpf.map(name).ok_or(LoadError::NoMap(name))?
+    else {
+        return Err(LoadError::NoMap(name));
+    };
+    let handle = map.fd().as_fd().try_clone_to_owned().map_err(|error| LoadError::Handle(name, error))?;
+    let again = MapData::from_fd(handle).and_then(Map::from_map_data).and_then(M::try_from);
+    again.map_err(|error| LoadError::Map(name, error))
+}
+
+/// A map of one word, which is shared as memory.
+pub(super) fn data(ebpf: &mut Ebpf, name: &'static str) -> Result<MapData, LoadError> {
     match ebpf.take_map(name) {
         Some(Map::Array(data)) => Ok(data),
         _ => Err(LoadError::NoMap(name)),

@@ -23,10 +23,3 @@ pub struct ManualBlock {
     /// By whom.
     pub by: String,
 }
-
-impl ManualBlock {
-    /// Whether it still holds at `now`.
-    pub fn holds(&self, now: Timestamp) -> bool {
-        self.until.is_none_or(|until| now < until)
-    }
-}

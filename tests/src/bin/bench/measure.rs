@@ -160,7 +160,7 @@ impl Filter {
     }
 
     fn counts(&self) -> Result<Counts> {
-        let counts = self.datapath.counts(1..=DEVICES).context("failed to read the counters")?;
+        let counts = self.datapath.readings().counts(1..=DEVICES).context("failed to read the counters")?;
         Ok(counts.into_iter().map(|row| ((row.device, row.verdict, row.reason), row.frames)).collect())
     }
 

@@ -1,0 +1,53 @@
+//! What runs, as those see it who only ask.
+//!
+//! The core hands out a picture after every change; whoever asks takes the last one along and reads the
+//! kernel's tables by handles of their own. So questions wait for no change, and no change, nor the work of
+//! every second, waits for a question.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::blocks::Blocks;
+use super::core::Core;
+use super::grants::Ledger;
+use crate::api::messages::FailedReload;
+use crate::datapath::{Attachment, Readings};
+use crate::intent::Intent;
+use crate::numbers::Numbers;
+
+/// The picture. What is large is shared, so that making one costs nothing.
+pub(super) struct Running {
+    pub(super) readings: Arc<Readings>,
+    pub(super) intent: Arc<Intent>,
+    pub(super) numbers: Arc<Numbers>,
+    pub(super) blocks: Arc<Blocks>,
+    pub(super) grants: Arc<Ledger>,
+    pub(super) attachments: Vec<Attachment>,
+    pub(super) host_name: String,
+    pub(super) started: Timestamp,
+    pub(super) adopted: bool,
+    pub(super) generation: u32,
+    pub(super) generation_since: Timestamp,
+    pub(super) failed_reload: Option<FailedReload>,
+}
+
+impl Core {
+    /// The picture of this moment.
+    pub(super) fn running(&self) -> Running {
+        Running {
+            readings: self.datapath.readings(),
+            intent: self.intent.clone(),
+            numbers: self.numbers.clone(),
+            blocks: self.blocks.clone(),
+            grants: self.grants.clone(),
+            attachments: self.attachments.clone(),
+            host_name: self.host_name.clone(),
+            started: self.started,
+            adopted: self.datapath.is_adopted(),
+            generation: self.datapath.generation().map_or(0, |generation| generation.number),
+            generation_since: self.generation_since,
+            failed_reload: self.failed_reload.clone(),
+        }
+    }
+}

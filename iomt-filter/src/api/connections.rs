@@ -1,0 +1,249 @@
+//! Connections to the control socket: who is at the other end, how many there may be, and how long one may
+//! say nothing.
+//!
+//! What is bounded is what those have who may only read. However many of them come, root gets through.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use nix::unistd::{Uid, User};
+use tokio::net::unix::UCred;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// How long one is listened to that is only to be told that there are too many.
+const REFUSAL: Duration = Duration::from_secs(2);
+/// How long nothing is taken where the host has no room for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Peer(Option<Uid>);
+
+impl Peer {
+    /// As the kernel knows it.
+    pub(super) fn of(stream: &UnixStream) -> Self {
+        let uid = stream.peer_cred().ok().as_ref().map(UCred::uid);
+        Self(uid.map(Uid::from_raw))
+    }
+
+    /// Whether it may change anything: root, and the agent's own user.
+    pub(super) fn may_write(&self) -> bool {
+        self.0.is_some_and(|uid| uid.is_root() || uid == Uid::effective())
+    }
+
+    /// As it stands beside a manual block and a grant.
+    pub(super) fn name(&self) -> String {
+        let Some(uid) = self.0 else { return "unknown".into() };
+        match User::from_uid(uid) {
+            Ok(Some(user)) => user.name,
+            _ => format!("uid {uid}"),
+        }
+    }
+}
+
+/// What those have who may only read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Connections at once, of all of them together.
+    pub(super) connections: usize,
+    /// How long any connection may take to begin a request and to send its head.
+    pub(super) silence: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 64, silence: Duration::from_secs(30) }
+    }
+}
+
+/// Serves `router` until `shutdown` completes, and what is under way to its end. Connections beyond the limit
+/// are served `refusal`.
+pub(super) async fn serve(
+    listener: UnixListener,
+    (router, refusal): (Router, Router),
+    limits: Limits,
+    who: impl Fn(&UnixStream) -> Peer,
+    shutdown: impl Future<Output = ()>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let (stop, stopping) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let stream = tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    pause_after(&error).await;
+                    continue;
+                }
+            },
+        };
+        let peer = who(&stream);
+        let place = if peer.may_write() { None } else { Some(places.clone().try_acquire_owned()) };
+        match place.transpose() {
+            Ok(place) => {
+                let router = router.clone().layer(Extension(ConnectInfo(peer)));
+                connections.spawn(converse(stream, router, limits.silence, place, stopping.clone()));
+            }
+            Err(_) => drop(connections.spawn(refuse(stream, refusal.clone()))),
+        }
+    }
+    drop(listener);
+    let _ = stop.send(true);
+    while connections.join_next().await.is_some() {}
+}
+
+/// The place is given back when the connection ends.
+async fn converse(
+    stream: UnixStream,
+    router: Router,
+    silence: Duration,
+    place: Option<OwnedSemaphorePermit>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(silence);
+    let service = TowerToHyperService::new(router);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the control socket broke off");
+    }
+    drop(place);
+}
+
+async fn refuse(stream: UnixStream, refusal: Router) {
+    let mut builder = http1::Builder::new();
+    builder.keep_alive(false);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(refusal));
+    let _ = tokio::time::timeout(REFUSAL, connection).await;
+}
+
+async fn pause_after(error: &io::Error) {
+    // One that was taken back before it was taken is no trouble of ours.
+    if error.kind() != io::ErrorKind::ConnectionAborted {
+        tracing::error!(%error, "the control socket takes no connection at present");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+impl Peer {
+    /// Somebody who may only read.
+    pub(super) const fn reader() -> Self {
+        Self(None)
+    }
+
+    pub(super) const fn of_user(user: Uid) -> Self {
+        Self(Some(user))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { connections: 2, silence: Duration::from_millis(300) };
+
+    /// Sends a request, and returns the connection with the first line of the answer.
+    async fn ask(path: &std::path::Path) -> (UnixStream, String) {
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        let text = String::from_utf8_lossy(&answer[..length]).into_owned();
+        (stream, text.lines().next().unwrap_or_default().to_owned())
+    }
+
+    async fn ends(stream: &mut UnixStream) -> bool {
+        let mut rest = Vec::new();
+        tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.is_ok()
+    }
+
+    fn with_server(who: Peer, test: impl AsyncFn(&std::path::Path)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = UnixListener::bind(&path).unwrap();
+            let router = Router::new().route("/", get(async || "yes"));
+            let refusal = Router::new().fallback(async || StatusCode::SERVICE_UNAVAILABLE);
+            let (stop, stopped) = oneshot::channel::<()>();
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            let server = serve(listener, (router, refusal), LIMITS, move |_| who.clone(), shutdown);
+            let server = tokio::spawn(server);
+            test(&path).await;
+            stop.send(()).unwrap();
+            server.await.unwrap();
+        });
+    }
+
+    #[test]
+    fn connections_of_readers_are_bounded_and_one_beyond_is_told_so() {
+        with_server(Peer::reader(), async |path| {
+            let (first, answer) = ask(path).await;
+            assert_eq!(answer, "HTTP/1.1 200 OK");
+            let _second = ask(path).await;
+            assert_eq!(ask(path).await.1, "HTTP/1.1 503 Service Unavailable");
+            drop(first);
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while ask(path).await.1 != "HTTP/1.1 200 OK" {
+                assert!(Instant::now() < deadline, "the place is not given back");
+            }
+        });
+    }
+
+    #[test]
+    fn who_may_change_something_is_not_counted() {
+        with_server(Peer::of_user(Uid::effective()), async |path| {
+            let mut connections = Vec::new();
+            for _ in 0..5 {
+                let (connection, answer) = ask(path).await;
+                assert_eq!(answer, "HTTP/1.1 200 OK");
+                connections.push(connection);
+            }
+        });
+    }
+
+    #[test]
+    fn a_connection_that_says_nothing_ends() {
+        with_server(Peer::reader(), async |path| {
+            for sent in [&b""[..], b"GET / HTTP/1.1\r\nhost:"] {
+                let mut silent = UnixStream::connect(path).await.unwrap();
+                silent.write_all(sent).await.unwrap();
+                assert!(ends(&mut silent).await, "{sent:?}");
+            }
+            let (mut idle, _) = ask(path).await;
+            assert!(ends(&mut idle).await, "after an answer");
+        });
+    }
+}

@@ -1,0 +1,60 @@
+//! What the program fills, to be read at any time: handles of their own to its tables, so that whoever reads
+//! waits for nobody, and keeps nobody waiting. Nothing is written through them.
+
+use std::sync::Arc;
+
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use iomt_filter_common::Address;
+use iomt_filter_common::abi::map;
+use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
+use iomt_filter_common::lease::Lease;
+use iomt_filter_common::limit::Buckets;
+
+use super::generation::Heartbeat;
+use super::load::LoadError;
+use super::maps::second;
+
+/// Counters, and what the program has learned.
+pub struct Readings {
+    pub(super) counters: PerCpuArray<MapData, u64>,
+    pub(super) fates: PerCpuArray<MapData, u64>,
+    pub(super) flows: HashMap<MapData, FlowKey, Flow>,
+    pub(super) fragments: HashMap<MapData, FragmentKey, FirstFragment>,
+    pub(super) leases: Array<MapData, Lease>,
+    pub(super) leased: HashMap<MapData, Address, u32>,
+    pub(super) buckets: Array<MapData, Buckets>,
+    pub(super) heartbeat: Arc<Heartbeat>,
+    pub(super) device_capacity: u32,
+    pub(super) flow_capacity: usize,
+}
+
+impl Readings {
+    /// Opens the tables of `ebpf` a second time.
+    pub(super) fn open(
+        ebpf: &Ebpf,
+        heartbeat: Arc<Heartbeat>,
+        device_capacity: u32,
+        flow_capacity: usize,
+    ) -> Result<Self, LoadError> {
+        Ok(Self {
+            counters: second(ebpf, map::COUNTERS)?,
+            fates: second(ebpf, map::FATES)?,
+            flows: second(ebpf, map::FLOWS)?,
+            fragments: second(ebpf, map::FRAGMENTS)?,
+            leases: second(ebpf, map::LEASES)?,
+            leased: second(ebpf, map::LEASED)?,
+            buckets: second(ebpf, map::BUCKETS)?,
+            heartbeat,
+            device_capacity,
+            flow_capacity,
+        })
+    }
+
+    /// The word that says when the agent was last alive.
+    #[must_use]
+    pub fn heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
+    }
+}
