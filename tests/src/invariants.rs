@@ -34,7 +34,8 @@ use witness::Witness;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
     /// What passes to an enforced device has a `from` rule, a grant or a management pair; or the device itself,
-    /// by a frame of its own that passed, has asked for it; or it is an error about such a conversation.
+    /// by a frame of its own that passed (on an uplink its address is believed), has asked for it; or it is an
+    /// error about such a conversation.
     NothingUnasked,
     /// What passes from an enforced device has a `to` rule, a grant or a management pair; or answers what passed
     /// to it; or is an error about such a conversation.

@@ -19,9 +19,9 @@ type Question = (IpAddr, u16, u16, Option<String>);
 pub(super) struct Passed {
     /// Everything, by its tuple.
     all: HashMap<Tuple, u64>,
-    /// What devices sent themselves, on their ports, and what has answered since.
+    /// What devices sent themselves, and what has answered since.
     own: HashMap<Tuple, u64>,
-    /// Questions of devices on their ports, and of anybody.
+    /// Questions of devices, and of anybody.
     own_questions: HashMap<Question, u64>,
     questions: HashMap<Question, u64>,
     /// First fragments: source, destination, identification, protocol of IPv4.
@@ -29,9 +29,9 @@ pub(super) struct Passed {
 }
 
 impl Passed {
-    /// Notes a frame that passed. `honest` is the device that sent it on a device port, `is_to_many` says that
+    /// Notes a frame that passed. `sender` is the device that it is believed to come from, `is_to_many` says that
     /// it asks a group.
-    pub(super) fn note(&mut self, seen: &Seen, honest: Option<&str>, is_to_many: bool, now: u64) {
+    pub(super) fn note(&mut self, seen: &Seen, sender: Option<&str>, is_to_many: bool, now: u64) {
         let tuple = seen.tuple;
         // A conversation lasts as long as either side goes on.
         if self.has_sent(seen, now) {
@@ -41,14 +41,14 @@ impl Passed {
             self.all.insert(tuple.reversed(), now);
         }
         self.all.insert(tuple, now);
-        if honest.is_some() {
+        if sender.is_some() {
             self.own.insert(tuple, now);
         }
         if tuple.protocol == 17 && is_to_many && !seen.is_later() {
             let (asker, port) = tuple.source;
-            let device = honest.filter(|_| asker.is_unspecified()).map(str::to_owned);
+            let device = sender.filter(|_| asker.is_unspecified()).map(str::to_owned);
             let question = (asker, port, tuple.destination.1, device);
-            if honest.is_some() {
+            if sender.is_some() {
                 self.own_questions.insert(question.clone(), now);
             }
             self.questions.insert(question, now);

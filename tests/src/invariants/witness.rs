@@ -69,9 +69,14 @@ impl Witness {
         {
             found.push(Invariant::NothingUnallowed);
         }
-        let honest = sender.filter(|sender| sender.is_honest).map(|sender| sender.device.name.clone());
+        let believed = match port {
+            Port::Device => sender.filter(|sender| sender.is_honest).map(|sender| sender.device),
+            // Bindings hold on device ports: a device may be reached through an uplink.
+            Port::Uplink => self.world.owner(source),
+        };
+        let believed = believed.map(|device| device.name.clone());
         let is_to_many = self.world.is_to_many(sight.seen.tuple.destination.0, sight.macs.1);
-        self.passed.note(&sight.seen, honest.as_deref(), is_to_many, now);
+        self.passed.note(&sight.seen, believed.as_deref(), is_to_many, now);
         found
     }
 
