@@ -367,7 +367,7 @@ impl Oracle {
     fn pass(&mut self, ip: &Ip, ends: &[End], flow: &Found, reason: Reason, matched: Matched) -> Answer {
         let principal = &ends[0];
         let answer = Answer { rule: matched.0.clone(), ..about(principal, Verdict::Pass, reason) };
-        if !ip.may_open() && !flow.is_reply {
+        if (ip.is_rest() && flow.last_seen.is_none()) || (!ip.may_open() && !flow.is_reply) {
             return answer;
         }
         let refused = match flow.last_seen {

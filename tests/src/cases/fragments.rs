@@ -4,7 +4,7 @@ use iomt_filter_common::policy::Otherwise;
 
 use super::{DEVICE, Story, UPLINK};
 use crate::packet::{Extension, Frame, Transport};
-use crate::world::{World, hospital};
+use crate::world::{World, hospital, net};
 
 stories![
     later_fragments_are_judged_as_their_first_one,
@@ -16,6 +16,7 @@ stories![
     atomic_fragments_are_whole,
     fragments_on_the_uplink,
     the_first_fragment_is_judged_by_every_line,
+    what_is_left_of_a_dropped_packet_opens_nothing,
 ];
 
 /// Connections and datagrams, and what is said of the whole packet.
@@ -235,4 +236,25 @@ fn the_first_fragment_is_judged_by_every_line(story: &mut Story) {
             answer,
         );
     }
+}
+
+fn what_is_left_of_a_dropped_packet_opens_nothing(story: &mut Story) {
+    let world = hospital();
+    let mut blocked = world.clone();
+    blocked.feeds[0].entries.push(net("10.0.0.53"));
+    let question = world.from("ct-1").to("10.0.0.53").udp(40_001, 53);
+    let answer = question.reversed();
+    story
+        .once(
+            &blocked,
+            "while it is listed",
+            DEVICE,
+            &question.clone().fragment(700, 0, true),
+            "drop blocklist ct-1",
+        )
+        .load(&world)
+        .frame("the rest", DEVICE, &question.clone().fragment(700, 1_480, false), "pass allowed ct-1")
+        .frame("nothing was asked", UPLINK, &answer, "drop not-allowed ct-1")
+        .frame("the packet again", DEVICE, &question.fragment(701, 0, true), "pass allowed ct-1")
+        .frame("an answer", UPLINK, &answer, "pass established ct-1");
 }

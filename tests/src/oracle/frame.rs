@@ -84,6 +84,11 @@ impl Ip {
         }
     }
 
+    /// Whether it is a later fragment.
+    pub(super) const fn is_rest(&self) -> bool {
+        !self.is_whole && self.first_piece.is_none()
+    }
+
     /// SYN without ACK.
     pub(super) fn opens_tcp(&self) -> bool {
         self.is_tcp() && self.flags() & 0x12 == 0x02

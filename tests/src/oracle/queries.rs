@@ -22,8 +22,7 @@ pub(super) type Matched = (Option<String>, Option<u64>);
 impl Oracle {
     /// Remembers a query that passed, sent by `sender` or by nobody of ours.
     pub(super) fn note_query(&mut self, ip: &Ip, destination_mac: [u8; 6], sender: Option<&End>) {
-        let is_piece = !ip.is_whole && ip.first_piece.is_none();
-        if ip.protocol != 17 || is_piece || !self.is_to_group(ip, destination_mac) {
+        if ip.protocol != 17 || ip.is_rest() || !self.is_to_group(ip, destination_mac) {
             return;
         }
         let (own, service) = ip.ports();
