@@ -56,7 +56,7 @@ pub struct Span {
     pub end: u16,
 }
 
-/// What is remembered of a first fragment, and which parts of its packet have come: 32 bytes, a table value.
+/// What is remembered of a first fragment, and which parts of its packet have come: 40 bytes, a table value.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FirstFragment {
@@ -77,6 +77,10 @@ pub struct FirstFragment {
     /// What has come, the first fragment included: a later one that covers any of it again would rewrite what
     /// was judged or what the receiver puts together (RFC 1858, RFC 3128, RFC 5722).
     pub spans: [Span; SPANS],
+    /// The generation that dropped it, 0 where it has passed.
+    pub dropped_by: u32,
+    /// Padding, zero.
+    pub reserved_end: u32,
 }
 
 impl FirstFragment {
@@ -127,9 +131,22 @@ pub enum Shelf {
     Others,
 }
 
+/// What became of a first fragment.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It passed and concerns a device.
+    OfDevice,
+    /// It passed otherwise.
+    OfOthers,
+    /// It was dropped.
+    Dropped,
+}
+
 /// Notes a first fragment that was judged.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn remember<T: Tables>(packet: &Packet, port: Port, shelf: Shelf, now: u64, tables: &T) {
+pub fn remember<T: Tables>(packet: &Packet, port: Port, fate: Fate, now: u64, tables: &T) {
+    let shelf = if fate as u8 == Fate::OfDevice as u8 { Shelf::OfDevices } else { Shelf::Others };
     let first = FirstFragment {
         seen: now,
         source_port: packet.source_port,
@@ -143,18 +160,21 @@ pub fn remember<T: Tables>(packet: &Packet, port: Port, shelf: Shelf, now: u64, 
             Span::default(),
             Span::default(),
         ],
+        dropped_by: if fate as u8 == Fate::Dropped as u8 { tables.generation() } else { 0 },
         ..FirstFragment::default()
     };
     tables.remember_fragment(shelf, &FragmentKey::of(packet, port), &first);
 }
 
 /// Fills in what a later fragment's first one said, so that it is judged like that one. `false` where there
-/// is none, or this fragment would rewrite a part of the packet.
+/// is none, or this fragment would rewrite a part of the packet, or another generation has dropped the first
+/// one: nobody can put the packet together.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn complete<T: Tables>(packet: &mut Packet, port: Port, now: u64, tables: &T) -> bool {
     let key = FragmentKey::of(packet, port);
     let Some((_, mut first)) = find(&key, now, tables) else { return false };
-    if !first.admit(packet.fragment_offset, packet.fragment_end) {
+    let is_gone = first.dropped_by != 0 && first.dropped_by != tables.generation();
+    if is_gone || !first.admit(packet.fragment_offset, packet.fragment_end) {
         return false;
     }
     packet.source_port = first.source_port;

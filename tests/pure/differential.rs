@@ -121,6 +121,7 @@ fn an_error_in_the_model_is_noticed() {
 fn an_error_in_the_model_shows_in_conversations() {
     let flaws = [
         Flaw::OnlyFirstFragmentHolds,
+        Flaw::RestsPass,
         Flaw::SpansWithoutEnd,
         Flaw::NobodyAnswersGroups,
         Flaw::DhcpStaysUnicast,

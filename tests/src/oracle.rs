@@ -69,6 +69,8 @@ pub enum Flaw {
     RogueRouterPasses,
     /// Later fragments may be written over.
     OnlyFirstFragmentHolds,
+    /// What another generation has dropped the beginning of is judged by itself.
+    RestsPass,
     /// Any number of ranges is kept of a packet in fragments.
     SpansWithoutEnd,
     /// Answers to groups are packets like any other.
@@ -198,10 +200,12 @@ impl Oracle {
         // 1
         let ip = match what {
             What::Unreadable(reason) => return nobody(otherwise(self.world.unparsed), *reason),
-            What::LaterFragment(piece) => match self.memory.first_of(piece, port, now, self.flaw) {
-                Some(first) => &first.continued(piece),
-                None => return nobody(otherwise(self.world.unparsed), Reason::Fragment),
-            },
+            What::LaterFragment(piece) => {
+                match self.memory.first_of(piece, port, now, self.generation, self.flaw) {
+                    Some(first) => &first.continued(piece),
+                    None => return nobody(otherwise(self.world.unparsed), Reason::Fragment),
+                }
+            }
             What::Link => return nobody(Verdict::Pass, Reason::Link),
             What::Arp { sender_mac, sender } => return self.arp(*sender_mac, *sender, fields, vlan, port),
             What::Ip(ip) => ip,
@@ -367,7 +371,7 @@ impl Oracle {
     fn pass(&mut self, ip: &Ip, ends: &[End], flow: &Found, reason: Reason, matched: Matched) -> Answer {
         let principal = &ends[0];
         let answer = Answer { rule: matched.0.clone(), ..about(principal, Verdict::Pass, reason) };
-        if (ip.is_rest() && flow.last_seen.is_none()) || (!ip.may_open() && !flow.is_reply) {
+        if !ip.may_open() && !flow.is_reply {
             return answer;
         }
         let refused = match flow.last_seen {

@@ -1,7 +1,7 @@
 //! What is remembered of a frame when it has been judged: what is dropped teaches nothing about anybody else.
 
 use crate::case::Case;
-use crate::fragment::{self, Shelf};
+use crate::fragment::{self, Fate};
 use crate::lease;
 use crate::packet::Fragment;
 use crate::query;
@@ -23,8 +23,12 @@ fn remember<T: Tables>(case: &Case, tables: &T) {
     let passes = decision.goes_on();
     if packet.fragment() as u8 == Fragment::First as u8 {
         let concerns_device = decision.device != 0 || decision.reason_number() == Reason::Management as u8;
-        let shelf = if passes && concerns_device { Shelf::OfDevices } else { Shelf::Others };
-        fragment::remember(packet, port, shelf, now, tables);
+        let fate = match (passes, concerns_device) {
+            (false, _) => Fate::Dropped,
+            (true, true) => Fate::OfDevice,
+            (true, false) => Fate::OfOthers,
+        };
+        fragment::remember(packet, port, fate, now, tables);
     }
     if !passes {
         return;

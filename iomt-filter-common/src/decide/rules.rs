@@ -5,7 +5,7 @@ use super::{conversation, limits};
 use crate::addr::Address;
 use crate::case::Case;
 use crate::flow::{self, FlowKey, Judged};
-use crate::packet::{Fragment, Packet};
+use crate::packet::Packet;
 use crate::policy::{Permission, RuleDirection};
 use crate::query;
 use crate::tables::Tables;
@@ -36,9 +36,7 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     let principal = case.sides.principal();
     let reason = if case.has_flow() { Reason::Established } else { Reason::Allowed };
     let mut decision = principal.allow(reason, permission.rule, generation); // 10
-    // What is left of a packet opens nothing that its beginning did not: that may have been dropped.
-    let is_rest = !case.has_flow() && case.packet.fragment() as u8 == Fragment::Later as u8;
-    if is_rest || (!is_reply && !flow::is_remembered(&case.packet)) {
+    if !is_reply && !flow::is_remembered(&case.packet) {
         return Some(decision);
     }
     // What passes while a device is open has seen no list: it is judged again with every packet.

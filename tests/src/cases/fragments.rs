@@ -16,7 +16,7 @@ stories![
     atomic_fragments_are_whole,
     fragments_on_the_uplink,
     the_first_fragment_is_judged_by_every_line,
-    what_is_left_of_a_dropped_packet_opens_nothing,
+    what_is_left_of_a_dropped_packet_does_not_pass_later,
 ];
 
 /// Connections and datagrams, and what is said of the whole packet.
@@ -238,7 +238,7 @@ fn the_first_fragment_is_judged_by_every_line(story: &mut Story) {
     }
 }
 
-fn what_is_left_of_a_dropped_packet_opens_nothing(story: &mut Story) {
+fn what_is_left_of_a_dropped_packet_does_not_pass_later(story: &mut Story) {
     let world = hospital();
     let mut blocked = world.clone();
     blocked.feeds[0].entries.push(net("10.0.0.53"));
@@ -252,8 +252,14 @@ fn what_is_left_of_a_dropped_packet_opens_nothing(story: &mut Story) {
             &question.clone().fragment(700, 0, true),
             "drop blocklist ct-1",
         )
+        .frame(
+            "as long as it is, the rest says why",
+            DEVICE,
+            &question.clone().fragment(700, 1_480, true),
+            "drop blocklist ct-1",
+        )
         .load(&world)
-        .frame("the rest", DEVICE, &question.clone().fragment(700, 1_480, false), "pass allowed ct-1")
+        .frame("the rest", DEVICE, &question.clone().fragment(700, 2_960, false), "drop fragment")
         .frame("nothing was asked", UPLINK, &answer, "drop not-allowed ct-1")
         .frame("the packet again", DEVICE, &question.fragment(701, 0, true), "pass allowed ct-1")
         .frame("an answer", UPLINK, &answer, "pass established ct-1");

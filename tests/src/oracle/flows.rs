@@ -94,6 +94,15 @@ struct First {
     ip: Ip,
     seen: u64,
     spans: Vec<(u32, u32)>,
+    /// The generation that dropped it.
+    dropped_by: Option<u32>,
+}
+
+/// What became of a first fragment: whether it concerns a device, and which generation has dropped it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fate {
+    pub(super) concerns_device: bool,
+    pub(super) dropped_by: Option<u32>,
 }
 
 /// Spans that are kept of one packet.
@@ -138,10 +147,10 @@ impl Memory {
     }
 
     /// Notes a first fragment: its packet begins anew. Those that pass and concern a device are kept apart.
-    pub(super) fn note_first(&mut self, ip: &Ip, piece: &Piece, port: Port, counts: bool, now: u64) {
+    pub(super) fn note_first(&mut self, ip: &Ip, piece: &Piece, port: Port, fate: Fate, now: u64) {
         let spans = if piece.end == 0 { vec![] } else { vec![(piece.start, piece.end)] };
-        let first = First { ip: ip.clone(), seen: now, spans };
-        self.firsts.insert((piece.packet, port, counts), first);
+        let first = First { ip: ip.clone(), seen: now, spans, dropped_by: fate.dropped_by };
+        self.firsts.insert((piece.packet, port, fate.dropped_by.is_none() && fate.concerns_device), first);
     }
 
     /// Notes a later fragment that passed.
@@ -153,10 +162,19 @@ impl Memory {
     }
 
     /// The first fragment of a later one's packet: half a minute old at most, none of whose bytes this one
-    /// would write again.
-    pub(super) fn first_of(&self, piece: &Piece, port: Port, now: u64, flaw: Option<Flaw>) -> Option<Ip> {
+    /// would write again, and not dropped by another generation than this.
+    pub(super) fn first_of(
+        &self,
+        piece: &Piece,
+        port: Port,
+        now: u64,
+        generation: u32,
+        flaw: Option<Flaw>,
+    ) -> Option<Ip> {
         let (key, _) = self.grown(piece, port, now, flaw)?;
-        Some(self.firsts.get(&key)?.ip.clone())
+        let first = self.firsts.get(&key)?;
+        let is_gone = first.dropped_by.is_some_and(|by| by != generation);
+        (!is_gone || flaw == Some(Flaw::RestsPass)).then(|| first.ip.clone())
     }
 
     /// The packet of a later fragment, and what has come of it then.

@@ -4,7 +4,7 @@ use iomt_filter_common::device::Port;
 use iomt_filter_common::{Direction, Reason, Verdict};
 
 use super::ends::End;
-use super::flows::Owners;
+use super::flows::{Fate, Owners};
 use super::frame::What;
 use super::{Answer, Oracle};
 use crate::judge::Fields;
@@ -16,8 +16,10 @@ impl Oracle {
         match what {
             What::Ip(ip) => {
                 if let Some(piece) = &ip.first_piece {
-                    let counts = answer.device.is_some() || answer.reason == Reason::Management;
-                    self.memory.note_first(ip, piece, port, passes && counts, self.now);
+                    let concerns_device = answer.device.is_some() || answer.reason == Reason::Management;
+                    let dropped_by = (!passes).then_some(self.generation);
+                    let fate = Fate { concerns_device, dropped_by };
+                    self.memory.note_first(ip, piece, port, fate, self.now);
                 }
                 if passes {
                     self.learn(ip, fields, self.vlan(fields), port);
