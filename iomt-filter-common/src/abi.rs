@@ -44,7 +44,7 @@ pub mod map {
     /// Array of [`places`](crate::query::places) for a [`Query`](crate::query::Query).
     pub const QUERIES: &str = "QUERIES";
     /// LRU hash: address of a router to when it advertised itself.
-    pub const ROUTERS: &str = "ROUTERS";
+    pub const FAR_HOSTS: &str = "FAR_HOSTS";
     /// Hash: [`GrantKey`](crate::policy::GrantKey) to [`Grant`](crate::policy::Grant).
     pub const GRANTS: &str = "GRANTS";
     /// Array: device and family to [`Lease`](crate::lease::Lease).

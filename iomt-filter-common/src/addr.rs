@@ -82,6 +82,12 @@ impl Address {
         }
     }
 
+    /// Whether the last 16 bits are ones.
+    #[inline(always)]
+    pub const fn ends_in_ones(self) -> bool {
+        self.word(3) as u16 == u16::MAX
+    }
+
     /// Whether two IPv6 addresses have their first 64 bits in common.
     #[inline(always)]
     pub const fn shares_network(self, other: Self) -> bool {

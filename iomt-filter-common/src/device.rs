@@ -4,7 +4,8 @@ use crate::addr::{Address, Mac};
 use crate::case::Case;
 use crate::decide::side::Side;
 use crate::lease;
-use crate::packet::Packet;
+use crate::packet::{Kind, Packet};
+use crate::parse::quoted;
 use crate::tables::Tables;
 
 /// A device as the tables hold it: 12 bytes. All zero is no device.
@@ -159,23 +160,26 @@ pub fn neighbour_claim<T: Tables>(case: &Case, tables: &T) -> Claim {
 }
 
 /// On uplinks, only what is bound to devices is checked. On device ports nobody claims what is a device's, this
-/// host's or a router's on the other side; a device claims nothing but its own; a stranger, who may be a router
+/// host's, or a host's on the other side; a device claims nothing but its own; a stranger, who may be a router
 /// that devices are behind, anything else that no rule names.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn claim<T: Tables>(case: &Case, claimed: Address, tables: &T) -> Claim {
     let (packet, from_device, now) = (&case.packet, case.is_from_device(), case.now);
     let (vlan, mac) = (packet.vlan_id(), packet.source_mac);
-    let said = if packet.sender_mac == Mac::UNSET { mac } else { packet.sender_mac };
+    let said = if says_where(packet) { packet.sender_mac } else { mac };
     if claimed.is_unspecified() {
         return Claim::Honest;
     }
     let number = lease::bound_to(claimed, now, tables);
     if number == 0 {
         if !from_device {
+            if packet.kind() as u8 == Kind::Arp as u8 && !tables.is_far_host(claimed) {
+                tables.remember_far_host(claimed, now);
+            }
             return Claim::Honest;
         }
         let owner = tables.device_by_mac(mac, vlan);
-        let is_taken = tables.is_own(claimed) || tables.is_router(claimed);
+        let is_taken = tables.is_own(claimed) || tables.is_far_host(claimed);
         let is_anybodys = may_be_unbound(claimed) && said == mac;
         return match owner {
             _ if is_anybodys && !is_taken => Claim::Honest,
@@ -193,6 +197,12 @@ fn claim<T: Tables>(case: &Case, claimed: Address, tables: &T) -> Claim {
         device.mac == Mac::UNSET || (device.mac == said && device.mac == mac)
     };
     if honest { Claim::Honest } else { Claim::Spoofed(blamed(number, mac, vlan, now, tables)) }
+}
+
+/// Whether a packet says at which hardware address its sender is: not a router's.
+#[inline(always)]
+const fn says_where(packet: &Packet) -> bool {
+    packet.kind() as u8 == Kind::Arp as u8 || quoted::is_neighbour(packet.icmp_type)
 }
 
 /// Sources that no binding covers, so that only the hardware address says whose they are.

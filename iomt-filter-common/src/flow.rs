@@ -9,8 +9,10 @@ use crate::tables::{FlowEntry, Tables};
 const SECOND: u64 = 1_000_000_000;
 /// A connection that was asked for and not answered.
 const OPENING: u64 = 30 * SECOND;
-/// An idle TCP connection: RFC 5382 REQ-5 asks for two hours and four minutes.
-const TCP_ESTABLISHED: u64 = 7_440 * SECOND;
+/// An idle TCP connection: five days, as long as Linux remembers it (`tcp_timeouts` in
+/// `net/netfilter/nf_conntrack_proto_tcp.c`). RFC 5382 REQ-5 asks for two hours and four minutes at least; HL7
+/// connections are silent over a weekend.
+const TCP_ESTABLISHED: u64 = 432_000 * SECOND;
 /// A connection that either side has ended.
 const CLOSING: u64 = 30 * SECOND;
 /// UDP and other protocols that were answered: RFC 4787 REQ-5 asks for two minutes, and says five.
@@ -191,8 +193,8 @@ fn role(packet: &Packet) -> Role {
     match packet.protocol {
         protocol::TCP => Role { opens: true, answers: !packet.opens_tcp() },
         protocol::ICMP if packet.kind() as u8 == Kind::Ipv4 as u8 => Role {
-            opens: packet.icmp_type == ICMP_ECHO_REQUEST,
-            answers: packet.icmp_type == ICMP_ECHO_REPLY,
+            opens: matches!(packet.icmp_type, ICMP_ECHO_REQUEST | ICMP_TIMESTAMP_REQUEST),
+            answers: matches!(packet.icmp_type, ICMP_ECHO_REPLY | ICMP_TIMESTAMP_REPLY),
         },
         protocol::ICMPV6 if packet.kind() as u8 == Kind::Ipv6 as u8 => Role {
             opens: packet.icmp_type == ICMPV6_ECHO_REQUEST,
@@ -209,6 +211,8 @@ const OPENING_PROGRESS: u8 = Progress::Opening as u8;
 const CLOSING_PROGRESS: u8 = Progress::Closing as u8;
 const ICMP_ECHO_REPLY: u8 = 0;
 const ICMP_ECHO_REQUEST: u8 = 8;
+const ICMP_TIMESTAMP_REQUEST: u8 = 13;
+const ICMP_TIMESTAMP_REPLY: u8 = 14;
 const ICMPV6_ECHO_REQUEST: u8 = 128;
 const ICMPV6_ECHO_REPLY: u8 = 129;
 
@@ -277,6 +281,12 @@ impl Judged {
         let device = if is_opener { self.opener } else { self.responder };
         let bucket = if is_opener { Bucket::FlowsFrom } else { Bucket::FlowsTo };
         limit::count_flow(device, bucket, most, now, tables)
+    }
+
+    /// Whether `device` is at an end of the conversation, or no device.
+    #[inline(always)]
+    pub const fn concerns(&self, device: u32) -> bool {
+        device == 0 || device == self.opener || device == self.responder
     }
 
     /// Whether this is the judgement that holds at `now`.

@@ -15,7 +15,7 @@ mod ipv6;
 mod transport;
 mod dhcp;
 mod impossible;
-mod quoted;
+pub(crate) mod quoted;
 
 /// Tags that are read (IEEE 802.1Q, 802.1ad); a frame with more is `unsupported`.
 pub const MAX_VLAN_TAGS: usize = 2;

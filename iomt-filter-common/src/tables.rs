@@ -52,10 +52,10 @@ pub trait Tables {
     fn is_own(&self, address: Address) -> bool;
     /// Whether rules name an address by itself.
     fn is_named(&self, address: Address) -> bool;
-    /// Whether a router on an uplink has advertised itself from an address.
-    fn is_router(&self, address: Address) -> bool;
-    /// Notes the address of a router that advertises itself on an uplink.
-    fn remember_router(&self, address: Address, now: u64);
+    /// Whether a host on an uplink has claimed an address: a router that advertised itself, or anybody by ARP.
+    fn is_far_host(&self, address: Address) -> bool;
+    /// Notes the address of such a host.
+    fn remember_far_host(&self, address: Address, now: u64);
 
     /// Whether `peer` may open `service` anywhere, whatever policy says.
     fn is_management(&self, peer: Address, service: Service) -> bool;

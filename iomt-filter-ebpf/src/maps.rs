@@ -57,7 +57,7 @@ pub(crate) static OTHER_FRAGMENTS: LruHashMap<FragmentKey, FirstFragment> =
 #[map]
 pub(crate) static QUERIES: Array<Query> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-pub(crate) static ROUTERS: LruHashMap<Address, u64> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static FAR_HOSTS: LruHashMap<Address, u64> = LruHashMap::with_max_entries(1, 0);
 #[map]
 pub(crate) static GRANTS: HashMap<GrantKey, Grant> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]

@@ -21,9 +21,9 @@ use iomt_filter_common::tables::FlowEntry;
 use iomt_filter_common::{Address, Case, Mac, Tables};
 
 use crate::maps::{
-    self, ACTIVE, BUCKETS, COUNTRIES, DEVICE_ADDRS, DEVICE_MACS, DEVICES, FLOWS, FRAGMENTS, GRANTS,
-    HEARTBEAT, LEASED, LEASES, LISTINGS, OTHER_FRAGMENTS, PEERS, PROFILES, PROTECTED, QUERIES, REQUESTS,
-    ROUTERS, RULES, SERVICES, SETTINGS,
+    self, ACTIVE, BUCKETS, COUNTRIES, DEVICE_ADDRS, DEVICE_MACS, DEVICES, FAR_HOSTS, FLOWS, FRAGMENTS,
+    GRANTS, HEARTBEAT, LEASED, LEASES, LISTINGS, OTHER_FRAGMENTS, PEERS, PROFILES, PROTECTED, QUERIES,
+    REQUESTS, RULES, SERVICES, SETTINGS,
 };
 use crate::stages;
 
@@ -190,14 +190,14 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn is_router(&self, address: Address) -> bool {
-        ROUTERS.get_ptr(&address).is_some()
+    fn is_far_host(&self, address: Address) -> bool {
+        FAR_HOSTS.get_ptr(&address).is_some()
     }
 
     #[inline(always)]
-    fn remember_router(&self, address: Address, now: u64) {
+    fn remember_far_host(&self, address: Address, now: u64) {
         // One that cannot be remembered advertises itself again.
-        let _ = ROUTERS.insert(&address, &now, 0);
+        let _ = FAR_HOSTS.insert(&address, &now, 0);
     }
 
     #[inline(always)]

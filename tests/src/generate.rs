@@ -127,6 +127,6 @@ fn after(random: &mut Random) -> u64 {
     if random.chance(85) {
         return random.below(SECOND as usize) as u64;
     }
-    let seconds = random.pick(&[29, 30, 60, 299, 300, 7_439, 7_440]) * SECOND;
+    let seconds = random.pick(&[29, 30, 60, 299, 300, 431_999, 432_000]) * SECOND;
     random.pick(&[seconds - 1, seconds, seconds + 1])
 }

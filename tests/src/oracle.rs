@@ -110,8 +110,8 @@ pub struct Oracle {
     queries: Queries,
     leases: Leases,
     buckets: Buckets,
-    /// Who has advertised itself as a router on an uplink.
-    routers: BTreeSet<IpAddr>,
+    /// Who has advertised itself as a router on an uplink, or claimed an address there by ARP.
+    far_hosts: BTreeSet<IpAddr>,
     now: u64,
     flaw: Option<Flaw>,
 }
@@ -172,7 +172,7 @@ impl Oracle {
             queries: Queries::default(),
             leases: Leases::default(),
             buckets: Buckets::default(),
-            routers: BTreeSet::new(),
+            far_hosts: BTreeSet::new(),
             now: 0,
             flaw: None,
         }
@@ -236,7 +236,8 @@ impl Oracle {
                 // A device is protected from a stranger who may pass.
                 let refused = match receiver {
                     Some(receiver) if verdict != Verdict::Drop => {
-                        Some(self.devices(ip, fields.macs.1, &[receiver], now))
+                        let judged = self.devices(ip, fields.macs.1, std::slice::from_ref(&receiver), now);
+                        Some(self.packets(judged, &[receiver]))
                     }
                     _ => None,
                 };

@@ -23,7 +23,7 @@ pub struct Memory {
     flows: RefCell<HashMap<FlowKey, Flow>>,
     fragments: RefCell<HashMap<(u8, FragmentKey), FirstFragment>>,
     queries: RefCell<HashMap<u32, Query>>,
-    routers: RefCell<HashMap<Address, u64>>,
+    far_hosts: RefCell<HashMap<Address, u64>>,
     buckets: RefCell<HashMap<(u32, u32), u64>>,
     leases: RefCell<HashMap<u32, Lease>>,
     leased: RefCell<HashMap<Address, u32>>,
@@ -103,12 +103,12 @@ impl<'a> Tables for RowsTables<'a> {
         self.peer_class(address).is_named != 0
     }
 
-    fn is_router(&self, address: Address) -> bool {
-        self.memory.routers.borrow().contains_key(&address)
+    fn is_far_host(&self, address: Address) -> bool {
+        self.memory.far_hosts.borrow().contains_key(&address)
     }
 
-    fn remember_router(&self, address: Address, now: u64) {
-        self.memory.routers.borrow_mut().insert(address, now);
+    fn remember_far_host(&self, address: Address, now: u64) {
+        self.memory.far_hosts.borrow_mut().insert(address, now);
     }
 
     fn is_management(&self, peer: Address, service: Service) -> bool {

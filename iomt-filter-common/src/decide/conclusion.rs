@@ -16,9 +16,10 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     if !decision.goes_on() {
         return is_to_be_reset(&case.packet, &decision, tables).then(|| decision.with(Verdict::Reset));
     }
+    let mut stranger = None;
     if case.is_unknown() && decision.device != 0 {
         let choice = Otherwise::from_number(tables.settings().unknown_device);
-        return Some(answer(otherwise(choice), Reason::UnknownDevice, tables)); // 4
+        stranger = Some(answer(otherwise(choice), Reason::UnknownDevice, tables)); // 4
     }
     let side = if limits::counts(decision.reason_number()) {
         limits::refuse_packet(case, tables)
@@ -28,7 +29,10 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     if side.is_final() {
         return Some(side.soften(Reason::RateLimit, tables.generation()));
     }
-    side.is_device().then(|| side.soften(Reason::RateLimit, tables.generation()))
+    if stranger.is_some() || !side.is_device() {
+        return stranger;
+    }
+    Some(side.soften(Reason::RateLimit, tables.generation()))
 }
 
 /// Whether the answers to a question may come: a rule allows it, or it comes from the hospital network and

@@ -37,6 +37,7 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     }
     if let Some(judged) = flow::quoted(&case.packet, case.now, tables)
         && (case.sides.has(judged.opener) || case.sides.has(judged.responder))
+        && judged.concerns(case.sides.sender.device)
     {
         return Some(case.sides.principal().allow(Reason::Related, judged.permission.rule, generation));
     }

@@ -26,6 +26,9 @@ const DHCPV6_CLIENT: u16 = 546;
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
     let (packet, port) = (&case.packet, case.port());
+    if is_misdirected(packet) {
+        return Some(answer(Verdict::Drop, Reason::Malformed, tables));
+    }
     match packet.kind() {
         Kind::Link => Some(answer(Verdict::Pass, Reason::Link, tables)),
         Kind::Arp => Some(claimed(device::arp_claim(case, tables), case, tables)),
@@ -34,6 +37,17 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
         Kind::Ipv6 => dhcp(packet, port, [DHCPV6_SERVER, DHCPV6_CLIENT], tables),
         Kind::Other => Some(answer(Verdict::Drop, Reason::Malformed, tables)),
     }
+}
+
+/// Whether a packet goes to one link-local address and everybody's hardware address: only the hardware address
+/// would say whose the address is. The last two bytes of IPv4's are the broadcast address of that network.
+#[inline(always)]
+const fn is_misdirected(packet: &Packet) -> bool {
+    let destination = packet.destination;
+    packet.destination_mac.is_group()
+        && destination.is_link_local()
+        && matches!(packet.kind(), Kind::Ipv4 | Kind::Ipv6)
+        && !(destination.is_v4() && destination.ends_in_ones())
 }
 
 #[inline(always)]
@@ -64,8 +78,8 @@ const fn is_discovery(packet: &Packet) -> bool {
 }
 
 /// Neighbour discovery stays on its link: from a device port it passes only to link-local addresses,
-/// groups, segments and a device's own network, and not larger than it ever is. What goes further is
-/// judged like anything else.
+/// groups, segments and a device's own network, and not larger than it ever is. What goes further and does not
+/// lie is judged like anything else.
 #[inline(always)]
 fn neighbour_discovery<T: Tables>(case: &Case, tables: &T) -> Option<Decision> {
     let (packet, from_device, now) = (&case.packet, case.is_from_device(), case.now);
@@ -76,21 +90,23 @@ fn neighbour_discovery<T: Tables>(case: &Case, tables: &T) -> Option<Decision> {
     if packet.hop_limit != HOP_LIMIT || !is_whole || packet.icmp_code != 0 {
         return Some(answer(Verdict::Drop, Reason::Malformed, tables));
     }
+    let claim = device::neighbour_claim(case, tables);
     if !from_device {
         if packet.icmp_type == ROUTER_ADVERTISEMENT {
-            tables.remember_router(packet.source, now);
+            tables.remember_far_host(packet.source, now);
         }
-        return Some(claimed(device::neighbour_claim(case, tables), case, tables));
+        return Some(claimed(claim, case, tables));
     }
     let near = packet.destination.is_link_local()
         || packet.destination.is_multicast()
         || tables.in_segment(packet.destination)
         || (packet.source.shares_network(packet.destination)
             && lease::bound_to(packet.source, now, tables) != 0);
-    if !near || packet.length > LONGEST_DISCOVERY {
+    let stays = near && packet.length <= LONGEST_DISCOVERY;
+    if !stays && matches!(claim, Claim::Honest) {
         return None;
     }
-    Some(claimed(device::neighbour_claim(case, tables), case, tables))
+    Some(claimed(claim, case, tables))
 }
 
 /// A server's answer goes to a client's port, whatever port it comes from, or from the server's port to a

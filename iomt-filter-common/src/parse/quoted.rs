@@ -92,7 +92,7 @@ fn behind_extensions<R: PacketReader + ?Sized>(frame: &R, first: u8, start: u32)
     if ipv6::is_extension(number) { None } else { Some((number, at)) }
 }
 
-/// Options of neighbour discovery that are looked at: more do not fit what passes as such.
+/// Options of neighbour discovery that are looked at. Who sends more is believed nothing.
 const OPTIONS: u32 = 12;
 
 /// Reads what neighbour discovery is about: its target, where it has one, and the hardware address in its
@@ -128,11 +128,14 @@ pub(super) fn neighbour<R: PacketReader + ?Sized>(
         }
         at += u32::from(option[1]) * 8;
     }
+    if at + 8 <= end {
+        packet.sender_mac = Mac::UNSET;
+    }
     end
 }
 
 /// Whether an ICMPv6 type says at which hardware address somebody is.
 #[inline(always)]
-pub(super) const fn is_neighbour(icmp_type: u8) -> bool {
+pub(crate) const fn is_neighbour(icmp_type: u8) -> bool {
     matches!(icmp_type, ROUTER_SOLICITATION | SOLICITATION | ADVERTISEMENT)
 }

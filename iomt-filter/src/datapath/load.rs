@@ -51,7 +51,7 @@ pub(super) const TRIE_ROWS: u32 = 16_777_216;
 /// Fragmented packets on their way at once.
 pub(super) const FRAGMENTS: u32 = 8_192;
 /// Routers that advertise themselves on uplinks.
-const ROUTERS: u32 = 4_096;
+const FAR_HOSTS: u32 = 4_096;
 /// Cells of grants that fit, both generations together.
 pub(super) const GRANT_CELLS: u32 = 65_536;
 /// Interfaces and VLANs on them that can have a role.
@@ -355,7 +355,7 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<FragmentKey, FirstFragment>(map::FRAGMENTS, lru_rows(FRAGMENTS)),
         Shape::of::<FragmentKey, FirstFragment>(map::OTHER_FRAGMENTS, lru_rows(FRAGMENTS)),
         Shape::of::<u32, Query>(map::QUERIES, query::places(devices)),
-        Shape::of::<Address, u64>(map::ROUTERS, lru_rows(ROUTERS)),
+        Shape::of::<Address, u64>(map::FAR_HOSTS, lru_rows(FAR_HOSTS)),
         Shape::of::<GrantKey, Grant>(map::GRANTS, GRANT_CELLS),
         Shape::of::<u32, Lease>(map::LEASES, devices * FAMILIES),
         // A row for each lease, and as many for those that two CPUs learn of one device at once.

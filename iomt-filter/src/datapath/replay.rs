@@ -119,7 +119,7 @@ impl Replay {
         let forgotten = clear(&mut maps.flows)
             .and_then(|()| clear(&mut maps.fragments))
             .and_then(|()| clear(&mut maps.other_fragments))
-            .and_then(|()| clear(&mut maps.routers))
+            .and_then(|()| clear(&mut maps.far_hosts))
             .and_then(|()| maps.forget_devices(self.devices.iter().copied()));
         forgotten.map_err(ReplayError::Input)
     }

@@ -20,6 +20,8 @@ stories![
     this_host_opens_what_a_rule_says,
     an_address_that_is_nobodys_goes_nowhere_far,
     opening_again_is_opening,
+    one_link_local_address_is_not_everybodys,
+    the_time_is_answered,
 ];
 
 const DISCOVERY: u16 = 3_702;
@@ -228,4 +230,29 @@ fn opening_again_is_opening(story: &mut Story) {
         .frame("two", DEVICE, &out.clone().syn(), "pass allowed ct-1")
         .frame("refused", UPLINK, &reset, "pass established ct-1")
         .frame("three", DEVICE, &out.syn(), "drop rate-limit ct-1");
+}
+
+fn one_link_local_address_is_not_everybodys(story: &mut Story) {
+    for group in [[0xff; 6], [0x33, 0x33, 0, 0, 0, 1]] {
+        for port in [DEVICE, UPLINK] {
+            for (from, to) in [("fe80::99", "fe80::21"), ("169.254.9.9", "169.254.0.21")] {
+                let frame = Frame::from(from).to(to).udp(1_000, DISCOVERY).destination_mac(group);
+                story.once(&hospital(), "by a group", port, &frame, "drop malformed").family_matters();
+            }
+        }
+    }
+    let broadcast = Frame::from("169.254.9.9").to("169.254.255.255").udp(137, 137).destination_mac([0xff; 6]);
+    story.once(&hospital(), "to all of them", UPLINK, &broadcast, "pass no-device").family_matters();
+}
+
+fn the_time_is_answered(story: &mut Story) {
+    let world = hospital();
+    let asks = world.from("ct-1").to("10.20.0.10").icmp(13, 0, 7);
+    let answers = asks.reversed().untagged().icmp(14, 0, 7);
+    story
+        .once(&world, "nobody asked", UPLINK, &answers, "drop not-allowed ct-1")
+        .frame("the time", DEVICE, &asks, "pass allowed ct-1")
+        .frame("here it is", UPLINK, &answers, "pass established ct-1")
+        .frame("another's", UPLINK, &answers.clone().icmp(14, 0, 8), "drop not-allowed ct-1")
+        .family_matters();
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::{DEVICE, Story, UPLINK};
-use crate::packet::{Frame, Transport};
+use crate::packet::{End, Frame, Transport};
 use crate::world::{Peer, Rule, Service, World, hospital, net};
 
 stories![
@@ -12,6 +12,9 @@ stories![
     nobody_poses_as_a_router,
     strangers_leave_alone_what_rules_name,
     devices_are_safe_from_the_other_side,
+    a_lie_is_one_wherever_it_goes,
+    nobody_is_at_no_hardware_address,
+    nobody_poses_as_a_host_of_the_other_side,
 ];
 
 const STRANGER: [u8; 6] = [2, 0, 0, 0, 9, 9];
@@ -157,4 +160,52 @@ fn devices_are_safe_from_the_other_side(story: &mut Story) {
     let target = "2001:db8:10::21";
     let lie = discovery("fe80::99", STRANGER, ADVERTISEMENT, Some(target), &at(2, STRANGER));
     story.once(&world, "by IPv6", UPLINK, &lie, "drop spoofed pump-1").family_matters();
+}
+
+fn a_lie_is_one_wherever_it_goes(story: &mut Story) {
+    let mut world = hospital();
+    world.profiles[1].rules.push(Rule::to(Peer::Any, Service::Protocol(58)));
+    let pump = world.v6("pump-1").mac;
+    let own = "2001:db8:10::21";
+    let stolen = "2001:db8:10::11";
+    let far = "2001:db8:20::10";
+    let (honest, lie) = (at(2, pump), at(2, STRANGER));
+    let long = |option: &[u8]| [NONCE.repeat(10), option.to_vec()].concat();
+    let longest = |option: &[u8]| [NONCE.repeat(12), option.to_vec()].concat();
+    for (what, to, target, options, port, answer) in [
+        ("far", far, own, honest.clone(), DEVICE, "pass allowed pump-1"),
+        ("far, of another's address", far, stolen, honest.clone(), DEVICE, "drop spoofed ct-1"),
+        ("far, a lie", far, own, lie.clone(), DEVICE, "drop spoofed pump-1"),
+        ("long, to all", "ff02::1", own, long(&honest), DEVICE, "pass allowed pump-1"),
+        ("long, a lie", "ff02::1", own, long(&lie), DEVICE, "drop spoofed pump-1"),
+        ("longer than is read", "ff02::1", own, longest(&honest), DEVICE, "drop spoofed pump-1"),
+        ("on an uplink", "ff02::1", own, long(&honest), UPLINK, "pass link"),
+        ("on an uplink, a lie", "ff02::1", own, long(&lie), UPLINK, "drop spoofed pump-1"),
+        ("on an uplink, longer than is read", "ff02::1", own, longest(&lie), UPLINK, "drop spoofed pump-1"),
+    ] {
+        let frame = discovery(own, pump, ADVERTISEMENT, Some(target), &options).to(to).hop_limit(255);
+        story.once(&world, what, port, &frame, answer).family_matters().bytes_matter();
+    }
+}
+
+fn nobody_is_at_no_hardware_address(story: &mut Story) {
+    let world = hospital();
+    let pump = world.v4("pump-1").mac;
+    for port in [DEVICE, UPLINK] {
+        let frame = Frame::arp(End { mac: [0; 6], ..world.v4("pump-1") }, "10.10.0.1").source_mac(pump);
+        story.once(&world, "ARP", port, &frame, "drop spoofed pump-1");
+        let own = "2001:db8:10::21";
+        let frame = discovery(own, pump, ADVERTISEMENT, Some(own), &at(2, [0; 6]));
+        story.once(&world, "an advertisement", port, &frame, "drop spoofed pump-1").family_matters();
+    }
+}
+
+fn nobody_poses_as_a_host_of_the_other_side(story: &mut Story) {
+    let world = hospital();
+    let claim = |mac| Frame::arp(End { mac, ..End::from("10.10.0.254") }, "10.10.0.11");
+    story
+        .once(&world, "a router that devices are behind", DEVICE, &claim(STRANGER), "pass link")
+        .frame("the gateway, on the other side", UPLINK, &claim([2, 0, 0, 0, 9, 1]), "pass link")
+        .frame("a stranger at its address", DEVICE, &claim(STRANGER), "drop spoofed")
+        .frame("the gateway again", UPLINK, &claim([2, 0, 0, 0, 9, 1]), "pass link");
 }

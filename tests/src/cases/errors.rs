@@ -4,7 +4,12 @@ use super::{DEVICE, Story, UPLINK};
 use crate::packet::{Frame, Internet, Transport};
 use crate::world::{World, hospital};
 
-stories![an_error_about_a_remembered_flow, what_an_error_may_be_about, errors_that_lie];
+stories![
+    an_error_about_a_remembered_flow,
+    what_an_error_may_be_about,
+    errors_that_lie,
+    a_device_tells_of_its_own_conversations,
+];
 
 /// The error that `router` sends to whoever sent `about`.
 pub(super) fn error(router: &str, about: &Frame, kind: u8, code: u8) -> Frame {
@@ -143,4 +148,14 @@ fn errors_that_lie(story: &mut Story) {
             .frame("an error by the device about its own packet", DEVICE, &sent, "drop not-allowed ct-1")
             .family_matters();
     }
+}
+
+fn a_device_tells_of_its_own_conversations(story: &mut Story) {
+    let world = hospital();
+    let syn = world.from("ct-1").to("10.20.0.10").tcp(40_000, 104).syn();
+    let told = error("10.10.0.21", &syn, 3, 4).source_mac(world.v4("pump-1").mac);
+    story
+        .once(&world, "a scanner opens", DEVICE, &syn, "pass allowed ct-1")
+        .frame("a pump tells it what became of that", DEVICE, &told, "drop not-allowed pump-1")
+        .family_matters();
 }

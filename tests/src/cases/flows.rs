@@ -32,7 +32,7 @@ fn a_connection_from_its_opening_to_its_end(story: &mut Story) {
     play.frame("opening", DEVICE, &out.clone().syn(), "pass allowed ct-1");
     play.frame("the SYN once more", DEVICE, &out.clone().syn(), "pass established ct-1");
     play.frame("the answer", UPLINK, &back.clone().syn_ack(), "pass established ct-1");
-    play.wait(7_440).frame("after two hours", UPLINK, &back.clone().ack(), "pass established ct-1");
+    play.wait(432_000).frame("after five days", UPLINK, &back.clone().ack(), "pass established ct-1");
     play.frame("the device is done", DEVICE, &out.clone().flags(FIN | ACK), "pass established ct-1");
     play.wait(60).frame("the peer is not", UPLINK, &back.clone().ack(), "pass established ct-1");
     play.frame("now it is", UPLINK, &back.clone().flags(FIN | ACK), "pass established ct-1");

@@ -73,7 +73,7 @@ fn answers_that_bind_nothing(story: &mut Story) {
     };
     for (what, port, frame, told) in [
         ("another transaction", UPLINK, with(|message| message.transaction = 8), KNOWN),
-        ("another client", UPLINK, with(|message| message.client = [9; 6]), KNOWN),
+        ("another client", UPLINK, with(|message| message.client = [8; 6]), KNOWN),
         ("a refusal", UPLINK, with(|message| message.kind = NAK), KNOWN),
         ("an offer", UPLINK, with(|message| message.kind = OFFER), KNOWN),
         ("a question from a server's port", UPLINK, with(|message| message.operation = 1), KNOWN),
@@ -133,7 +133,7 @@ fn requests_that_bind_nothing(story: &mut Story) {
     ] {
         story
             .once(&world, what, DEVICE, &frame, told)
-            .frame("answered", UPLINK, &gives(ACK, 7, GIVEN).destination_mac([9; 6]), "drop unknown-device")
+            .frame("answered", UPLINK, &gives(ACK, 7, GIVEN).destination_mac([8; 6]), "drop unknown-device")
             .frame("not its own", DEVICE, &uses(GIVEN), SPOOFED)
             .family_matters();
     }
@@ -164,7 +164,7 @@ fn an_offer_finds_its_device(story: &mut Story) {
         .frame(
             "to nobody's hardware address",
             UPLINK,
-            &offer.clone().destination_mac([9; 6]),
+            &offer.clone().destination_mac([8; 6]),
             "drop unknown-device",
         )
         .frame(
@@ -295,7 +295,7 @@ fn an_address_by_dhcpv6(story: &mut Story) {
 fn dhcpv6_that_binds_nothing(story: &mut Story) {
     let world = world();
     let asks = |kind| dhcp::v6_asks(kind, 7, v6_client());
-    let other = End { mac: [9; 6], ..v6_client() };
+    let other = End { mac: [8; 6], ..v6_client() };
     let gives =
         |kind, transaction, client, address| dhcp::v6_gives(kind, transaction, client, address, 3_600);
     for (what, kind, frame, answer) in [

@@ -1,14 +1,15 @@
 //! How much a device may send, be sent, open and have open.
 
-use iomt_filter_common::policy::Mode;
+use iomt_filter_common::policy::{Mode, Otherwise};
 
 use super::{DEVICE, Story, UPLINK};
 use crate::packet::Frame;
-use crate::world::{Limits, Rates, World, hospital};
+use crate::world::{Limits, Peer, Rates, Rule, Service, World, hospital};
 
 stories![
     packets_a_device_sends,
     packets_a_device_is_sent,
+    packets_of_strangers,
     tokens_come_back_evenly,
     a_bucket_is_of_one_device,
     between_two_devices_both_pay,
@@ -98,6 +99,23 @@ fn packets_a_device_is_sent(story: &mut Story) {
             .wait_nanoseconds(500_000_000)
             .frame("half a second later", UPLINK, &answer, KNOWN)
             .frame("one too many", UPLINK, &answer, DENIED);
+    }
+}
+
+fn packets_of_strangers(story: &mut Story) {
+    for (choice, answer) in
+        [(Otherwise::Monitor, "would-drop unknown-device"), (Otherwise::Pass, "pass unknown-device")]
+    {
+        let mut world = with(Limits { to: packets(2), ..Limits::default() });
+        world.unknown_device = choice;
+        world.profiles[0].rules.push(Rule::from(Peer::Any, Service::tcp(11_112)));
+        let stranger = Frame::from("10.10.0.99").source_mac([2, 0, 0, 0, 9, 9]);
+        let scan = stranger.to(world.v4("ct-1")).tcp(1, 11_112).syn();
+        story
+            .once(&world, "one", DEVICE, &scan, answer)
+            .frame("another", DEVICE, &scan, answer)
+            .frame("one too many", DEVICE, &scan, DENIED)
+            .family_matters();
     }
 }
 

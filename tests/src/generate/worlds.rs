@@ -178,7 +178,7 @@ pub(super) fn passing(random: &mut Random, world: &mut World, now: u64) {
         let count = random.below(4) as u64;
         let grant = |index| {
             let device = format!("device-{}", random.below(3));
-            let after = random.pick(&[0, 1, 5, 29, 30, 300, 7_440]) * SECOND;
+            let after = random.pick(&[0, 1, 5, 29, 30, 300, 432_000]) * SECOND;
             // No two end at once: which of them is named then is nobody's business.
             Grant { device, rule: rule(random), expires: now + after + 1_000_000 + index }
         };

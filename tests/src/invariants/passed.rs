@@ -7,7 +7,7 @@ use super::reading::{Seen, Tuple};
 
 const SECOND: u64 = 1_000_000_000;
 /// The longest that anything is remembered without traffic.
-const LONGEST: u64 = 7_440 * SECOND;
+const LONGEST: u64 = 432_000 * SECOND;
 /// How long a question to many may be answered, and how long a packet in fragments may take.
 const SHORT: u64 = 30 * SECOND;
 

@@ -47,7 +47,7 @@ impl Seen {
         let is_icmp = matches!((fields.version, fields.protocol), (4, 1) | (6, 58));
         let opens = match fields.protocol {
             6 => fields.tcp_flags & 0x12 == 0x02,
-            _ => is_icmp && matches!((fields.version, fields.icmp.0), (4, 8) | (6, 128)),
+            _ => is_icmp && matches!((fields.version, fields.icmp.0), (4, 8 | 13) | (6, 128)),
         };
         let is_error = is_icmp && matches!((fields.version, fields.icmp.0), (4, 3 | 11 | 12) | (6, 1..=4));
         let quoted = if is_error { quoted(frame, fields.vlan.len(), fields.version) } else { None };
@@ -72,7 +72,7 @@ fn quoted(frame: &[u8], tags: usize, version: u8) -> Option<Tuple> {
     let packet = frame.get(14 + 4 * tags..)?;
     let message = match version {
         4 => packet.get(usize::from(packet.first()? & 0x0f) * 4..)?,
-        _ => behind_extensions(packet)?,
+        _ => behind_extensions(packet)?.1,
     };
     tuple(message.get(8..)?, version)
 }
@@ -85,12 +85,12 @@ fn tuple(packet: &[u8], version: u8) -> Option<Tuple> {
             *packet.get(9)?,
             packet.get(usize::from(packet.first()? & 0x0f) * 4..)?,
         ),
-        _ => (
-            IpAddr::from(Ipv6Addr::from(array::<16>(packet.get(8..)?)?)),
-            IpAddr::from(Ipv6Addr::from(array::<16>(packet.get(24..)?)?)),
-            *packet.get(6)?,
-            packet.get(40..)?,
-        ),
+        _ => {
+            let source = Ipv6Addr::from(array::<16>(packet.get(8..)?)?);
+            let destination = Ipv6Addr::from(array::<16>(packet.get(24..)?)?);
+            let (protocol, transport) = behind_extensions(packet)?;
+            (source.into(), destination.into(), protocol, transport)
+        }
     };
     let word = |at: usize| Some(u16::from_be_bytes(array::<2>(transport.get(at..)?)?));
     let ports = match protocol {
@@ -101,8 +101,8 @@ fn tuple(packet: &[u8], version: u8) -> Option<Tuple> {
     Some(Tuple { source: (source, ports.0), destination: (destination, ports.1), protocol })
 }
 
-/// What follows the extension headers of an IPv6 packet.
-fn behind_extensions(packet: &[u8]) -> Option<&[u8]> {
+/// The protocol of an IPv6 packet, and what follows its extension headers.
+fn behind_extensions(packet: &[u8]) -> Option<(u8, &[u8])> {
     let (mut next, mut rest) = (*packet.get(6)?, packet.get(40..)?);
     while matches!(next, 0 | 43 | 44 | 51 | 60) {
         let length = usize::from(*rest.get(1)?);
@@ -114,7 +114,7 @@ fn behind_extensions(packet: &[u8]) -> Option<&[u8]> {
         next = *rest.first()?;
         rest = rest.get(length..)?;
     }
-    Some(rest)
+    Some((next, rest))
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {

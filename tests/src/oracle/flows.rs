@@ -230,7 +230,10 @@ impl Memory {
         let present = [&devices.0, &devices.1];
         let is_theirs =
             [&flow.owners.0, &flow.owners.1].iter().any(|owner| owner.is_some() && present.contains(owner));
-        (flow.generation == generation && is_good && is_theirs).then(|| flow.rule.clone())
+        // A device that tells of it is at one of its ends.
+        let teller = &devices.0;
+        let is_end = teller.is_none() || [&flow.owners.0, &flow.owners.1].contains(&teller);
+        (flow.generation == generation && is_good && is_theirs && is_end).then(|| flow.rule.clone())
     }
 
     /// Notes that a packet passed: by `rule`, good `until` then.
@@ -279,7 +282,7 @@ fn lifetime(protocol: u8, flow: &Flow) -> u64 {
     let seconds = match (protocol, flow.ended(), flow.answered) {
         (1 | 58, ..) => 60,
         (_, true, _) | (_, _, false) => 30,
-        (6, false, true) => 7_440,
+        (6, false, true) => 432_000,
         (_, false, true) => 300,
     };
     seconds * 1_000_000_000

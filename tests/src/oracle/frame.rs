@@ -121,16 +121,16 @@ impl Ip {
         }
     }
 
-    /// Of ICMP only an echo request opens a conversation.
+    /// Of ICMP only what asks for an echo or the time opens a conversation.
     pub(super) fn may_open(&self) -> bool {
-        self.icmp_kind().is_none_or(|kind| kind == if self.source.is_ipv4() { 8 } else { 128 })
+        let asks: &[u8] = if self.source.is_ipv4() { &[8, 13] } else { &[128] };
+        self.icmp_kind().is_none_or(|kind| asks.contains(&kind))
     }
 
-    /// Of ICMP only an echo reply answers; TCP that opens answers nothing.
+    /// Of ICMP only the answer to that answers; TCP that opens answers nothing.
     pub(super) fn may_answer(&self) -> bool {
-        let is_reply =
-            self.icmp_kind().is_none_or(|kind| kind == if self.source.is_ipv4() { 0 } else { 129 });
-        is_reply && !self.opens_tcp()
+        let answers: &[u8] = if self.source.is_ipv4() { &[0, 14] } else { &[129] };
+        self.icmp_kind().is_none_or(|kind| answers.contains(&kind)) && !self.opens_tcp()
     }
 }
 

@@ -74,8 +74,12 @@ pub(super) fn neighbour(ip: &Ip, body: &[u8], own: [u8; 6]) -> Option<(IpAddr, [
         _ => return None,
     };
     let mut named = own;
-    for _ in 0..12 {
+    for number in 0.. {
         let [kind, length, a, b, c, d, e, f, ..] = *rest else { break };
+        if number == 12 {
+            named = [0; 6]; // too many to be believed
+            break;
+        }
         if matches!(kind, 1 | 2) && [a, b, c, d, e, f] != own {
             named = [a, b, c, d, e, f];
         }
