@@ -240,7 +240,10 @@ pub fn read_inventory(path: &Path) -> Result<(Inventory, Vec<Diagnostic>), Vec<D
 fn source(path: &Path, what: &str, key: &str) -> Result<SourceFile, Vec<Diagnostic>> {
     let shown = path.display().to_string();
     let failed = |error: std::io::Error| {
-        let message = format!("failed to read the {what} `{shown}`: {error}");
+        let message = match error.kind() {
+            std::io::ErrorKind::InvalidData => format!("the {what} `{shown}` is no text: it is not UTF-8"),
+            _ => format!("failed to read the {what} `{shown}`: {error}"),
+        };
         let help = format!("set `{key}` in `[paths]` of the configuration, or name a file with `--{key}`");
         vec![Diagnostic::error(&Place::file(&shown), message).help(help)]
     };

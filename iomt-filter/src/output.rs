@@ -3,6 +3,7 @@
 //! Values that can be displayed or serialised come in, bytes on the two streams go out. The only module
 //! that writes to them; it never decides what is said, and uses no colour.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 
@@ -64,7 +65,17 @@ pub fn is_closed(error: &anyhow::Error) -> bool {
 
 /// Prints a line for people to stderr. Where even that is impossible, nobody is left to be told.
 pub fn note(text: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(&text.to_string()));
+}
+
+/// A text that leaves a terminal as it is: what files and frames bring with them may hold its control sequences.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_control = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(is_control) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if is_control(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 /// Prints a text to stdout, with a line end.
@@ -114,7 +125,7 @@ impl Lines {
     /// # Errors
     /// When stdout is closed or cannot be written to.
     pub fn line(&mut self, text: impl Display) -> Result<(), OutputError> {
-        Ok(writeln!(self.stdout, "{text}")?)
+        Ok(writeln!(self.stdout, "{}", printable(&text.to_string()))?)
     }
 
     /// One JSON object on a line of its own.
@@ -144,6 +155,12 @@ impl Default for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_sequences_do_not_reach_a_terminal() {
+        assert_eq!(printable("one\ttwo\nthree: é"), "one\ttwo\nthree: é");
+        assert_eq!(printable("\u{1b}]0;title\u{7}\r"), r"\u{1b}]0;title\u{7}\r");
+    }
 
     #[test]
     fn a_reader_that_went_away_is_no_failure() {
