@@ -107,7 +107,9 @@ fn what_is_forbidden_is_dropped_for_its_reason_over_ipv4_and_ipv6() {
         }
     }
     let reached = || services.iter().map(Service::accepted).sum::<u64>();
-    let before = reached();
+    // A service counts a connection a moment after its peer has it.
+    let before = 2 * FORBIDDEN.len() as u64;
+    wait::until("every connection to be counted", LIMIT, || Ok((reached() == before).then_some(()))).unwrap();
     let filter = filter(&hospital, &agent());
     let events = Events::follow(&filter).unwrap();
     for (from, to, port, reason) in FORBIDDEN {
