@@ -114,11 +114,11 @@ impl World {
         self.midstream == Otherwise::Pass
     }
 
-    /// Whether an address stands for many: a group, everybody, or everybody of a network, which takes everybody's
-    /// hardware address as well.
+    /// Whether an address stands for many: a group, everybody, or, by everybody's hardware address, a network of
+    /// whatever size.
     pub(super) fn is_to_many(&self, address: IpAddr, mac: [u8; 6]) -> bool {
         match address {
-            IpAddr::V4(v4) if mac == [0xff; 6] && v4.octets()[3] == 255 => true,
+            IpAddr::V4(_) if mac == [0xff; 6] => true,
             IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
             IpAddr::V6(v6) => v6.is_multicast(),
         }
