@@ -4,6 +4,7 @@ use crate::addr::Address;
 use crate::device::Port;
 use crate::packet::{Kind, Packet};
 use crate::tables::Tables;
+use crate::verdict::{Decision, Reason};
 
 /// How long later fragments are waited for, in nanoseconds: RFC 8200 §4.5 gives them 60 seconds, and
 /// nothing in a hospital's network takes that long.
@@ -56,7 +57,7 @@ pub struct Span {
     pub end: u16,
 }
 
-/// What is remembered of a first fragment, and which parts of its packet have come: 40 bytes, a table value.
+/// What is remembered of a first fragment, and which parts of its packet have come: 56 bytes, a table value.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FirstFragment {
@@ -77,10 +78,8 @@ pub struct FirstFragment {
     /// What has come, the first fragment included: a later one that covers any of it again would rewrite what
     /// was judged or what the receiver puts together (RFC 1858, RFC 3128, RFC 5722).
     pub spans: [Span; SPANS],
-    /// The generation that dropped it, 0 where it has passed.
-    pub dropped_by: u32,
-    /// Padding, zero.
-    pub reserved_end: u32,
+    /// The answer that dropped it, which holds for the rest of its packet; without a reason where it passed.
+    pub dropped: Decision,
 }
 
 impl FirstFragment {
@@ -131,22 +130,11 @@ pub enum Shelf {
     Others,
 }
 
-/// What became of a first fragment.
-#[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It passed and concerns a device.
-    OfDevice,
-    /// It passed otherwise.
-    OfOthers,
-    /// It was dropped.
-    Dropped,
-}
-
-/// Notes a first fragment that was judged.
+/// Notes a first fragment, and what was decided of it.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn remember<T: Tables>(packet: &Packet, port: Port, fate: Fate, now: u64, tables: &T) {
-    let shelf = if fate as u8 == Fate::OfDevice as u8 { Shelf::OfDevices } else { Shelf::Others };
+pub fn remember<T: Tables>(packet: &Packet, port: Port, decision: &Decision, now: u64, tables: &T) {
+    let concerns_device = decision.device != 0 || decision.reason_number() == Reason::Management as u8;
+    let shelf = if decision.goes_on() && concerns_device { Shelf::OfDevices } else { Shelf::Others };
     let first = FirstFragment {
         seen: now,
         source_port: packet.source_port,
@@ -160,23 +148,30 @@ pub fn remember<T: Tables>(packet: &Packet, port: Port, fate: Fate, now: u64, ta
             Span::default(),
             Span::default(),
         ],
-        dropped_by: if fate as u8 == Fate::Dropped as u8 { tables.generation() } else { 0 },
+        dropped: if decision.goes_on() { Decision::default() } else { *decision },
         ..FirstFragment::default()
     };
     tables.remember_fragment(shelf, &FragmentKey::of(packet, port), &first);
 }
 
 /// Fills in what a later fragment's first one said, so that it is judged like that one. `false` where there
-/// is none, or this fragment would rewrite a part of the packet, or another generation has dropped the first
-/// one: nobody can put the packet together.
+/// is none, or this fragment would rewrite a part of the packet. Where the first one was dropped, nobody can put
+/// the packet together: the rest has the same answer, `dropped`, from the same generation, and none from others.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn complete<T: Tables>(packet: &mut Packet, port: Port, now: u64, tables: &T) -> bool {
+pub fn complete<T: Tables>(
+    packet: &mut Packet,
+    port: Port,
+    now: u64,
+    tables: &T,
+    dropped: &mut Decision,
+) -> bool {
     let key = FragmentKey::of(packet, port);
     let Some((_, mut first)) = find(&key, now, tables) else { return false };
-    let is_gone = first.dropped_by != 0 && first.dropped_by != tables.generation();
+    let is_gone = first.dropped.reason_number() != 0 && first.dropped.generation != tables.generation();
     if is_gone || !first.admit(packet.fragment_offset, packet.fragment_end) {
         return false;
     }
+    *dropped = first.dropped;
     packet.source_port = first.source_port;
     packet.destination_port = first.destination_port;
     packet.tcp_flags = first.tcp_flags;

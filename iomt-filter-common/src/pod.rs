@@ -60,7 +60,7 @@ shared! {
     Device = 12,
     Event = 160,
     EventLimit = 16,
-    FirstFragment = 40,
+    FirstFragment = 56,
     Flow = 56,
     FlowKey = 40,
     FragmentKey = 40,

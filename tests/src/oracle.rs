@@ -69,7 +69,7 @@ pub enum Flaw {
     RogueRouterPasses,
     /// Later fragments may be written over.
     OnlyFirstFragmentHolds,
-    /// What another generation has dropped the beginning of is judged by itself.
+    /// What is left of a packet whose beginning was dropped is judged by itself.
     RestsPass,
     /// Any number of ranges is kept of a packet in fragments.
     SpansWithoutEnd,
@@ -123,6 +123,7 @@ struct Claim {
 }
 
 /// An answer on its way, without the frame's fields.
+#[derive(Clone, Debug)]
 struct Answer {
     verdict: Verdict,
     reason: Reason,
@@ -202,7 +203,8 @@ impl Oracle {
             What::Unreadable(reason) => return nobody(otherwise(self.world.unparsed), *reason),
             What::LaterFragment(piece) => {
                 match self.memory.first_of(piece, port, now, self.generation, self.flaw) {
-                    Some(first) => &first.continued(piece),
+                    Some(Ok(first)) => &first.continued(piece),
+                    Some(Err(answer)) => return answer,
                     None => return nobody(otherwise(self.world.unparsed), Reason::Fragment),
                 }
             }

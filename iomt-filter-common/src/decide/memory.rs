@@ -1,12 +1,12 @@
 //! What is remembered of a frame when it has been judged: what is dropped teaches nothing about anybody else.
 
 use crate::case::Case;
-use crate::fragment::{self, Fate};
+use crate::fragment;
 use crate::lease;
 use crate::packet::Fragment;
 use crate::query;
 use crate::tables::Tables;
-use crate::verdict::{Decision, Reason};
+use crate::verdict::Decision;
 
 /// Never an answer.
 #[inline(always)]
@@ -22,13 +22,7 @@ fn remember<T: Tables>(case: &Case, tables: &T) {
     let (packet, port, now, decision) = (&case.packet, case.port(), case.now, &case.decision);
     let passes = decision.goes_on();
     if packet.fragment() as u8 == Fragment::First as u8 {
-        let concerns_device = decision.device != 0 || decision.reason_number() == Reason::Management as u8;
-        let fate = match (passes, concerns_device) {
-            (false, _) => Fate::Dropped,
-            (true, true) => Fate::OfDevice,
-            (true, false) => Fate::OfOthers,
-        };
-        fragment::remember(packet, port, fate, now, tables);
+        fragment::remember(packet, port, decision, now, tables);
     }
     if !passes {
         return;

@@ -14,12 +14,15 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
         return Some(unreadable(unparsed.reason(), tables));
     }
     // A first one is remembered when it has been judged.
-    let is_later = case.packet.fragment() as u8 == Fragment::Later as u8;
-    let port = case.port();
-    if is_later && !fragment::complete(&mut case.packet, port, case.now, tables) {
+    if case.packet.fragment() as u8 != Fragment::Later as u8 {
+        return None;
+    }
+    let (port, now) = (case.port(), case.now);
+    let mut dropped = Decision::default();
+    if !fragment::complete(&mut case.packet, port, now, tables, &mut dropped) {
         return Some(unreadable(Reason::Fragment, tables));
     }
-    None
+    (dropped.reason_number() != 0).then_some(dropped)
 }
 
 #[inline(always)]

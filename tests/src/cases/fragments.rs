@@ -259,7 +259,7 @@ fn what_is_left_of_a_dropped_packet_does_not_pass_later(story: &mut Story) {
             "drop blocklist ct-1",
         )
         .load(&world)
-        .frame("the rest", DEVICE, &question.clone().fragment(700, 2_960, false), "drop fragment")
+        .frame("no longer listed", DEVICE, &question.clone().fragment(700, 2_960, false), "drop fragment")
         .frame("nothing was asked", UPLINK, &answer, "drop not-allowed ct-1")
         .frame("the packet again", DEVICE, &question.fragment(701, 0, true), "pass allowed ct-1")
         .frame("an answer", UPLINK, &answer, "pass established ct-1");

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use iomt_filter_common::device::Port;
+use iomt_filter_common::{Reason, Verdict};
 
+use super::Answer;
 use super::Flaw;
 use super::frame::{Ip, Piece, Quoted};
 use super::queries::Matched;
@@ -94,15 +96,8 @@ struct First {
     ip: Ip,
     seen: u64,
     spans: Vec<(u32, u32)>,
-    /// The generation that dropped it.
-    dropped_by: Option<u32>,
-}
-
-/// What became of a first fragment: whether it concerns a device, and which generation has dropped it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fate {
-    pub(super) concerns_device: bool,
-    pub(super) dropped_by: Option<u32>,
+    /// The answer that dropped it, and of which generation.
+    dropped: Option<(Answer, u32)>,
 }
 
 /// Spans that are kept of one packet.
@@ -147,10 +142,20 @@ impl Memory {
     }
 
     /// Notes a first fragment: its packet begins anew. Those that pass and concern a device are kept apart.
-    pub(super) fn note_first(&mut self, ip: &Ip, piece: &Piece, port: Port, fate: Fate, now: u64) {
+    pub(super) fn note_first(
+        &mut self,
+        ip: &Ip,
+        piece: &Piece,
+        port: Port,
+        (answer, generation): (&Answer, u32),
+        now: u64,
+    ) {
         let spans = if piece.end == 0 { vec![] } else { vec![(piece.start, piece.end)] };
-        let first = First { ip: ip.clone(), seen: now, spans, dropped_by: fate.dropped_by };
-        self.firsts.insert((piece.packet, port, fate.dropped_by.is_none() && fate.concerns_device), first);
+        let dropped = (answer.verdict == Verdict::Drop).then(|| (answer.clone(), generation));
+        let concerns_device = answer.device.is_some() || answer.reason == Reason::Management;
+        let counts = concerns_device && dropped.is_none();
+        let first = First { ip: ip.clone(), seen: now, spans, dropped };
+        self.firsts.insert((piece.packet, port, counts), first);
     }
 
     /// Notes a later fragment that passed.
@@ -161,8 +166,8 @@ impl Memory {
         }
     }
 
-    /// The first fragment of a later one's packet: half a minute old at most, none of whose bytes this one
-    /// would write again, and not dropped by another generation than this.
+    /// The first fragment of a later one's packet, none of whose bytes this one would write again; or the answer
+    /// of this generation that dropped it.
     pub(super) fn first_of(
         &self,
         piece: &Piece,
@@ -170,11 +175,23 @@ impl Memory {
         now: u64,
         generation: u32,
         flaw: Option<Flaw>,
-    ) -> Option<Ip> {
+    ) -> Option<Result<Ip, Answer>> {
         let (key, _) = self.grown(piece, port, now, flaw)?;
         let first = self.firsts.get(&key)?;
-        let is_gone = first.dropped_by.is_some_and(|by| by != generation);
-        (!is_gone || flaw == Some(Flaw::RestsPass)).then(|| first.ip.clone())
+        match first.dropped.clone().filter(|_| flaw != Some(Flaw::RestsPass)) {
+            Some((answer, by)) => (by == generation).then_some(Err(answer)),
+            None => Some(Ok(first.ip.clone())),
+        }
+    }
+
+    /// The first fragment of a packet, half a minute old at most; one that passed and concerns a device before any
+    /// other.
+    fn recent(&self, piece: &Piece, port: Port, now: u64) -> Option<(FirstKey, &First)> {
+        [true, false].into_iter().find_map(|counts| {
+            let key = (piece.packet, port, counts);
+            let first = self.firsts.get(&key)?;
+            (now.saturating_sub(first.seen) <= 30_000_000_000).then_some((key, first))
+        })
     }
 
     /// The packet of a later fragment, and what has come of it then.
@@ -185,12 +202,7 @@ impl Memory {
         now: u64,
         flaw: Option<Flaw>,
     ) -> Option<(FirstKey, Vec<(u32, u32)>)> {
-        let recent = |key: FirstKey| {
-            let first = self.firsts.get(&key)?;
-            (now.saturating_sub(first.seen) <= 30_000_000_000).then_some((key, first))
-        };
-        let (key, first) =
-            [true, false].into_iter().find_map(|counts| recent((piece.packet, port, counts)))?;
+        let (key, first) = self.recent(piece, port, now)?;
         let watched = if flaw == Some(Flaw::OnlyFirstFragmentHolds) { 1 } else { SPANS };
         if first.spans.iter().take(watched).any(|(start, end)| piece.start < *end && *start < piece.end) {
             return None;

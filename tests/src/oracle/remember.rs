@@ -1,10 +1,10 @@
 //! What the model keeps of a frame that was judged, and whose conversations are.
 
 use iomt_filter_common::device::Port;
-use iomt_filter_common::{Direction, Reason, Verdict};
+use iomt_filter_common::{Direction, Verdict};
 
 use super::ends::End;
-use super::flows::{Fate, Owners};
+use super::flows::Owners;
 use super::frame::What;
 use super::{Answer, Oracle};
 use crate::judge::Fields;
@@ -16,10 +16,7 @@ impl Oracle {
         match what {
             What::Ip(ip) => {
                 if let Some(piece) = &ip.first_piece {
-                    let concerns_device = answer.device.is_some() || answer.reason == Reason::Management;
-                    let dropped_by = (!passes).then_some(self.generation);
-                    let fate = Fate { concerns_device, dropped_by };
-                    self.memory.note_first(ip, piece, port, fate, self.now);
+                    self.memory.note_first(ip, piece, port, (answer, self.generation), self.now);
                 }
                 if passes {
                     self.learn(ip, fields, self.vlan(fields), port);
