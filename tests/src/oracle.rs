@@ -321,7 +321,8 @@ impl Oracle {
         let midstream = ip.is_tcp() && !ip.opens_tcp();
         let backwards = Found { owners: owners(true), generation, ..Found::new(ip, true) };
         // What this host sends is not seen on its way out: answers to what it may open are known by the rules.
-        let to_host = self.world.own.contains(&ip.destination) && ip.may_answer();
+        let to_device = ends.iter().any(|end| end.direction == Direction::ToDevice);
+        let to_host = self.world.own.contains(&ip.destination) && ip.may_answer() && !to_device;
         let answers_host = to_host && self.rules(ip, ends, &backwards).is_ok();
         let is_refused = midstream && self.world.midstream != Otherwise::Pass;
         if is_refused && !answers_host {

@@ -57,7 +57,10 @@ pub(super) fn is_refused<T: Tables>(case: &Case, tables: &T) -> bool {
 /// whether the host opens what it belongs to.
 #[inline(always)]
 pub(super) fn answers_host<T: Tables>(case: &Case, tables: &T) -> bool {
-    !case.has_flow() && flow::may_answer(&case.packet) && tables.is_own(case.packet.destination)
+    !case.has_flow()
+        && flow::may_answer(&case.packet)
+        && !case.sides.receiver.is_device()
+        && tables.is_own(case.packet.destination)
 }
 
 /// TCP that belongs to no flow and opens none.

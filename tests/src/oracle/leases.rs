@@ -31,7 +31,8 @@ impl Oracle {
     pub(super) fn learn(&mut self, ip: &Ip, fields: &Fields, vlan: u16, port: Port) {
         match (ip.dhcp, port) {
             (Some(Dhcp::Asks { transaction, .. }), Port::Device) => {
-                let client = self.asking(ip, fields.macs.0, vlan);
+                let is_there = |device: &&Device| device.vlan.is_none_or(|own| own == vlan);
+                let client = self.asking(ip, fields.macs.0, vlan).filter(is_there);
                 let owner = self.device_with(ip.source).map(|owner| &owner.name);
                 let client = client.map(|device| &device.name);
                 let is_honest = owner.is_none() || owner == client;
