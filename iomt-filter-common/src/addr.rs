@@ -1,5 +1,6 @@
 //! Addresses as the kernel tables hold them: network byte order, one size for both families.
 
+use core::cmp::Ordering;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An IPv4 or IPv6 address: 16 bytes in network order, IPv4 as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2).
@@ -7,8 +8,21 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// A mapped address in an IPv6 header is refused while parsing, so the two families cannot be
 /// confused here. Kept as words so that the kernel program moves four values instead of sixteen.
 #[repr(transparent)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Address([u32; 4]);
+
+/// As the numbers that they are.
+impl Ord for Address {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.words().cmp(&other.words())
+    }
+}
+
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// Bits in front of an IPv4 address in its mapped form.
 pub const IPV4_PREFIX_BITS: u8 = 96;
@@ -44,6 +58,12 @@ impl Address {
             self.0[3].to_ne_bytes(),
         );
         [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]]
+    }
+
+    /// The last 32 bits, which are all of an IPv4 address.
+    #[inline(always)]
+    pub const fn low(self) -> u32 {
+        self.word(3)
     }
 
     /// The address as two words, the upper one first.

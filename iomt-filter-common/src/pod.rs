@@ -7,10 +7,12 @@ use crate::counters::EventLimit;
 use crate::device::Device;
 use crate::event::Event;
 use crate::flow::{Flow, FlowKey};
+use crate::flowtable::Place;
 use crate::fragment::{FirstFragment, FragmentKey};
 use crate::geo::Country;
 use crate::lease::{Lease, Request, Requests};
 use crate::limit::Buckets;
+use crate::lookup::Directory;
 use crate::packet::Packet;
 use crate::policy::{Grant, GrantKey, Profile, Settings};
 use crate::query::Query;
@@ -58,6 +60,7 @@ shared! {
     Country = 2,
     Decision = 24,
     Device = 12,
+    Directory = 168,
     Event = 160,
     EventLimit = 16,
     FirstFragment = 56,
@@ -73,6 +76,7 @@ shared! {
     Packet = 112,
     PeerClass = 8,
     PortKey = 8,
+    Place = 16,
     Profile = 160,
     ProtectedKey = 24,
     Query = 48,

@@ -16,6 +16,10 @@ use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Mac};
 use ipnet::IpNet;
 
+mod prefixes;
+
+pub use prefixes::Prefixes;
+
 /// The content of every policy table, without generation and slot, and the names behind its numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
@@ -41,10 +45,13 @@ pub struct Rows {
     pub grants: BTreeMap<GrantCell, Grant>,
     /// Device and far ends that no feed and no geo rule may cut.
     pub protected: BTreeSet<(u32, Prefix)>,
-    /// Prefix to the most severe listing that covers it.
-    pub listings: BTreeMap<Prefix, Listing>,
+    /// Prefix to the most severe entry of a feed that covers it.
+    pub listings: Prefixes<Listing>,
+    /// Prefix to the most severe block by hand that covers it. Apart, so that one more of them does not make
+    /// a million rows anew; the more severe of both answers.
+    pub blocks: Prefixes<Listing>,
     /// Prefix to country.
-    pub countries: BTreeMap<Prefix, Country>,
+    pub countries: Prefixes<Country>,
     /// The names behind the numbers.
     pub names: Names,
 }
@@ -62,42 +69,24 @@ impl Rows {
         }
     }
 
-    /// The same without listings, of which there may be a million: none of them is copied.
-    #[must_use]
-    pub fn without_listings(&self) -> Self {
-        self.with(BTreeMap::new(), self.countries.clone())
-    }
-
     /// The same with those listings and countries alone that cover one of `addresses`: of these addresses the
-    /// tables say the same, and nothing of what may be millions of rows is copied.
+    /// tables say the same.
     #[must_use]
     pub fn about(&self, addresses: &[Address]) -> Self {
-        self.with(covering(&self.listings, addresses), covering(&self.countries, addresses))
-    }
-
-    fn with(&self, listings: BTreeMap<Prefix, Listing>, countries: BTreeMap<Prefix, Country>) -> Self {
         Self {
-            settings: self.settings,
-            profiles: self.profiles.clone(),
-            devices: self.devices.clone(),
-            device_macs: self.device_macs.clone(),
-            device_addresses: self.device_addresses.clone(),
-            peers: self.peers.clone(),
-            services: self.services.clone(),
-            rules: self.rules.clone(),
-            grants: self.grants.clone(),
-            protected: self.protected.clone(),
-            listings,
-            countries,
-            names: self.names.clone(),
+            listings: self.listings.around(addresses),
+            blocks: self.blocks.around(addresses),
+            countries: self.countries.around(addresses),
+            ..self.clone()
         }
     }
-}
 
-/// The rows of `table` whose prefix covers one of `addresses`.
-fn covering<V: Copy>(table: &BTreeMap<Prefix, V>, addresses: &[Address]) -> BTreeMap<Prefix, V> {
-    let prefixes = addresses.iter().flat_map(|&address| (0..=128).map(move |bits| Prefix::of(address, bits)));
-    prefixes.filter_map(|prefix| Some((prefix, *table.get(&prefix)?))).collect()
+    /// The most severe listing that covers `address`.
+    #[must_use]
+    pub fn listing(&self, address: Address) -> Listing {
+        let of = |listings: &Prefixes<Listing>| listings.longest(address).copied().unwrap_or_default();
+        of(&self.listings).or_severer(of(&self.blocks))
+    }
 }
 
 /// What the numbers in rows and events are called.
@@ -130,6 +119,18 @@ impl Prefix {
         let cut = u128::from_be_bytes(address.octets()) & kept;
         Self { address: Address::from_v6(cut.to_be_bytes()), bits }
     }
+
+    /// Whether it is one of IPv4.
+    #[must_use]
+    pub fn is_v4(&self) -> bool {
+        self.bits >= IPV4_PREFIX_BITS && self.address.is_v4()
+    }
+
+    /// Whether `other` lies in it, in the 128-bit form.
+    #[must_use]
+    pub fn holds(&self, other: &Self) -> bool {
+        self.bits <= other.bits && Self::of(other.address, self.bits) == *self
+    }
 }
 
 impl From<IpNet> for Prefix {
@@ -151,7 +152,7 @@ impl From<IpAddr> for Prefix {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = if self.address.is_v4() { self.bits.saturating_sub(IPV4_PREFIX_BITS) } else { self.bits };
+        let bits = if self.is_v4() { self.bits - IPV4_PREFIX_BITS } else { self.bits };
         write!(f, "{}/{bits}", IpAddr::from(self.address))
     }
 }
@@ -198,26 +199,4 @@ pub struct GrantCell {
     pub peer: u16,
     /// Service class, as in a [`RuleCell`].
     pub service: u16,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_covers_an_address_is_kept_and_nothing_else() {
-        let prefix = |text: &str| Prefix::from(text.parse::<IpNet>().unwrap());
-        let listing = |score| Listing { feed: 1, score, prefix_bits: 0 };
-        let names = ["203.0.113.0/24", "203.0.113.9/32", "203.0.113.8/32", "2001:db8::/32", "0.0.0.0/0"];
-        let mut rows = Rows::default();
-        for (score, name) in (0..).zip(names) {
-            rows.listings.insert(prefix(name), listing(score));
-        }
-        let address = |text: &str| Address::from(text.parse::<IpAddr>().unwrap());
-        let kept = |text| rows.about(&[address(text)]).listings.into_keys().collect::<Vec<_>>();
-        let all = ["0.0.0.0/0", "203.0.113.0/24", "203.0.113.9/32"].map(prefix);
-        assert_eq!(kept("203.0.113.9"), all);
-        assert_eq!(kept("2001:db8::1"), [prefix("2001:db8::/32")]);
-        assert_eq!(kept("fd00::1"), []);
-    }
 }

@@ -1,0 +1,249 @@
+//! The flow table in plain memory: what was put in is found, and many at once never show a flow that nobody
+//! judged.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use iomt_filter_common::Address;
+use iomt_filter_common::flow::{Flow, FlowKey, Progress};
+use iomt_filter_common::flowtable::{self, Place, Set, Sets, V4_WORDS, V6_WORDS, WAYS};
+
+/// A table of both families in this process's memory.
+struct Memory {
+    v4: Vec<AtomicU64>,
+    v6: Vec<AtomicU64>,
+    sets: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Words<'a>(&'a [AtomicU64]);
+
+impl Memory {
+    fn new(sets: u32) -> Self {
+        let words = |of_one: usize| (0..sets as usize * of_one).map(|_| AtomicU64::new(0)).collect();
+        Self { v4: words(V4_WORDS), v6: words(V6_WORDS), sets }
+    }
+}
+
+impl Set for Words<'_> {
+    fn load(self, word: u32) -> u64 {
+        self.0[word as usize].load(Ordering::Acquire)
+    }
+
+    fn store(self, word: u32, value: u64) {
+        self.0[word as usize].store(value, Ordering::Release);
+    }
+
+    fn exchange(self, word: u32, seen: u64, value: u64) -> bool {
+        self.0[word as usize].compare_exchange(seen, value, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+impl<'a> Sets for &'a Memory {
+    type Set = Words<'a>;
+
+    fn set(&self, is_v4: bool, number: u32) -> Option<Words<'a>> {
+        let (words, of_one) = if is_v4 { (&self.v4, V4_WORDS) } else { (&self.v6, V6_WORDS) };
+        let first = number as usize * of_one;
+        words.get(first..first + of_one).map(Words)
+    }
+
+    fn count(&self, _is_v4: bool) -> u32 {
+        self.sets
+    }
+
+    fn secret(&self) -> u64 {
+        0x5eed_5eed_5eed_5eed
+    }
+}
+
+fn key(number: u32, is_v4: bool) -> FlowKey {
+    let address = |number: u32| -> Address {
+        if is_v4 {
+            Address::from_v4(Ipv4Addr::from_bits(number.wrapping_mul(0x9e37_79b1)).octets())
+        } else {
+            Address::from_v6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number)).octets())
+        }
+    };
+    FlowKey {
+        source: address(number),
+        destination: address(!number),
+        source_port: number as u16 | 1,
+        destination_port: 104,
+        protocol: 6,
+        ..FlowKey::default()
+    }
+}
+
+fn flow(last_seen: u64, progress: Progress) -> Flow {
+    Flow { last_seen, generation: 7, rule: 3, opener: 1, progress: progress as u8, ..Flow::default() }
+}
+
+fn found(key: &FlowKey, memory: &Memory, generation: u32) -> Option<Flow> {
+    let place = flowtable::find(key, &memory);
+    let set = (&memory).set(place.is_v4(), place.set)?;
+    if place.tag == 0 { None } else { flowtable::load(set, &place, generation) }
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+#[test]
+fn what_was_remembered_is_found_as_it_was_and_nothing_else() {
+    for is_v4 in [true, false] {
+        let memory = Memory::new(1 << 12);
+        let whole = Flow {
+            last_seen: 5 * SECOND,
+            packets: 11,
+            bytes: 1_234,
+            expires: u64::MAX,
+            generation: 2_000_000,
+            rule: u32::MAX,
+            opener: flowtable::MOST_DEVICES - 1,
+            responder: 9,
+            progress: Progress::Closing as u8,
+            ended: 13,
+            reserved: [0; 6],
+        };
+        assert!(flowtable::insert(&key(1, is_v4), &whole, &&memory));
+        assert_eq!(found(&key(1, is_v4), &memory, 2_000_003), Some(whole));
+        assert_eq!(found(&key(2, is_v4), &memory, 2_000_003), None);
+        assert_eq!(found(&key(1, is_v4).reversed(), &memory, 2_000_003), None);
+        for changed in [
+            FlowKey { source_port: 9, ..key(1, is_v4) },
+            FlowKey { destination_port: 105, ..key(1, is_v4) },
+            FlowKey { protocol: 17, ..key(1, is_v4) },
+        ] {
+            assert_eq!(found(&changed, &memory, 2_000_003), None);
+        }
+        let later = Flow { generation: 2_000_001, expires: 0, packets: 12, ..whole };
+        let place = flowtable::find(&key(1, is_v4), &&memory);
+        let set = (&&memory).set(is_v4, place.set).unwrap();
+        flowtable::store(set, &place, &later);
+        assert_eq!(found(&key(1, is_v4), &memory, 2_000_003), Some(later));
+        // Whoever still has the place as it was sets no earlier generation.
+        flowtable::store(set, &place, &Flow { generation: 1_999_999, ..whole });
+        assert_eq!(found(&key(1, is_v4), &memory, 2_000_003).unwrap().generation, 2_000_001);
+        let all: Vec<_> = (0..WAYS)
+            .filter_map(|way| flowtable::read(set, is_v4, way, 2_000_003))
+            .map(|(key, _)| key)
+            .collect();
+        assert_eq!(all, [key(1, is_v4)]);
+    }
+}
+
+#[test]
+fn half_full_it_loses_less_than_one_in_ten_thousand() {
+    for is_v4 in [true, false] {
+        let memory = Memory::new(1 << 14);
+        let flows = (1 << 14) * WAYS / 2;
+        for number in 0..flows {
+            flowtable::insert(&key(number, is_v4), &flow(SECOND, Progress::Established), &&memory);
+        }
+        let lost = (0..flows).filter(|number| found(&key(*number, is_v4), &memory, 7).is_none()).count();
+        assert!(lost * 10_000 < flows as usize, "{lost} of {flows}");
+    }
+}
+
+#[test]
+fn a_scan_pushes_out_no_flow_with_traffic() {
+    let memory = Memory::new(1 << 8);
+    let busy: Vec<_> = (0..256).map(|number| key(number, true)).collect();
+    let now = 1_000 * SECOND;
+    for key in &busy {
+        assert!(flowtable::insert(key, &flow(now, Progress::Established), &&memory));
+    }
+    for number in 0..100_000 {
+        flowtable::insert(
+            &key(1_000_000 + number, true),
+            &flow(now + u64::from(number), Progress::Opening),
+            &&memory,
+        );
+    }
+    assert!(busy.iter().all(|key| found(key, &memory, 7).is_some()));
+    // An answered flow that was silent for long gives way where nothing else does.
+    for number in 0..10_000 {
+        let new = flow(now + 400 * SECOND, Progress::Established);
+        flowtable::insert(&key(2_000_000 + number, true), &new, &&memory);
+    }
+    let kept = busy.iter().filter(|key| found(key, &memory, 7).is_some()).count();
+    assert_eq!(kept, 0);
+}
+
+/// Every flow's devices and end follow from its key and the generation: a mixture of two shows.
+fn judged(number: u32, generation: u32, now: u64) -> Flow {
+    Flow {
+        opener: number * 3 % 1_009 + 1,
+        responder: number * 7 % 1_013 + 1,
+        expires: u64::from(number) << 32 | u64::from(generation),
+        generation,
+        ..flow(now, Progress::Opening)
+    }
+}
+
+#[test]
+fn many_at_once_see_no_flow_that_nobody_judged() {
+    const FLOWS: u32 = 64;
+    const ROUNDS: u32 = 300_000;
+    for is_v4 in [true, false] {
+        // Far too small, so that places change hands all the time.
+        let memory = Memory::new(2);
+        let (stop, seen) = (AtomicBool::new(false), AtomicU64::new(0));
+        thread::scope(|scope| {
+            let writers: Vec<_> = (0..2_u32)
+                .map(|writer| {
+                    let memory = &memory;
+                    scope.spawn(move || {
+                        for round in 0..ROUNDS {
+                            let number =
+                                round.wrapping_mul(0x9e37_79b1).wrapping_add(writer) >> 16 & (FLOWS - 1);
+                            let key = key(number, is_v4);
+                            let new = judged(number, 1 + round / 1_000, u64::from(round) << 30);
+                            let place = flowtable::find(&key, &memory);
+                            if place.tag == 0 {
+                                flowtable::insert(&key, &new, &memory);
+                            } else {
+                                let set = (&memory).set(is_v4, place.set).unwrap();
+                                flowtable::store(set, &place, &new);
+                            }
+                        }
+                    })
+                })
+                .collect();
+            for reader in 0..2_u32 {
+                let (memory, stop, seen) = (&memory, &stop, &seen);
+                scope.spawn(move || {
+                    let mut number = reader;
+                    while !stop.load(Ordering::Relaxed) {
+                        number = (number + 1) & (FLOWS - 1);
+                        let Some(found) = found(&key(number, is_v4), memory, 1 + ROUNDS / 1_000) else {
+                            continue;
+                        };
+                        seen.fetch_add(1, Ordering::Relaxed);
+                        let right = judged(number, found.generation, 0);
+                        // What was written without the tag may be the last owner's: then it is nobody's flow.
+                        if (found.opener, found.responder) == (right.opener, right.responder) {
+                            let end = found.expires as u32;
+                            assert_eq!((found.expires >> 32) as u32, number, "another flow's end");
+                            assert!(
+                                end >= found.generation,
+                                "the end that generation {end} set, not {}",
+                                found.generation
+                            );
+                        }
+                    }
+                });
+            }
+            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert!(seen.into_inner() > 1_000);
+    }
+}
+
+#[test]
+fn a_place_that_was_never_found_holds_nothing() {
+    assert_eq!(Place::default().tag, 0);
+    assert_eq!(found(&key(1, true), &Memory::new(4), 7), None);
+}
