@@ -6,7 +6,7 @@
 use crate::addr::{Address, Mac};
 
 /// Version of this contract. Raised whenever a name, a layout or a meaning here changes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Names of the maps, as pinned.
 pub mod map {
@@ -30,12 +30,20 @@ pub mod map {
     pub const RULES: &str = "RULES";
     /// LPM trie: [`ProtectedKey`](super::ProtectedKey) to 1.
     pub const PROTECTED: &str = "PROTECTED";
-    /// LPM trie: [`AddressKey`](super::AddressKey) to [`Listing`](crate::reputation::Listing).
+    /// Array: slot to [`Directory`](crate::lookup::Directory).
+    pub const DIRECTORY: &str = "DIRECTORY";
+    /// Array of [`Line`](crate::lookup::Line), mapped into user space: what feeds list.
     pub const LISTINGS: &str = "LISTINGS";
-    /// LPM trie: [`AddressKey`](super::AddressKey) to country.
+    /// Array of [`Line`](crate::lookup::Line), mapped into user space: blocks by hand.
+    pub const BLOCKS: &str = "BLOCKS";
+    /// Array of [`Line`](crate::lookup::Line), mapped into user space: countries.
     pub const COUNTRIES: &str = "COUNTRIES";
-    /// LRU hash: [`FlowKey`](crate::flow::FlowKey) to [`Flow`](crate::flow::Flow).
-    pub const FLOWS: &str = "FLOWS";
+    /// Array of sets, mapped into user space: flows of IPv4, see [`flowtable`](crate::flowtable).
+    pub const FLOWS_V4: &str = "FLOWS_V4";
+    /// Array of sets, mapped into user space: flows of IPv6.
+    pub const FLOWS_V6: &str = "FLOWS_V6";
+    /// Array of one word, mapped into user space: what flows are hashed with.
+    pub const FLOW_SECRET: &str = "FLOW_SECRET";
     /// LRU hash: [`FragmentKey`](crate::fragment::FragmentKey) to
     /// [`FirstFragment`](crate::fragment::FirstFragment).
     pub const FRAGMENTS: &str = "FRAGMENTS";

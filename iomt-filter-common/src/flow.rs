@@ -142,7 +142,7 @@ pub struct Conversation<E> {
 ///
 /// A reply is a packet of the exactly reversed tuple; a TCP segment that opens a connection and an ICMP
 /// query never are, so that nobody opens a connection backwards through somebody else's flow.
-#[cfg_attr(target_arch = "bpf", inline(never))]
+#[inline(always)]
 pub fn find<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Conversation<T::Entry> {
     let role = role(packet);
     if role.opens {
@@ -228,8 +228,8 @@ pub fn may_answer(packet: &Packet) -> bool {
     role(packet).answers
 }
 
-/// Notes that a packet of `conversation` passes at `now`.
-#[cfg_attr(target_arch = "bpf", inline(never))]
+/// Notes that a packet of a remembered conversation passes at `now`.
+#[inline(always)]
 pub fn pass<T: Tables>(
     packet: &Packet,
     conversation: &Conversation<T::Entry>,
@@ -237,18 +237,21 @@ pub fn pass<T: Tables>(
     now: u64,
     tables: &T,
 ) {
-    if let Some(entry) = &conversation.entry {
-        let mut flow = entry.load();
-        if limit::window(flow.last_seen) != limit::window(now) {
-            judged.count(0, now, tables);
-        }
-        advance(&mut flow, packet, conversation.is_reply, judged, now);
-        entry.store(&flow);
-        return;
+    let Some(entry) = &conversation.entry else { return };
+    let mut flow = entry.load();
+    if limit::window(flow.last_seen) != limit::window(now) {
+        judged.count(0, now, tables);
     }
-    let mut flow = Flow::default();
     advance(&mut flow, packet, conversation.is_reply, judged, now);
-    tables.remember(&FlowKey::of_conversation(packet, conversation.is_reply), &flow);
+    entry.store(&flow);
+}
+
+/// Notes that the first packet of a conversation passes at `now`.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub fn begin<T: Tables>(packet: &Packet, is_reply: bool, judged: &Judged, now: u64, tables: &T) {
+    let mut flow = Flow::default();
+    advance(&mut flow, packet, is_reply, judged, now);
+    tables.remember(&FlowKey::of_conversation(packet, is_reply), &flow);
 }
 
 /// Who allowed a packet.

@@ -14,13 +14,13 @@ use iomt_filter_common::abi::{
 };
 use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVICE};
 use iomt_filter_common::device::{Device, Port};
-use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::flowtable::{V4_WORDS, V6_WORDS};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, Requests};
 use iomt_filter_common::limit::Buckets;
+use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::Query;
-use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Case};
 
 #[map]
@@ -44,11 +44,19 @@ pub(crate) static RULES: HashMap<RuleKey, u32> = HashMap::with_max_entries(1, BP
 #[map]
 pub(crate) static PROTECTED: LpmTrie<ProtectedKey, u32> = LpmTrie::with_max_entries(1, 0);
 #[map]
-pub(crate) static LISTINGS: LpmTrie<AddressKey, Listing> = LpmTrie::with_max_entries(1, 0);
+pub(crate) static DIRECTORY: Array<Directory> = Array::with_max_entries(SLOTS, 0);
 #[map]
-pub(crate) static COUNTRIES: LpmTrie<AddressKey, u32> = LpmTrie::with_max_entries(1, 0);
+pub(crate) static LISTINGS: Array<Line> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-pub(crate) static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static BLOCKS: Array<Line> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static COUNTRIES: Array<Line> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static FLOWS_V4: Array<[u64; V4_WORDS]> = Array::with_max_entries(2, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static FLOWS_V6: Array<[u64; V6_WORDS]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static FLOW_SECRET: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static FRAGMENTS: LruHashMap<FragmentKey, FirstFragment> = LruHashMap::with_max_entries(1, 0);
 #[map]
@@ -89,6 +97,9 @@ static CASE: PerCpuArray<Case> = PerCpuArray::with_max_entries(1, 0);
 /// Devices that the tables have room for, set by the loader.
 #[unsafe(no_mangle)]
 static DEVICE_CAPACITY: u32 = 1;
+/// Sets of the flow table of IPv4, set by the loader; that of IPv6 has half as many.
+#[unsafe(no_mangle)]
+static FLOW_SETS: u32 = 2;
 /// Not 0 in a replay, set by the loader.
 #[unsafe(no_mangle)]
 static REPLAY: u32 = 0;
@@ -146,6 +157,13 @@ pub(crate) fn events_per_second() -> u32 {
 #[inline(always)]
 pub(crate) fn device_capacity() -> u32 {
     global(&DEVICE_CAPACITY)
+}
+
+/// Sets of the flow table of a family.
+#[inline(always)]
+pub(crate) fn flow_sets(is_v4: bool) -> u32 {
+    let sets = global(&FLOW_SETS);
+    if is_v4 { sets } else { sets / 2 }
 }
 
 /// The clock of the frame at hand.

@@ -17,15 +17,15 @@ use iomt_filter_common::limit::Bucket;
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::query::Query;
 use iomt_filter_common::reputation::Listing;
-use iomt_filter_common::tables::FlowEntry;
 use iomt_filter_common::{Address, Case, Mac, Tables};
 
+use crate::flows::{self, Entry};
 use crate::maps::{
-    self, ACTIVE, BUCKETS, COUNTRIES, DEVICE_ADDRS, DEVICE_MACS, DEVICES, FAR_HOSTS, FLOWS, FRAGMENTS,
-    GRANTS, HEARTBEAT, LEASED, LEASES, LISTINGS, OTHER_FRAGMENTS, PEERS, PROFILES, PROTECTED, QUERIES,
-    REQUESTS, RULES, SERVICES, SETTINGS,
+    self, ACTIVE, BUCKETS, DEVICE_ADDRS, DEVICE_MACS, DEVICES, FAR_HOSTS, FRAGMENTS, GRANTS, HEARTBEAT,
+    LEASED, LEASES, OTHER_FRAGMENTS, PEERS, PROFILES, PROTECTED, QUERIES, REQUESTS, RULES, SERVICES,
+    SETTINGS,
 };
-use crate::stages;
+use crate::{lists, stages};
 
 /// The tables of one generation.
 #[derive(Clone, Copy)]
@@ -228,12 +228,12 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn listing(&self, address: Address) -> Listing {
-        LISTINGS.get(&self.trie_key(address)).copied().unwrap_or_default()
+        lists::listing(self.active.slot(), address)
     }
 
     #[inline(always)]
     fn country(&self, address: Address) -> Country {
-        Country(COUNTRIES.get(&self.trie_key(address)).copied().unwrap_or(0) as u16)
+        lists::country(self.active.slot(), address)
     }
 
     #[inline(always)]
@@ -375,13 +375,12 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn flow(&self, key: &FlowKey) -> Option<Entry> {
-        FLOWS.get_ptr_mut(key).map(Entry)
+        flows::find(key, self.active.generation())
     }
 
     #[inline(always)]
     fn remember(&self, key: &FlowKey, flow: &Flow) {
-        // A flow that cannot be remembered is judged again with its next packet.
-        let _ = FLOWS.insert(key, flow, 0);
+        flows::remember(key, flow);
     }
 }
 
@@ -404,24 +403,4 @@ fn request_row(index: u32, slot: u32) -> Option<*mut Request> {
     let rows = REQUESTS.get_ptr_mut(index)?;
     // SAFETY: a value is so many requests, and the remainder is below their number.
     Some(unsafe { rows.cast::<Request>().add((slot % lease::REQUESTS) as usize) })
-}
-
-/// A flow in its table.
-#[derive(Clone, Copy)]
-pub(crate) struct Entry(*mut Flow);
-
-impl FlowEntry for Entry {
-    #[inline(always)]
-    fn load(&self) -> Flow {
-        // SAFETY: points into the flow table; the kernel keeps the memory until the program ends.
-        unsafe { self.0.read() }
-    }
-
-    #[inline(always)]
-    fn store(&self, flow: &Flow) {
-        // SAFETY: as above. Another CPU may write the same flow at the same time, and a full table may give the
-        // element to another flow between `load` and here: the memory stays valid, the content may then be
-        // another flow's until its next packet. The reading side cannot tell; see ARCHITECTURE.md.
-        unsafe { self.0.write(*flow) }
-    }
 }

@@ -70,7 +70,7 @@ impl Agent {
     /// # Errors
     /// When the kernel refuses a read.
     pub fn flows(&self) -> Result<Vec<FlowStatus>, Errors> {
-        views::flows(&self.running())
+        Ok(views::flows(&self.running()))
     }
 
     /// What the program says of a packet, without sending one. A program of its own is loaded for it.

@@ -12,8 +12,8 @@ use iomt_filter_common::device::{Device, Port};
 use iomt_filter_common::flow::FlowKey;
 use serde::{Deserialize, Serialize};
 
-use crate::datapath::Learned;
 use crate::datapath::replay::{Replay, ReplayError};
+use crate::datapath::{Learned, LoadOptions};
 use crate::events::{self, EnrichContext, MacPair};
 use crate::geo::CountryDatabase;
 use crate::rows::Rows;
@@ -29,6 +29,8 @@ pub use self::question::{Question, QuestionError, Scene, Surroundings};
 
 /// Time between a packet and its answer.
 const ROUND_TRIP: u64 = 1_000_000;
+/// Flows that a private copy of the program has room for: those of one question.
+const FLOWS: u32 = 64;
 
 /// The answer to a question.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -181,7 +183,8 @@ impl Scene {
     /// When the program cannot be loaded, or a packet not be judged.
     pub fn play(self, setting: Setting) -> Result<Explanation, ReplayError> {
         let most = setting.rows.devices.keys().next_back().copied().unwrap_or(0);
-        let mut replay = Replay::load(most as usize)?;
+        let mut replay =
+            Replay::load(LoadOptions { devices: most as usize, flows: FLOWS, ..LoadOptions::default() })?;
         replay.apply(setting.rows.clone())?;
         replay.learn(&setting.learned, setting.generation)?;
         let opening = judge(&mut replay, &self.opening, setting.now, &setting)?;

@@ -22,7 +22,7 @@ use crate::inventory::Inventory;
 use crate::numbers::Numbers;
 use crate::policy::model::Grant;
 use crate::policy::{Extras, Policy, Vocabulary, compile};
-use crate::rows::Rows;
+use crate::rows::{Prefixes, Rows};
 
 pub mod last_good;
 mod grants;
@@ -79,9 +79,9 @@ impl Intent {
     /// The same with other blocks by hand; no file is read again.
     #[must_use]
     pub fn with_blocks(&self, numbers: &mut Numbers, blocks: &[ManualBlock]) -> Self {
-        let mut rows = self.rows.without_listings();
+        let mut rows = self.rows.clone();
         let mut warnings: Vec<_> = self.warnings.iter().take(self.other_warnings).cloned().collect();
-        let feeds = self.lists.list(&mut rows, numbers, blocks, &mut warnings);
+        let feeds = self.lists.block(&mut rows, numbers, blocks, &mut warnings);
         Self { warnings, feeds, ..self.with_rows(rows) }
     }
 
@@ -170,7 +170,8 @@ pub fn read(
     let lists = lists::Lists { config, host, segments: &extras.segments };
     let lists = lists.read(&rows, numbers, &mut warnings, &mut last_good);
     let other_warnings = warnings.len();
-    let feeds = lists.list(&mut rows, numbers, blocks, &mut warnings);
+    rows.listings = lists.listings();
+    let feeds = lists.block(&mut rows, numbers, blocks, &mut warnings);
     let (geo, database) = match countries {
         Some(countries) => {
             rows.countries = countries.rows;
@@ -252,7 +253,7 @@ fn source(path: &Path, what: &str, key: &str) -> Result<SourceFile, Vec<Diagnost
 }
 
 struct Countries {
-    rows: std::collections::BTreeMap<crate::rows::Prefix, Country>,
+    rows: Prefixes<Country>,
     report: GeoReport,
     database: CountryDatabase,
 }
@@ -307,7 +308,7 @@ fn countries(
     Ok((None, is_needed.then(lost)))
 }
 
-type Opened = (std::collections::BTreeMap<crate::rows::Prefix, Country>, CountryDatabase);
+type Opened = (Prefixes<Country>, CountryDatabase);
 
 fn read_countries(path: &Path) -> std::io::Result<Content> {
     let modified = std::fs::metadata(path)?.modified().ok();

@@ -19,6 +19,7 @@ pub mod feeds;
 pub mod geo;
 pub mod intent;
 pub mod rows;
+pub mod image;
 pub mod datapath;
 pub mod capture;
 pub mod events;

@@ -118,5 +118,5 @@ fn segments_protected_pairs_and_lists() {
     assert_eq!(rows.protected.len(), 2);
     assert_eq!((rows.settings.has_management, rows.settings.has_protected), (1, 1));
     assert_eq!(rows.listings.len(), 8);
-    assert!(rows.listings.values().all(|listing| listing.score == 90));
+    assert!(rows.listings.iter().all(|(_, listing)| listing.score == 90));
 }

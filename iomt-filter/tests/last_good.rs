@@ -74,7 +74,7 @@ impl Site {
 }
 
 fn is_listed(intent: &Intent, network: &str) -> bool {
-    intent.rows.listings.contains_key(&Prefix::from(network.parse::<IpNet>().unwrap()))
+    intent.rows.listings.get(&Prefix::from(network.parse::<IpNet>().unwrap())).is_some()
 }
 
 fn database() -> Vec<u8> {

@@ -2,31 +2,26 @@
 //! else is listed.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
-use iomt_filter::feeds::merge::{Hole, Listed, listings};
+use iomt_filter::feeds::merge::{Listed, listings, severest as severer_of};
 use iomt_filter::feeds::{Guard, Reason};
-use iomt_filter::rows::Prefix;
+use iomt_filter::rows::{Prefix, Prefixes, Rows};
 use iomt_filter_common::Address;
 use iomt_filter_common::reputation::Listing;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 
-/// What the table answers, in its 128-bit form.
-fn longest(rows: &BTreeMap<Prefix, Listing>, address: IpNet) -> Listing {
-    let address = u128::from_be_bytes(Address::from(address.addr()).octets());
-    let of = |bits: u8| {
-        let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
-        let address = Address::from(std::net::IpAddr::V6(Ipv6Addr::from(address & mask)));
-        rows.get(&Prefix { address, bits })
-    };
-    (0..=128u8).rev().find_map(of).copied().unwrap_or(Listing::NONE)
+/// What the tables answer: beside each other, and as one.
+fn answers(feeds: &Prefixes<Listing>, blocks: &Prefixes<Listing>, address: IpNet) -> [Listing; 2] {
+    let address = Address::from(address.addr());
+    let rows = Rows { listings: feeds.clone(), blocks: blocks.clone(), ..Rows::default() };
+    let as_one = severer_of(feeds, blocks).longest(address).copied().unwrap_or(Listing::NONE);
+    [rows.listing(address), as_one]
 }
 
-fn listed(network: IpNet, score: u8, by_hand: bool) -> Listed {
-    let feed = if by_hand { 2 } else { 1 };
-    Listed { network: network.trunc(), score, feed, order: 1, by_hand }
+fn listed(network: IpNet, score: u8, feed: u16) -> Listed {
+    Listed { network: network.trunc(), score, feed, order: 1 }
 }
 
 /// The most severe of `entries` round `address`: the score, then the longer prefix.
@@ -65,13 +60,14 @@ proptest! {
         address in prop_oneof![any::<u32>(), (0u32..1024).prop_map(|low| 0x0909_0000 | low)],
     ) {
         let entries: Vec<Listed> = fours.into_iter().chain(sixes)
-            .map(|(network, score)| listed(as_read(network), score, false)).collect();
+            .map(|(network, score)| listed(as_read(network), score, 1)).collect();
         let only_v4: Vec<Listed> =
             entries.iter().filter(|entry| matches!(entry.network, IpNet::V4(_))).copied().collect();
         let address = IpNet::from(std::net::IpAddr::V4(Ipv4Addr::from(address)));
-        let found = longest(&listings(entries, []), address);
         let expected = severest(&only_v4, address).map_or((0, 0), |(score, bits)| (score, bits + 96));
-        prop_assert_eq!((found.score, found.prefix_bits), expected);
+        for found in answers(&listings(entries, []), &Prefixes::default(), address) {
+            prop_assert_eq!((found.score, found.prefix_bits), expected);
+        }
     }
 
     #[test]
@@ -85,23 +81,25 @@ proptest! {
         let ranges: Vec<(IpNet, Reason)> = ranges.into_iter()
             .map(|(range, vital)| (range, if vital { Reason::Device } else { Reason::Segment })).collect();
         let (feeds, operators) = (Guard::for_feeds(ranges.clone()), Guard::for_operators(ranges.clone()));
-        let (mut kept, mut holes) = (Vec::new(), Vec::new());
+        // Of feeds, and by hand.
+        let (mut kept, mut holes) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
         for &(network, score, by_hand) in &entries {
             let guarded = if by_hand { &operators } else { &feeds }.judge(network);
+            let of = usize::from(by_hand);
             if guarded.is_listed {
-                kept.push(listed(network, score, by_hand));
-                holes.extend(guarded.removed.iter().map(|removed| Hole {
-                    network: removed.part, for_all: by_hand,
-                }));
+                kept[of].push(listed(network, score, 1 + u16::from(by_hand)));
+                holes[of].extend(guarded.removed.iter().map(|removed| removed.part));
             }
         }
-        for entry in &kept {
+        for entry in kept.iter().flatten() {
             let floor = if matches!(entry.network, IpNet::V4(_)) { 8 } else { 19 };
             prop_assert!(entry.network.prefix_len() >= floor, "{}", entry.network);
         }
-        let rows = listings(kept.clone(), holes.clone());
-        for hole in &holes {
-            prop_assert!(rows.contains_key(&Prefix::from(hole.network)), "{}", hole.network);
+        let rows = [0, 1].map(|of| listings(kept[of].clone(), holes[of].clone()));
+        for (rows, holes) in rows.iter().zip(&holes) {
+            for hole in holes {
+                prop_assert!(rows.get(&Prefix::from(*hole)).is_some(), "{}", hole);
+            }
         }
         let within: Vec<IpNet> = if is_in_range && !ranges.is_empty() {
             ranges.iter().map(|(range, _)| *range).collect()
@@ -109,15 +107,16 @@ proptest! {
             entries.iter().map(|(network, ..)| *network).collect()
         };
         let address = inside(*pick.get(&within), low);
-        let found = longest(&rows, address);
-        let alone = |by_hand: bool, guard: &Guard| -> Vec<Listed> {
+        let alone = |of: usize, guard: &Guard| -> Vec<Listed> {
             let is_guarded = !guard.judge(address).is_listed;
-            kept.iter().filter(|entry| entry.by_hand == by_hand && !is_guarded).copied().collect()
+            kept[of].iter().filter(|_| !is_guarded).copied().collect()
         };
-        let open = [alone(false, &feeds), alone(true, &operators)].concat();
+        let open = [alone(0, &feeds), alone(1, &operators)].concat();
         let expected = severest(&open, address)
             .map_or((0, 0), |(score, bits)| (score, Prefix::from(IpNet::new(address.addr(), bits).unwrap()).bits));
-        prop_assert_eq!((found.score, found.prefix_bits), expected, "{}", address);
+        for found in answers(&rows[0], &rows[1], address) {
+            prop_assert_eq!((found.score, found.prefix_bits), expected, "{}", address);
+        }
     }
 }
 

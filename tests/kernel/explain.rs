@@ -6,6 +6,7 @@ use iomt_filter::explain::{Question, Setting, Surroundings};
 use iomt_filter::policy::Vocabulary;
 use iomt_filter_common::Stage;
 use iomt_filter_common::policy::Mode;
+use iomt_filter_tests::kernel::few;
 use iomt_filter_tests::world::hospital;
 
 const NOW: u64 = 1_000_000_000_000;
@@ -16,7 +17,7 @@ fn an_explanation_is_what_the_program_says_of_the_frame() {
     let (rows, vocabulary) = (world.rows(), Vocabulary::default());
     let surroundings = Surroundings { rows: &rows, vocabulary: &vocabulary, segments: &world.segments };
     let mut seen = std::collections::BTreeSet::new();
-    let mut replay = Replay::load(64).unwrap();
+    let mut replay = Replay::load(few(64)).unwrap();
     replay.apply(rows.clone()).unwrap();
     for device in ["ct-1", "pump-1"] {
         for (peer, is_from, service) in [

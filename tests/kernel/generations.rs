@@ -5,7 +5,7 @@ use iomt_filter_common::device::Port;
 use iomt_filter_common::policy::Mode;
 use iomt_filter_common::{Reason, Verdict};
 use iomt_filter_tests::judge::Judge;
-use iomt_filter_tests::kernel::Kernel;
+use iomt_filter_tests::kernel::{Kernel, few};
 use iomt_filter_tests::world::{Feed, hospital};
 
 const SECOND: u64 = 1_000_000_000;
@@ -38,7 +38,7 @@ fn a_block_cuts_a_running_session_in_both_directions_and_its_end_lets_it_go_on()
 #[test]
 fn rows_that_do_not_fit_leave_the_generation_before_as_it_is() {
     let world = hospital();
-    let mut replay = Replay::load(8).unwrap();
+    let mut replay = Replay::load(few(8)).unwrap();
     let before = replay.apply(world.rows()).unwrap();
     let mut rows = world.rows();
     let device = *rows.devices.values().next().unwrap();

@@ -8,6 +8,7 @@ use iomt_filter::datapath::attach::{WantedMode, detach};
 use iomt_filter::datapath::replay::Replay;
 use iomt_filter::datapath::{AttachMode, Datapath, LoadOptions, WriterToken};
 use iomt_filter_common::device::Port;
+use iomt_filter_tests::kernel::few;
 use iomt_filter_tests::packet::{Extension, Frame};
 use iomt_filter_tests::world::hospital;
 
@@ -40,7 +41,7 @@ fn the_program_is_taken() {
 #[test]
 fn headers_beyond_the_first_page_of_a_jumbo_frame_are_unsupported() {
     let world = hospital();
-    let mut replay = Replay::load(64).unwrap();
+    let mut replay = Replay::load(few(64)).unwrap();
     replay.apply(world.rows()).unwrap();
     let long = || Extension { kind: 60, length: None, body: vec![0; 2_046] };
     let asks = || Frame::from(world.v6("ct-1")).to("2001:db8:20::53");

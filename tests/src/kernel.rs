@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use iomt_filter::datapath::LoadOptions;
 use iomt_filter::datapath::replay::Replay;
 use iomt_filter::rows::Rows;
 use iomt_filter_common::device::Port;
@@ -33,7 +34,7 @@ impl Kernel {
     /// When the kernel refuses it: a kernel that should run it and does not is a failure.
     #[must_use]
     pub fn load() -> Self {
-        let replay = Replay::load(64).unwrap_or_else(|error| {
+        let replay = Replay::load(few(64)).unwrap_or_else(|error| {
             let error = anyhow::Error::from(error);
             panic!("{error:#}\nthe kernel level needs root: run `sudo -E cargo xtask test`")
         });
@@ -119,4 +120,10 @@ impl Judge for Loaded {
     fn sent_back(&self) -> Option<Vec<u8>> {
         self.sent_back.clone()
     }
+}
+
+/// A filter for so many devices, whose flow table is cleared in no time.
+#[must_use]
+pub fn few(devices: usize) -> LoadOptions {
+    LoadOptions { devices, flows: 4_096, ..LoadOptions::default() }
 }

@@ -120,11 +120,11 @@ impl<'a> Tables for RowsTables<'a> {
     }
 
     fn listing(&self, address: Address) -> Listing {
-        longest(&self.rows.listings, address).copied().unwrap_or_default()
+        self.rows.listing(address)
     }
 
     fn country(&self, address: Address) -> Country {
-        longest(&self.rows.countries, address).copied().unwrap_or(Country::UNKNOWN)
+        self.rows.countries.longest(address).copied().unwrap_or(Country::UNKNOWN)
     }
 
     fn rule(

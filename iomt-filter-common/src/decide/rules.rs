@@ -4,7 +4,7 @@ use super::side::{Side, Sides};
 use super::{conversation, limits};
 use crate::addr::Address;
 use crate::case::Case;
-use crate::flow::{self, FlowKey, Judged};
+use crate::flow::{self, Conversation, FlowKey, Judged};
 use crate::packet::Packet;
 use crate::policy::{Permission, RuleDirection};
 use crate::query;
@@ -52,10 +52,20 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     if side.is_final() {
         return Some(decision);
     }
-    let mut conversation = flow::find(&case.packet, case.now, tables);
-    conversation.is_reply = is_reply;
-    flow::pass(&case.packet, &conversation, &judged, case.now, tables);
+    if case.has_flow() {
+        judge_again(case, is_reply, &judged, tables);
+    } else {
+        flow::begin(&case.packet, is_reply, &judged, case.now, tables);
+    }
     Some(decision)
+}
+
+/// Notes what this generation says of a conversation that is remembered. One that was forgotten in this very moment
+/// is remembered with its next packet.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn judge_again<T: Tables>(case: &Case, is_reply: bool, judged: &Judged, tables: &T) {
+    let entry = tables.flow(&FlowKey::of_conversation(&case.packet, is_reply));
+    flow::pass(&case.packet, &Conversation { is_reply, entry }, judged, case.now, tables);
 }
 
 /// The answer to a question that a group was asked passes like any reply: as the rules allow the question.

@@ -30,6 +30,8 @@ pub(super) struct Running {
     pub(super) generation: u32,
     pub(super) generation_since: Timestamp,
     pub(super) failed_reload: Option<FailedReload>,
+    /// Lists and countries: names, lines in use, and lines.
+    pub(super) lines: [(&'static str, usize, usize); 3],
 }
 
 impl Core {
@@ -48,6 +50,7 @@ impl Core {
             generation: self.datapath.generation().map_or(0, |generation| generation.number),
             generation_since: self.generation_since,
             failed_reload: self.failed_reload.clone(),
+            lines: self.datapath.lines(),
         }
     }
 }

@@ -31,7 +31,7 @@ use crate::api::server;
 use crate::cli::FINDING;
 use crate::clock::Clocks;
 use crate::config::Config;
-use crate::datapath::{Datapath, LoadOptions, WriterToken};
+use crate::datapath::{Datapath, LoadOptions, Room, WriterToken};
 use crate::diagnostic::Diagnostic;
 use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Overrides};
@@ -120,6 +120,7 @@ fn start(
     let options = LoadOptions {
         pins: Some(config.paths.pins.clone()),
         devices: numbers.devices.len(),
+        room: Room::of(&intent.rows)?.with_headroom(),
         ..LoadOptions::default()
     };
     let mut datapath = Datapath::load(&options)?;

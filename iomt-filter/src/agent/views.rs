@@ -145,20 +145,16 @@ pub(super) fn devices(running: &Running) -> Result<Vec<DeviceStatus>, Errors> {
     Ok(list)
 }
 
-pub(super) fn flows(running: &Running) -> Result<Vec<FlowStatus>, Errors> {
-    let flows = running.readings.flows().map_err(|error| vec![chain(&error)])?;
+pub(super) fn flows(running: &Running) -> Vec<FlowStatus> {
     let generation = running.generation;
     let now = boottime();
+    let flows = running.readings.flows(generation, now);
     let mut list: Vec<_> = flows
         .iter()
-        .filter(|(key, flow)| {
-            now.saturating_sub(flow.last_seen)
-                <= iomt_filter_common::flow::timeout(key.protocol, flow.progress)
-        })
         .map(|(key, flow)| flow_status(&running.intent.rows, key, flow, generation, now))
         .collect();
     list.sort_by(|a, b| (&a.device, a.idle_seconds, &a.source).cmp(&(&b.device, b.idle_seconds, &b.source)));
-    Ok(list)
+    list
 }
 
 /// How an interface is judged, or why it is not.
@@ -286,13 +282,11 @@ fn tables(running: &Running, rows: &Rows) -> Result<Vec<Table>, Errors> {
             abi::map::DEVICE_ADDRS => rows.device_addresses.len(),
             abi::map::RULES => rows.rules.len(),
             abi::map::PEERS => rows.peers.len(),
-            abi::map::LISTINGS => rows.listings.len(),
-            abi::map::COUNTRIES => rows.countries.len(),
             _ => 0,
         };
         (name, used, capacity)
     });
     let filled = running.readings.filled(rows).map_err(|error| vec![chain(&error)])?;
     let table = |(name, used, capacity): (&str, _, _)| Table { name: name.to_lowercase(), used, capacity };
-    Ok(of_policy.chain(filled).map(table).collect())
+    Ok(of_policy.chain(running.lines).chain(filled).map(table).collect())
 }

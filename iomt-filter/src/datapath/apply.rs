@@ -3,14 +3,16 @@
 use aya::maps::MapError;
 use iomt_filter_common::abi::{AddressKey, MAX_PROFILES, MacKey, ProtectedKey, RuleKey, ServiceKey, map};
 use iomt_filter_common::device::Device;
+use iomt_filter_common::lookup::Directory;
 use iomt_filter_common::policy::{GrantKey, Profile};
 use thiserror::Error;
 
-use super::generation::{Generation, wait_for_readers};
+use super::generation::Generation;
 use super::load::Datapath;
 use super::lock::WriterToken;
 use super::maps::{Maps, trie_key};
 use super::plan::{Plan, diff};
+use crate::image::ImageError;
 use crate::rows::{Prefix, Rows, ServicePrefix};
 
 /// Why a generation could not be made active. The one before stays as it is.
@@ -26,6 +28,21 @@ pub enum ApplyError {
         /// Rows that fit.
         capacity: usize,
     },
+    /// The lists of a new generation are larger than a half of their table.
+    #[error(
+        "table `{table}` has room for {capacity} lines of 64 bytes, {needed} are needed; nothing was changed. To make a larger one, run `iomt-filter detach`, then start again"
+    )]
+    Large {
+        /// The map.
+        table: &'static str,
+        /// Lines that are needed.
+        needed: usize,
+        /// Lines that a half has.
+        capacity: usize,
+    },
+    /// The lists fit no table.
+    #[error("{0}; nothing was changed")]
+    Lists(#[from] ImageError),
     /// The kernel refused a row.
     #[error("failed to write the table `{table}`; the generation before stays active")]
     Write {
@@ -48,19 +65,21 @@ impl Datapath {
         let slot = 1 - before.slot;
         let index = slot as usize;
         self.check_capacity(&rows, before.slot)?;
-        if std::mem::take(&mut self.needs_grace) {
-            wait_for_readers();
-        }
+        let read = self.maps.directory.get(&before.slot, 0).map_err(failed(map::DIRECTORY))?;
+        let staged = self.maps.shelves.stage(&rows, &read)?;
+        self.grace.wait();
         let held = match self.slots[index].take() {
             Some(held) => held,
             None => self.maps.clear(slot, self.device_capacity)?,
         };
         // Until the write is complete nobody knows what the slot holds: it is then cleared first.
         self.maps.write(&diff(&held, &rows), slot, self.device_capacity)?;
+        let directory = self.maps.shelves.put(staged);
+        self.maps.directory.set(slot, directory, 0).map_err(failed(map::DIRECTORY))?;
         self.slots[index] = Some(rows);
         let generation = Generation { number: before.number.wrapping_add(1).max(1), slot };
         self.active.store(generation);
-        self.needs_grace = true;
+        self.grace.begin();
         Ok(generation)
     }
 
@@ -76,8 +95,6 @@ impl Datapath {
             (map::PROFILES, rows.profiles.len() + 1, MAX_PROFILES as usize),
             (map::RULES, rows.rules.len() + beside.rules.len(), super::load::RULE_CELLS as usize),
             (map::GRANTS, rows.grants.len() + beside.grants.len(), super::load::GRANT_CELLS as usize),
-            (map::LISTINGS, rows.listings.len() + beside.listings.len(), super::load::TRIE_ROWS as usize),
-            (map::COUNTRIES, rows.countries.len() + beside.countries.len(), super::load::TRIE_ROWS as usize),
         ];
         for (table, needed, capacity) in checks {
             if needed > capacity {
@@ -138,8 +155,6 @@ impl Maps {
 
         let prefix_key = |p: &Prefix| trie_key(32, p.bits, AddressKey { slot, address: p.address });
         trie(&mut self.peers, map::PEERS, &plan.peers, prefix_key, |v| *v)?;
-        trie(&mut self.listings, map::LISTINGS, &plan.listings, prefix_key, |v| *v)?;
-        trie(&mut self.countries, map::COUNTRIES, &plan.countries, prefix_key, |v| u32::from(v.0))?;
         let service_key = |s: &ServicePrefix| {
             let key = ServiceKey { slot, protocol: s.protocol, reserved: 0, port: s.port.to_be_bytes() };
             trie_key(48, s.bits, key)
@@ -168,8 +183,7 @@ impl Maps {
         clear_hash(&mut self.rules, map::RULES, |key: &RuleKey| key.slot == slot)?;
         clear_hash(&mut self.grants, map::GRANTS, |key: &GrantKey| key.slot == slot)?;
         clear_trie(&mut self.peers, map::PEERS, |key: &AddressKey| key.slot == slot)?;
-        clear_trie(&mut self.listings, map::LISTINGS, |key: &AddressKey| key.slot == slot)?;
-        clear_trie(&mut self.countries, map::COUNTRIES, |key: &AddressKey| key.slot == slot)?;
+        self.directory.set(slot, Directory::default(), 0).map_err(failed(map::DIRECTORY))?;
         clear_trie(&mut self.services, map::SERVICES, |key: &ServiceKey| key.slot == slot)?;
         clear_trie(&mut self.protected, map::PROTECTED, |key: &ProtectedKey| key.slot == slot)?;
         Ok(Rows::default())

@@ -3,7 +3,7 @@
 use aya::maps::MapError;
 use iomt_filter_common::abi::map;
 use iomt_filter_common::counters::{Fate, PER_DEVICE, fate_index, index};
-use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::flow::{Flow, FlowKey, timeout};
 use iomt_filter_common::{Reason, Verdict};
 
 use super::load::{RULE_CELLS, TRIE_ROWS};
@@ -78,22 +78,16 @@ impl Readings {
             (map::DEVICE_ADDRS, devices * 8),
             (map::RULES, RULE_CELLS as usize / 2),
             (map::PEERS, TRIE_ROWS as usize / 2),
-            (map::LISTINGS, TRIE_ROWS as usize / 2),
-            (map::COUNTRIES, TRIE_ROWS as usize / 2),
         ]
     }
 
-    /// All remembered flows, of whatever generation.
-    ///
-    /// # Errors
-    /// When the kernel refuses a read. Flows that end meanwhile are left out. A walk begins anew when the
-    /// flow that it stands at ends, so it is cut off at the number of flows that fit.
-    pub fn flows(&self) -> Result<Vec<(FlowKey, Flow)>, MapError> {
-        self.flows
-            .iter()
-            .take(self.flow_capacity)
-            .filter(|row| !matches!(row, Err(MapError::KeyNotFound)))
-            .collect()
+    /// All flows that are remembered at `now` (nanoseconds since boot), of whatever generation up to this one.
+    #[must_use]
+    pub fn flows(&self, generation: u32, now: u64) -> Vec<(FlowKey, Flow)> {
+        let is_alive = |(key, flow): &(FlowKey, Flow)| {
+            now.saturating_sub(flow.last_seen) <= timeout(key.protocol, flow.progress)
+        };
+        self.flows.iter(generation).filter(is_alive).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use iomt_filter_common::abi::Active;
@@ -70,6 +71,44 @@ pub(super) fn wait_for_readers() {
     // SAFETY: the call takes no pointers.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
     if result != 0 {
-        std::thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The time that readers of the slot before have after a swap. It passes by itself, so that a change waits only where
+/// it follows another one at once.
+#[derive(Debug)]
+pub(super) enum Grace {
+    /// Over.
+    Over,
+    /// Passing.
+    Passing(JoinHandle<()>),
+    /// Still to be waited for.
+    Owed,
+}
+
+impl Grace {
+    /// None, or one that is owed to readers of tables that were taken over.
+    pub(super) const fn new(is_owed: bool) -> Self {
+        if is_owed { Self::Owed } else { Self::Over }
+    }
+
+    /// Lets it pass, from a swap that is done.
+    pub(super) fn begin(&mut self) {
+        let waiting = thread::Builder::new().name("grace".to_owned()).spawn(wait_for_readers);
+        // Without a thread it is waited for before the next change.
+        *self = waiting.map_or(Self::Owed, Self::Passing);
+    }
+
+    /// Waits until it is over.
+    pub(super) fn wait(&mut self) {
+        let is_over = match std::mem::replace(self, Self::Over) {
+            Self::Over => true,
+            Self::Passing(waiting) => waiting.join().is_ok(),
+            Self::Owed => false,
+        };
+        if !is_over {
+            wait_for_readers();
+        }
     }
 }

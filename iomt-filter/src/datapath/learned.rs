@@ -16,6 +16,7 @@ use super::load::{Datapath, FRAGMENTS, GRANT_CELLS, lru_rows};
 use super::lock::WriterToken;
 use super::maps::Maps;
 use super::readings::Readings;
+use crate::clock::boottime;
 use crate::rows::Rows;
 
 /// Leases, flows, and when the agent was last heard of.
@@ -84,12 +85,10 @@ impl Readings {
         Ok(Learned { leases, flows: Vec::new(), heartbeat: self.heartbeat.last() })
     }
 
-    /// The flow that is remembered under `key`.
-    ///
-    /// # Errors
-    /// When the kernel refuses a read.
-    pub fn flow(&self, key: &FlowKey) -> Result<Option<Flow>, MapError> {
-        found(self.flows.get(key, 0))
+    /// The flow that is remembered under `key`, for the generation `now`.
+    #[must_use]
+    pub fn flow(&self, key: &FlowKey, now: u32) -> Option<Flow> {
+        self.flows.get(key, now)
     }
 
     /// The leases that count for something with the devices of `rows`, by device; also those whose time is over.
@@ -133,11 +132,11 @@ impl Readings {
     /// When the kernel refuses a read.
     pub fn filled(&self, rows: &Rows) -> Result<Vec<(&'static str, usize, usize)>, MapError> {
         let leases = self.leases(rows)?.values().map(Vec::len).sum();
-        let (flows, fragments) = (self.flow_capacity, lru_rows(FRAGMENTS) as usize);
+        let fragments = lru_rows(FRAGMENTS) as usize;
         Ok(vec![
             (map::GRANTS, rows.grants.len(), GRANT_CELLS as usize / 2),
             (map::LEASES, leases, (self.device_capacity * FAMILIES) as usize),
-            (map::FLOWS, count(&self.flows, flows)?, flows),
+            ("FLOWS", self.flows(0, boottime()).len(), self.flows.capacity()),
             (map::FRAGMENTS, count(&self.fragments, fragments)?, fragments),
         ])
     }

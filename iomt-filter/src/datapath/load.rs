@@ -19,21 +19,23 @@ use iomt_filter_common::abi::{
 };
 use iomt_filter_common::counters::{EventLimit, FATES, PER_DEVICE, REASONS};
 use iomt_filter_common::device::Device;
-use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::flowtable::{MOST_DEVICES, V4_WORDS, V6_WORDS};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, Requests};
 use iomt_filter_common::limit::Buckets;
+use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::{self, Query};
-use iomt_filter_common::reputation::Listing;
 use log::Log;
 use thiserror::Error;
 
-use super::generation::{ActiveWord, Generation, Heartbeat};
+use super::flows::{self, Flows};
+use super::generation::{ActiveWord, Generation, Grace, Heartbeat};
 use super::maps::{self, Maps};
 use super::pins::{self, Shape};
 use super::plan;
 use super::readings::Readings;
+use super::shelves::Room;
 use crate::rows::Rows;
 
 /// The kernel program, compiled for BPF.
@@ -66,6 +68,8 @@ pub struct LoadOptions {
     pub pins: Option<PathBuf>,
     /// Devices that must fit; the tables get room for more.
     pub devices: usize,
+    /// Room for lists and countries.
+    pub room: Room,
     /// Flows that are remembered at most.
     pub flows: u32,
     /// Records per device, reason, CPU and second.
@@ -76,7 +80,14 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { pins: None, devices: 0, flows: DEFAULT_FLOWS, events_per_second: 10, replay: false }
+        Self {
+            pins: None,
+            devices: 0,
+            room: Room::default(),
+            flows: DEFAULT_FLOWS,
+            events_per_second: 10,
+            replay: false,
+        }
     }
 }
 
@@ -178,7 +189,8 @@ pub struct Datapath {
     pub(super) readings: Arc<Readings>,
     /// What each slot holds; `None` where that is not known.
     pub(super) slots: [Option<Rows>; SLOTS as usize],
-    pub(super) needs_grace: bool,
+    /// That of the last swap.
+    pub(super) grace: Grace,
     /// Links that end with this process: those of tables without pins.
     pub(super) links: Vec<FdLink>,
     adopted: bool,
@@ -196,15 +208,20 @@ impl Datapath {
             None => None,
         };
         let device_capacity = pinned_capacity.unwrap_or_else(|| device_capacity(options.devices));
-        if options.devices >= device_capacity as usize {
+        if options.devices >= device_capacity.min(MOST_DEVICES) as usize {
             let capacity = device_capacity as usize - 1;
             return Err(LoadError::TooManyDevices { needed: options.devices, capacity });
         }
+        let flow_sets = match (&options.pins, pinned_capacity) {
+            (Some(pins), Some(_)) => pins::flow_sets(pins)?,
+            _ => flows::sets(options.flows),
+        };
         let replay = u32::from(options.replay);
         let sizes = sizes(options, device_capacity);
         let mut loader = EbpfLoader::new();
         loader
             .override_global("DEVICE_CAPACITY", &device_capacity, true)
+            .override_global("FLOW_SETS", &flow_sets, true)
             .override_global(abi::EVENTS_PER_SECOND, &options.events_per_second, true)
             .override_global(abi::REPLAY, &replay, true);
         for (name, entries) in &sizes {
@@ -219,9 +236,11 @@ impl Datapath {
         program(&mut ebpf)?.load().map_err(refused_program)?;
         let word = maps::data(&mut ebpf, map::HEARTBEAT)?;
         let heartbeat = Arc::new(Heartbeat::map(word.fd()).map_err(LoadError::Shared)?);
-        let flows = lru_rows(options.flows) as usize;
-        let readings = Readings::open(&ebpf, heartbeat.clone(), device_capacity, flows)?;
-        let maps = Maps::take(&mut ebpf, word)?;
+        let [v4, v6, secret] = Flows::MAPS.map(|name| maps::data(&mut ebpf, name));
+        let flow_maps = [v4?, v6?, secret?];
+        let flows = Arc::new(Flows::map(&flow_maps, flow_sets).map_err(LoadError::Shared)?);
+        let readings = Readings::open(&ebpf, heartbeat.clone(), flows, device_capacity)?;
+        let maps = Maps::take(&mut ebpf, word, flow_maps)?;
         let active = ActiveWord::map(maps.active.fd()).map_err(LoadError::Shared)?;
         let adopted = pinned_capacity.is_some();
         let datapath = Self {
@@ -233,7 +252,7 @@ impl Datapath {
             device_capacity,
             readings: Arc::new(readings),
             slots: if adopted { [None, None] } else { [Some(Rows::default()), Some(Rows::default())] },
-            needs_grace: adopted,
+            grace: Grace::new(adopted),
             links: Vec::new(),
             adopted,
         };
@@ -268,6 +287,15 @@ impl Datapath {
     #[must_use]
     pub fn active_rows(&self) -> Option<&Rows> {
         self.slots.get(self.generation()?.slot as usize)?.as_ref()
+    }
+
+    /// Names of the tables in lines, and how many lines of 64 bytes the active generation uses of how many that
+    /// there are for one; 0 as long as this process has written none.
+    #[must_use]
+    pub fn lines(&self) -> [(&'static str, usize, usize); 3] {
+        let slot = self.generation().map_or(0, |generation| generation.slot);
+        // What cannot be read is shown as if it lay in the first half.
+        self.maps.shelves.fill(&self.maps.directory.get(&slot, 0).unwrap_or_default())
     }
 
     /// What `apply` would change for packets.
@@ -349,9 +377,13 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<Key<ServiceKey>, u32>(map::SERVICES, TRIE_ROWS),
         Shape::of::<RuleKey, u32>(map::RULES, RULE_CELLS),
         Shape::of::<Key<ProtectedKey>, u32>(map::PROTECTED, TRIE_ROWS),
-        Shape::of::<Key<AddressKey>, Listing>(map::LISTINGS, TRIE_ROWS),
-        Shape::of::<Key<AddressKey>, u32>(map::COUNTRIES, TRIE_ROWS),
-        Shape::of::<FlowKey, Flow>(map::FLOWS, lru_rows(options.flows)),
+        Shape::of::<u32, Directory>(map::DIRECTORY, SLOTS),
+        Shape::of::<u32, Line>(map::LISTINGS, Room::of_both(options.room.listings)),
+        Shape::of::<u32, Line>(map::BLOCKS, Room::of_both(options.room.blocks)),
+        Shape::of::<u32, Line>(map::COUNTRIES, Room::of_both(options.room.countries)),
+        Shape::of::<u32, [u64; V4_WORDS]>(map::FLOWS_V4, flows::sets(options.flows)),
+        Shape::of::<u32, [u64; V6_WORDS]>(map::FLOWS_V6, flows::of_family(flows::sets(options.flows), false)),
+        Shape::of::<u32, u64>(map::FLOW_SECRET, 1),
         Shape::of::<FragmentKey, FirstFragment>(map::FRAGMENTS, lru_rows(FRAGMENTS)),
         Shape::of::<FragmentKey, FirstFragment>(map::OTHER_FRAGMENTS, lru_rows(FRAGMENTS)),
         Shape::of::<u32, Query>(map::QUERIES, query::places(devices)),
@@ -423,7 +455,7 @@ mod tests {
     #[test]
     fn tables_that_forget_have_room_for_what_every_processor_sets_aside() {
         assert_eq!((least_lru_rows(2), least_lru_rows(128)), (512, 32_768));
-        assert_eq!(lru_rows(DEFAULT_FLOWS), DEFAULT_FLOWS.max(least_lru_rows(nr_cpus().unwrap())));
+        assert_eq!(lru_rows(1 << 20), least_lru_rows(nr_cpus().unwrap()).max(1 << 20));
         assert!(lru_rows(1) >= 256);
     }
 }

@@ -10,14 +10,15 @@ use iomt_filter_common::abi::{
     AddressKey, Input, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, ServiceKey, map,
 };
 use iomt_filter_common::device::Device;
-use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{Lease, Requests};
 use iomt_filter_common::limit::Buckets;
+use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
-use iomt_filter_common::reputation::Listing;
 
 use super::load::LoadError;
+use super::shared::SharedWords;
+use super::shelves::{Shelf, Shelves};
 
 /// The maps of the contract that are written or followed from here.
 pub(super) struct Maps {
@@ -33,9 +34,12 @@ pub(super) struct Maps {
     pub(super) services: LpmTrie<MapData, ServiceKey, u32>,
     pub(super) rules: HashMap<MapData, RuleKey, u32>,
     pub(super) protected: LpmTrie<MapData, ProtectedKey, u32>,
-    pub(super) listings: LpmTrie<MapData, AddressKey, Listing>,
-    pub(super) countries: LpmTrie<MapData, AddressKey, u32>,
-    pub(super) flows: HashMap<MapData, FlowKey, Flow>,
+    pub(super) directory: Array<MapData, Directory>,
+    pub(super) shelves: Shelves,
+    /// Shared as memory; the handles stay, because the program may be loaded again.
+    _lines: [MapData; 3],
+    /// Shared as memory; the handles stay, because the program may be loaded again.
+    _flows: [MapData; 3],
     pub(super) fragments: HashMap<MapData, FragmentKey, FirstFragment>,
     pub(super) requests: Array<MapData, Requests>,
     pub(super) other_fragments: HashMap<MapData, FragmentKey, FirstFragment>,
@@ -51,8 +55,16 @@ pub(super) struct Maps {
 }
 
 impl Maps {
-    /// Takes them, beside `heartbeat`, which was taken by [`data`].
-    pub(super) fn take(ebpf: &mut Ebpf, heartbeat: MapData) -> Result<Self, LoadError> {
+    /// Takes them, beside `heartbeat` and `flows`, which were taken by [`data`].
+    pub(super) fn take(ebpf: &mut Ebpf, heartbeat: MapData, flows: [MapData; 3]) -> Result<Self, LoadError> {
+        let [listings, blocks, countries] = Shelves::NAMES.map(|name| data(ebpf, name));
+        let lines = [listings?, blocks?, countries?];
+        let [listings, blocks, countries] = &lines;
+        let shelves = Shelves {
+            listings: shelf(map::LISTINGS, listings)?,
+            blocks: shelf(map::BLOCKS, blocks)?,
+            countries: shelf(map::COUNTRIES, countries)?,
+        };
         Ok(Self {
             active: data(ebpf, map::ACTIVE)?,
             _heartbeat: heartbeat,
@@ -65,9 +77,10 @@ impl Maps {
             services: typed(ebpf, map::SERVICES)?,
             rules: typed(ebpf, map::RULES)?,
             protected: typed(ebpf, map::PROTECTED)?,
-            listings: typed(ebpf, map::LISTINGS)?,
-            countries: typed(ebpf, map::COUNTRIES)?,
-            flows: typed(ebpf, map::FLOWS)?,
+            directory: typed(ebpf, map::DIRECTORY)?,
+            shelves,
+            _lines: lines,
+            _flows: flows,
             fragments: typed(ebpf, map::FRAGMENTS)?,
             requests: typed(ebpf, map::REQUESTS)?,
             other_fragments: typed(ebpf, map::OTHER_FRAGMENTS)?,
@@ -95,6 +108,16 @@ where
 fn typed<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError> {
     let map = ebpf.take_map(name).ok_or(LoadError::NoMap(name))?;
     M::try_from(map).map_err(|error| LoadError::Map(name, error))
+}
+
+fn shelf<V: Copy + PartialEq, T: Copy + Default>(
+    name: &'static str,
+    map: &MapData,
+) -> Result<Shelf<V, T>, LoadError> {
+    let lines = map.info().map_err(|error| LoadError::Map(name, error))?.max_entries();
+    let words = lines as usize * size_of::<Line>() / size_of::<u64>();
+    let words = SharedWords::map(map.fd(), words).map_err(LoadError::Shared)?;
+    Ok(Shelf::new(name, words, lines))
 }
 
 /// A map by another handle, before it is taken.

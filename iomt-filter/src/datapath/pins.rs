@@ -29,9 +29,12 @@ impl Shape {
     }
 
     /// What of a pinned map is not as it should be. Hash maps that only the kernel fills, or that are
-    /// written row by row, may have another size.
+    /// written row by row, may have another size, and so may lists: what does not fit is refused later.
     fn differs(self, found: &MapInfo) -> bool {
-        let may_have_any_size = matches!(self.name, map::FLOWS | map::PORTS);
+        let may_have_any_size = matches!(
+            self.name,
+            map::FLOWS_V4 | map::FLOWS_V6 | map::PORTS | map::LISTINGS | map::BLOCKS | map::COUNTRIES
+        );
         found.key_size() != self.key
             || found.value_size() != self.value
             || (!may_have_any_size && found.max_entries() != self.entries)
@@ -119,6 +122,13 @@ fn capacity(pins: &Path, options: &LoadOptions) -> Result<u32, String> {
         }
     }
     Ok(devices)
+}
+
+/// How many sets the pinned flow table has.
+pub(super) fn flow_sets(pins: &Path) -> Result<u32, LoadError> {
+    let failed = |error| LoadError::Map(map::FLOWS_V4, error);
+    let table = MapData::from_pin(maps_folder(pins).join(map::FLOWS_V4)).map_err(failed)?;
+    Ok(table.info().map_err(failed)?.max_entries())
 }
 
 /// The version that the pins' folder `contract-N` names; 0 for none.

@@ -7,12 +7,10 @@ use std::iter::Peekable;
 
 use iomt_filter_common::abi::PeerClass;
 use iomt_filter_common::device::Device;
-use iomt_filter_common::geo::Country;
 use iomt_filter_common::policy::{Grant, Profile, Settings};
-use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Mac};
 
-use crate::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
+use crate::rows::{GrantCell, Prefix, Prefixes, Rows, RuleCell, ServicePrefix};
 
 /// Rows to write and rows to remove, of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +44,12 @@ pub struct Plan {
     pub grants: Changes<GrantCell, Grant>,
     /// Protected pairs.
     pub protected: Changes<(u32, Prefix), ()>,
-    /// Listings.
-    pub listings: Changes<Prefix, Listing>,
-    /// Countries.
-    pub countries: Changes<Prefix, Country>,
+    /// How many rows of listings differ.
+    pub listings: usize,
+    /// How many of blocks by hand.
+    pub blocks: usize,
+    /// How many of countries.
+    pub countries: usize,
 }
 
 /// The changes that turn `from` into `to`.
@@ -66,8 +66,9 @@ pub fn diff(from: &Rows, to: &Rows) -> Plan {
         rules: changes(&from.rules, &to.rules),
         grants: changes(&from.grants, &to.grants),
         protected: set_changes(&from.protected, &to.protected),
-        listings: changes(&from.listings, &to.listings),
-        countries: changes(&from.countries, &to.countries),
+        listings: differences(&from.listings, &to.listings),
+        blocks: differences(&from.blocks, &to.blocks),
+        countries: differences(&from.countries, &to.countries),
     }
 }
 
@@ -92,8 +93,9 @@ impl Plan {
             ("rule cells", self.rules.len()),
             ("grant cells", self.grants.len()),
             ("protected pairs", self.protected.len()),
-            ("listed prefixes", self.listings.len()),
-            ("country prefixes", self.countries.len()),
+            ("listed prefixes", self.listings),
+            ("blocks by hand", self.blocks),
+            ("country prefixes", self.countries),
         ];
         all.into_iter().filter(|(_, count)| *count > 0).collect()
     }
@@ -125,6 +127,18 @@ fn changes<K: Ord + Clone, V: PartialEq + Clone>(
 
 fn set_changes<K: Ord + Clone>(from: &BTreeSet<K>, to: &BTreeSet<K>) -> Changes<K, ()> {
     merge(from.iter().map(|key| (key, &())).peekable(), to.iter().map(|key| (key, &())).peekable())
+}
+
+/// How many prefixes have another value, or one in only one of both.
+fn differences<V: Copy + PartialEq>(from: &Prefixes<V>, to: &Prefixes<V>) -> usize {
+    if from.is_same(to) {
+        return 0;
+    }
+    merge(pairs(from), pairs(to)).len()
+}
+
+fn pairs<V>(rows: &Prefixes<V>) -> Peekable<impl Iterator<Item = (&Prefix, &V)>> {
+    rows.iter().map(|(prefix, value)| (prefix, value)).peekable()
 }
 
 /// One walk over both, which are in order.

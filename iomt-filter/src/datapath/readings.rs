@@ -7,11 +7,11 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use iomt_filter_common::Address;
 use iomt_filter_common::abi::map;
-use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::Lease;
 use iomt_filter_common::limit::Buckets;
 
+use super::flows::Flows;
 use super::generation::Heartbeat;
 use super::load::LoadError;
 use super::maps::second;
@@ -20,14 +20,13 @@ use super::maps::second;
 pub struct Readings {
     pub(super) counters: PerCpuArray<MapData, u64>,
     pub(super) fates: PerCpuArray<MapData, u64>,
-    pub(super) flows: HashMap<MapData, FlowKey, Flow>,
+    pub(super) flows: Arc<Flows>,
     pub(super) fragments: HashMap<MapData, FragmentKey, FirstFragment>,
     pub(super) leases: Array<MapData, Lease>,
     pub(super) leased: HashMap<MapData, Address, u32>,
     pub(super) buckets: Array<MapData, Buckets>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) device_capacity: u32,
-    pub(super) flow_capacity: usize,
 }
 
 impl Readings {
@@ -35,20 +34,19 @@ impl Readings {
     pub(super) fn open(
         ebpf: &Ebpf,
         heartbeat: Arc<Heartbeat>,
+        flows: Arc<Flows>,
         device_capacity: u32,
-        flow_capacity: usize,
     ) -> Result<Self, LoadError> {
         Ok(Self {
             counters: second(ebpf, map::COUNTERS)?,
             fates: second(ebpf, map::FATES)?,
-            flows: second(ebpf, map::FLOWS)?,
+            flows,
             fragments: second(ebpf, map::FRAGMENTS)?,
             leases: second(ebpf, map::LEASES)?,
             leased: second(ebpf, map::LEASED)?,
             buckets: second(ebpf, map::BUCKETS)?,
             heartbeat,
             device_capacity,
-            flow_capacity,
         })
     }
 

@@ -81,12 +81,12 @@ pub enum ReplayError {
 }
 
 impl Replay {
-    /// Loads a private copy of the program with room for `devices`.
+    /// Loads a private copy of the program.
     ///
     /// # Errors
     /// When the kernel refuses it.
-    pub fn load(devices: usize) -> Result<Self, ReplayError> {
-        let options = LoadOptions { devices, replay: true, ..LoadOptions::default() };
+    pub fn load(options: LoadOptions) -> Result<Self, ReplayError> {
+        let options = LoadOptions { replay: true, pins: None, ..options };
         let mut datapath = Datapath::load(&options)?;
         let events = datapath.take_events().ok_or(LoadError::NoMap("EVENTS"))?;
         Ok(Self {
@@ -116,8 +116,8 @@ impl Replay {
         let maps = &mut self.datapath.maps;
         let words = query::places(self.datapath.device_capacity) as usize * size_of::<Query>() / 8;
         SharedWords::map(maps.queries.fd(), words).map_err(LoadError::Shared)?.clear();
-        let forgotten = clear(&mut maps.flows)
-            .and_then(|()| clear(&mut maps.fragments))
+        self.datapath.readings.flows.clear();
+        let forgotten = clear(&mut maps.fragments)
             .and_then(|()| clear(&mut maps.other_fragments))
             .and_then(|()| clear(&mut maps.far_hosts))
             .and_then(|()| maps.forget_devices(self.devices.iter().copied()));
@@ -136,7 +136,7 @@ impl Replay {
     /// When the kernel refuses to.
     pub fn learn(&mut self, learned: &Learned, live: u32) -> Result<(), ReplayError> {
         let own = self.datapath.generation().map_or(0, |generation| generation.number);
-        let maps = &mut self.datapath.maps;
+        let (maps, flows) = (&mut self.datapath.maps, &self.datapath.readings.flows);
         let mut learn = || {
             for &(device, lease) in &learned.leases {
                 maps.leases.set(lease::index(device, lease.address), lease, 0)?;
@@ -144,7 +144,8 @@ impl Replay {
             }
             for &(key, mut flow) in &learned.flows {
                 flow.generation = if flow.generation == live { own } else { 0 };
-                maps.flows.insert(key, flow, 0)?;
+                // A private table is empty: there is a place for what is asked about.
+                flows.insert(&key, &flow);
             }
             Ok(())
         };

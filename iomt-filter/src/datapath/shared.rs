@@ -48,6 +48,16 @@ impl SharedWords {
         unsafe { word.as_ref() }
     }
 
+    /// Writes words from the one at `first` on.
+    ///
+    /// # Panics
+    /// Behind the last one.
+    pub(super) fn write(&self, first: usize, words: &[u64]) {
+        for (index, word) in (first..).zip(words) {
+            self.word(index).store(*word, Ordering::Relaxed);
+        }
+    }
+
     /// Makes every word zero.
     pub(super) fn clear(&self) {
         (0..self.words).for_each(|index| self.word(index).store(0, Ordering::Relaxed));

@@ -65,8 +65,7 @@ impl View<'_> {
         if listing == Listing::NONE {
             return None;
         }
-        let covers =
-            |far: &Address| self.rows.listings.get(&Prefix::of(*far, listing.prefix_bits)) == Some(&listing);
+        let covers = |far: &Address| self.rows.listing(*far) == listing;
         let far = self.far_ends().into_iter().map(|(_, far)| far).find(covers)?;
         let feed = self.rows.names.feeds.get(&listing.feed);
         Some(Listed {

@@ -1,13 +1,12 @@
 //! Entries of all feeds as rows, so that one longest-prefix match finds the most severe entry.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use iomt_filter_common::reputation::Listing;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
-use crate::policy::peer::{canonical, mapped_range};
-use crate::rows::Prefix;
+use crate::policy::peer::canonical;
+use crate::rows::{Prefix, Prefixes};
 
 /// An entry that passed the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,17 +19,6 @@ pub struct Listed {
     pub feed: u16,
     /// Where the feed stands in the configuration: of two equal entries the earlier feed's is told.
     pub order: u16,
-    /// Whether an operator added it: holes of feeds do not hold for it.
-    pub by_hand: bool,
-}
-
-/// Addresses inside an entry that the guard holds back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Hole {
-    /// The addresses.
-    pub network: IpNet,
-    /// Whether blocks by hand are held back as well.
-    pub for_all: bool,
 }
 
 /// What of two entries that cover an address is the more severe: the score, then the longer prefix,
@@ -48,68 +36,67 @@ impl Listed {
     }
 }
 
-/// The most severe entries that cover a prefix.
-#[derive(Clone, Copy, Default)]
-struct Covering {
-    any: Option<Listed>,
-    by_hand: Option<Listed>,
-}
-
-impl Covering {
-    fn add(&mut self, entry: Listed) {
-        let severest = |held: Option<Listed>| held.into_iter().chain([entry]).max_by_key(Listed::severity);
-        self.any = severest(self.any);
-        if entry.by_hand {
-            self.by_hand = severest(self.by_hand);
-        }
-    }
-
-    fn remove(&mut self, hole: Hole) {
-        if hole.for_all {
-            self.by_hand = None;
-        }
-        self.any = self.by_hand;
-    }
-}
-
-/// For every listed prefix and every hole, the most severe entry that covers it. Entries of feeds never
-/// lie inside a hole: the guard has removed those. An IPv6 entry never covers IPv4, however wide it is.
+/// For every listed prefix and every hole, the most severe entry that covers it. An entry never lies inside a
+/// hole: the guard has removed those. One of IPv6 never covers IPv4, however wide it is.
 pub fn listings(
     entries: impl IntoIterator<Item = Listed>,
-    holes: impl IntoIterator<Item = Hole>,
-) -> BTreeMap<Prefix, Listing> {
-    // A hole comes before the entries of its prefix, which are by hand.
-    let holes = holes.into_iter().map(|hole| (canonical(hole.network), Err(hole)));
-    let entries = entries.into_iter().map(|entry| (canonical(entry.network), Ok(entry)));
-    let mut items: Vec<(IpNet, Result<Listed, Hole>)> = entries.chain(holes).collect();
-    // A sort that sees what is in order already: the entries of feeds are.
-    items.sort_by_key(|(network, item)| (*network, item.is_ok()));
-    let mut rows = Vec::with_capacity(items.len());
-    let mut around: Vec<(IpNet, Covering)> = Vec::new();
-    for same in items.chunk_by(|(one, _), (other, _)| one == other) {
-        let Some(&(network, _)) = same.first() else { continue };
-        while around.last().is_some_and(|(outer, _)| !outer.contains(&network)) {
-            around.pop();
-        }
-        let mut covering = around.last().map_or_else(Covering::default, |&(_, covering)| covering);
-        for (_, item) in same {
-            match *item {
-                Ok(entry) => covering.add(entry),
-                Err(hole) => covering.remove(hole),
-            }
-        }
-        let listing = covering.any.map_or(Listing::NONE, |entry| entry.listing());
-        rows.push((Prefix::from(network), listing));
-        around.push((network, covering));
+    holes: impl IntoIterator<Item = IpNet>,
+) -> Prefixes<Listing> {
+    let entries = entries.into_iter().map(|entry| (entry.network, Some(entry)));
+    let holes = holes.into_iter().map(|hole| (hole, None));
+    let (mut of_v4, mut of_v6) = (Vec::new(), Vec::new());
+    for (network, item) in entries.chain(holes) {
+        let network = canonical(network);
+        let family = if matches!(network, IpNet::V4(_)) { &mut of_v4 } else { &mut of_v6 };
+        family.push((Prefix::from(network), item));
     }
-    let is_wide = |network: &IpNet| matches!(network, IpNet::V6(v6) if v6.contains(&mapped_range()));
-    let holds_ipv4 = items.iter().any(|(network, _)| is_wide(network));
-    let mut rows: BTreeMap<Prefix, Listing> = rows.into_iter().collect();
-    if holds_ipv4 {
-        // In the 128-bit form it would be found for every IPv4 address that nothing else covers.
-        rows.entry(Prefix::from(IpNet::V4(Ipv4Net::default()))).or_insert(Listing::NONE);
+    [of_v4, of_v6].into_iter().flat_map(of_family).collect()
+}
+
+/// The rows of one family.
+fn of_family(mut items: Vec<(Prefix, Option<Listed>)>) -> Vec<(Prefix, Listing)> {
+    // A sort that sees what is in order already: the entries of feeds are.
+    items.sort_by_key(|(prefix, item)| (*prefix, item.is_some()));
+    let mut rows = Vec::with_capacity(items.len());
+    let mut around: Vec<(Prefix, Option<Listed>)> = Vec::new();
+    for same in items.chunk_by(|(one, _), (other, _)| one == other) {
+        let Some(&(prefix, _)) = same.first() else { continue };
+        while around.pop_if(|(outer, _)| !outer.holds(&prefix)).is_some() {}
+        let mut severest = around.last().and_then(|(_, entry)| *entry);
+        for (_, item) in same {
+            severest = match item {
+                Some(entry) => severest.into_iter().chain([*entry]).max_by_key(Listed::severity),
+                None => None,
+            };
+        }
+        rows.push((prefix, severest.map_or(Listing::NONE, |entry| entry.listing())));
+        around.push((prefix, severest));
     }
     rows
+}
+
+/// For every prefix of either, the more severe of what both say of its addresses.
+pub fn severest(listings: &Prefixes<Listing>, blocks: &Prefixes<Listing>) -> Prefixes<Listing> {
+    let of = |rows: &Prefixes<Listing>, is_block| -> Vec<(Prefix, bool, Listing)> {
+        rows.iter().map(|&(prefix, listing)| (prefix, is_block, listing)).collect()
+    };
+    let mut items = of(listings, false);
+    items.extend(of(blocks, true));
+    items.sort_by_key(|(prefix, is_block, _)| (prefix.is_v4(), *prefix, *is_block));
+    let mut around: Vec<(Prefix, [Listing; 2])> = Vec::new();
+    let rows = items.chunk_by(|(one, ..), (other, ..)| one == other).filter_map(|same| {
+        let &(prefix, ..) = same.first()?;
+        while around.pop_if(|(outer, _)| outer.is_v4() != prefix.is_v4() || !outer.holds(&prefix)).is_some() {
+        }
+        let mut both = around.last().map_or([Listing::NONE; 2], |(_, both)| *both);
+        for (_, is_block, listing) in same {
+            both[usize::from(*is_block)] = *listing;
+        }
+        around.push((prefix, both));
+        let [listing, block] = both;
+        Some((prefix, listing.or_severer(block)))
+    });
+    rows.collect()
 }
 
 #[cfg(test)]
@@ -126,7 +113,7 @@ mod tests {
         ) {
             let entries: Vec<_> = entries.into_iter().map(|(address, bits, score, feed)| Listed {
                 network: IpNet::new([203, 0, address & 3, address].into(), bits).unwrap().trunc(),
-                score, feed, order: feed, by_hand: false,
+                score, feed, order: feed,
             }).collect();
             let address = IpNet::new([203, 0, low & 3, low].into(), 32).unwrap();
             let expected = entries.iter().filter(|entry| entry.network.contains(&address))
@@ -138,35 +125,29 @@ mod tests {
         }
     }
 
-    fn longest(rows: &BTreeMap<Prefix, Listing>, address: IpNet) -> Option<Listing> {
-        (0..=32u8)
-            .rev()
-            .find_map(|bits| rows.get(&Prefix::from(IpNet::new(address.addr(), bits).unwrap())).copied())
-    }
-
-    fn entry(network: &str, score: u8, by_hand: bool) -> Listed {
-        let feed = if by_hand { 9 } else { 1 };
-        Listed { network: network.parse().unwrap(), score, feed, order: 0, by_hand }
+    fn longest(rows: &Prefixes<Listing>, address: IpNet) -> Option<Listing> {
+        rows.longest(address.addr().into()).copied()
     }
 
     #[test]
-    fn holes_hold_for_whom_they_are_made() {
-        let entries = [
-            entry("203.0.113.0/24", 100, false),
-            entry("203.0.113.0/26", 60, true),
-            entry("203.0.113.1/32", 70, true),
-        ];
-        let hole = |network: &str, for_all| Hole { network: network.parse().unwrap(), for_all };
-        let rows = listings(entries, [hole("203.0.113.0/25", false), hole("203.0.113.7/32", true)]);
+    fn holes_are_spared() {
+        let entry =
+            |network: &str, score| Listed { network: network.parse().unwrap(), score, feed: 1, order: 0 };
+        let entries = [entry("203.0.113.0/24", 100), entry("2001:db8::/32", 80), entry("::/0", 60)];
+        let holes =
+            ["203.0.113.128/25", "203.0.113.7/32", "2001:db8::1/128"].map(|hole| hole.parse().unwrap());
+        let rows = listings(entries, holes);
         for (address, expected) in [
-            ("203.0.113.200/32", (1, 100)),
-            ("203.0.113.100/32", (0, 0)),
-            ("203.0.113.5/32", (9, 60)),
-            ("203.0.113.1/32", (9, 70)),
-            ("203.0.113.7/32", (0, 0)),
+            ("203.0.113.100/32", Some(100)),
+            ("203.0.113.200/32", Some(0)),
+            ("203.0.113.7/32", Some(0)),
+            ("198.51.100.1/32", None),
+            ("2001:db8::2/128", Some(80)),
+            ("2001:db8::1/128", Some(0)),
+            ("fd00::1/128", Some(60)),
         ] {
-            let found = longest(&rows, address.parse().unwrap()).unwrap();
-            assert_eq!((found.feed, found.score), expected, "{address}");
+            let found = longest(&rows, address.parse().unwrap()).map(|listing| listing.score);
+            assert_eq!(found, expected, "{address}");
         }
     }
 }

@@ -1,14 +1,14 @@
 //! From the networks of a database to rows: only what the policy tells apart, neighbours merged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use iomt_filter_common::geo::Country;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use super::database::{CountryDatabase, DatabaseError};
 use crate::policy::Policy;
-use crate::policy::peer::{canonical, mapped_range};
-use crate::rows::Prefix;
+use crate::policy::peer::canonical;
+use crate::rows::{Prefix, Prefixes};
 
 /// What the profiles of a policy tell apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,9 +52,9 @@ impl Distinctions {
 pub fn expand(
     database: &CountryDatabase,
     distinctions: &Distinctions,
-) -> Result<BTreeMap<Prefix, Country>, DatabaseError> {
+) -> Result<Prefixes<Country>, DatabaseError> {
     if distinctions.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Prefixes::default());
     }
     let mut merged: Vec<(IpNet, Country)> = Vec::new();
     for found in database.networks()? {
@@ -63,14 +63,7 @@ pub fn expand(
             push(&mut merged, canonical(network.trunc()), row);
         }
     }
-    let mut rows: BTreeMap<_, _> =
-        merged.iter().map(|&(network, row)| (Prefix::from(network), row)).collect();
-    let is_wide = |network: &IpNet| matches!(network, IpNet::V6(v6) if v6.contains(&mapped_range()));
-    if merged.iter().any(|(network, _)| is_wide(network)) {
-        // In the 128-bit form a wide IPv6 network would hold IPv4 too.
-        rows.entry(Prefix::from(IpNet::V4(Ipv4Net::default()))).or_insert(Country::UNKNOWN);
-    }
-    Ok(rows)
+    Ok(merged.iter().map(|&(network, row)| (Prefix::from(network), row)).collect())
 }
 
 /// Adds a network; as long as it is the second half of a prefix whose first half came before it, and

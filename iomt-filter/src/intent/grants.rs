@@ -32,6 +32,7 @@ impl Intent {
         let extras = Extras { grants, ..extras.clone() };
         let (mut rows, _) = compile(policy, inventory, &extras, numbers)?;
         rows.listings.clone_from(&self.rows.listings);
+        rows.blocks.clone_from(&self.rows.blocks);
         rows.countries.clone_from(&self.rows.countries);
         rows.names.feeds.clone_from(&self.rows.names.feeds);
         let sources = Some(Arc::new((policy.clone(), inventory.clone(), extras)));
@@ -96,12 +97,11 @@ fn examine(grant: &Grant, policy: &Policy, extras: &Extras, rows: &Rows) -> Resu
 
 /// Whether an entry that drops covers a prefix or lies inside it.
 fn is_listed(prefix: Prefix, score: u8, rows: &Rows) -> bool {
-    if let Some(listing) = covering(prefix).find_map(|wide| rows.listings.get(&wide)) {
-        return listing.score >= score;
-    }
-    let inside = |other: &Prefix| Prefix::of(other.address, prefix.bits) == prefix;
-    let behind = rows.listings.range(prefix..).take_while(|(other, _)| inside(other));
-    behind.into_iter().any(|(_, listing)| listing.score >= score)
+    [&rows.listings, &rows.blocks].into_iter().any(|listings| {
+        let around = covering(prefix).find_map(|wide| listings.get(&wide).copied());
+        let mut inside = listings.inside(prefix).map(|(_, listing)| *listing);
+        around.map_or_else(|| inside.any(|listing| listing.blocks(score)), |listing| listing.blocks(score))
+    })
 }
 
 /// A prefix and all around it, the longest first.

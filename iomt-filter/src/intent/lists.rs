@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use iomt_filter_common::reputation::Listing;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,12 +10,12 @@ use serde::Serialize;
 use crate::config::{Config, Feed, FeedSource};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::feeds::formats::{self, Note};
-use crate::feeds::merge::{Hole, Listed, listings};
+use crate::feeds::merge::{Listed, listings};
 use crate::feeds::{Guard, ManualBlock, Parsed, Reason, Reject, Removed, manual};
 use crate::host::HostNetworks;
 use crate::numbers::Numbers;
 use crate::policy::peer::canonical;
-use crate::rows::Rows;
+use crate::rows::{Prefixes, Rows};
 
 use super::last_good::{self, Content, LastGood};
 
@@ -85,7 +86,7 @@ pub(super) struct Lists<'c> {
 /// What all feeds came to: whatever blocks are added by hand, this stays.
 #[derive(Debug, Default)]
 pub(super) struct FeedLists {
-    gathered: Gathered,
+    listings: Prefixes<Listing>,
     operators: Guard,
     reports: Vec<FeedReport>,
 }
@@ -94,7 +95,7 @@ pub(super) struct FeedLists {
 #[derive(Clone, Debug, Default)]
 struct Gathered {
     listed: Vec<Listed>,
-    holes: Vec<Hole>,
+    holes: Vec<IpNet>,
 }
 
 impl Lists<'_> {
@@ -132,11 +133,8 @@ impl Lists<'_> {
             report.number = numbers.feeds.get(&feed.name).copied().unwrap_or(0);
             reports.push(report);
         }
-        // In the order of the rows: with every block by hand they are put in order again.
-        gathered.listed.sort_by_key(|entry| entry.network);
-        gathered.holes.sort_unstable();
-        gathered.holes.dedup();
-        FeedLists { gathered, operators: Guard::for_operators(ranges), reports }
+        let listings = listings(gathered.listed, gathered.holes);
+        FeedLists { listings, operators: Guard::for_operators(ranges), reports }
     }
 
     /// What is ours, with the gravest reason first where two are the same range.
@@ -219,7 +217,7 @@ impl Reading<'_> {
         for entry in entries {
             let score = entry.score.unwrap_or(self.feed.score);
             let network = entry.network;
-            let listed = Listed { network, score, feed: self.number, order: self.order, by_hand: false };
+            let listed = Listed { network, score, feed: self.number, order: self.order };
             gathered.add(listed, self.guard, &mut report);
         }
         if report.entries == 0 {
@@ -251,20 +249,25 @@ fn warning(feed: &Feed, report: &FeedReport) -> Option<Diagnostic> {
 }
 
 impl FeedLists {
-    /// Fills the listings of `rows` from the feeds and from blocks by hand.
-    pub(super) fn list(
+    /// What the feeds list.
+    pub(super) fn listings(&self) -> Prefixes<Listing> {
+        self.listings.clone()
+    }
+
+    /// Fills the blocks of `rows`, which are by hand, and names all feeds.
+    pub(super) fn block(
         &self,
         rows: &mut Rows,
         numbers: &mut Numbers,
         blocks: &[ManualBlock],
         warnings: &mut Vec<Diagnostic>,
     ) -> Vec<FeedReport> {
-        let mut gathered = self.gathered.clone();
+        let mut gathered = Gathered::default();
         let mut reports = self.reports.clone();
         reports.push(manual_blocks(blocks, &self.operators, numbers, &mut gathered, warnings));
         let numbered = reports.iter().filter(|report| report.number != 0);
         rows.names.feeds = numbered.map(|report| (report.number, report.name.clone())).collect();
-        rows.listings = listings(gathered.listed, gathered.holes);
+        rows.blocks = listings(gathered.listed, gathered.holes);
         reports
     }
 
@@ -280,8 +283,7 @@ impl Gathered {
         if guarded.is_listed {
             report.entries += 1;
             self.listed.push(listed);
-            let hole = |removed: &Removed| Hole { network: removed.part, for_all: listed.by_hand };
-            self.holes.extend(guarded.removed.iter().map(hole));
+            self.holes.extend(guarded.removed.iter().map(|removed| removed.part));
         }
         report.removed.extend(guarded.removed);
     }
@@ -319,7 +321,7 @@ fn manual_blocks(
     report.number = number;
     for block in blocks {
         let network = canonical(block.target.trunc());
-        let listed = Listed { network, score: block.score, feed: number, order: 0, by_hand: true };
+        let listed = Listed { network, score: block.score, feed: number, order: 0 };
         gathered.add(listed, guard, &mut report);
     }
     for removed in &report.removed {

@@ -106,11 +106,8 @@ impl World {
             }
             rows.names.profiles.insert(number, profile.name.clone());
         }
-        rows.countries.insert(IpNet::V4(Ipv4Net::default()).into(), Country::UNKNOWN);
-        for (net, code) in &self.countries {
-            let country = if named.contains(code) { country(*code) } else { Country::OTHER };
-            rows.countries.insert((*net).into(), country);
-        }
+        let of = |code: &_| if named.contains(code) { country(*code) } else { Country::OTHER };
+        rows.countries = self.countries.iter().map(|(net, code)| ((*net).into(), of(code))).collect();
     }
 
     fn listings_into(&self, rows: &mut Rows) {
@@ -118,16 +115,13 @@ impl World {
             let numbered = (1u16..).zip(&self.feeds);
             numbered.flat_map(|(number, feed)| feed.entries.iter().map(move |net| (*net, number, feed.score)))
         };
-        rows.listings.insert(IpNet::V4(Ipv4Net::default()).into(), Listing::NONE);
-        for (net, ..) in entries() {
+        let listed = entries().filter_map(|(net, ..)| {
             let covering = entries().filter(|(other, ..)| other.contains(&net));
-            let worst =
-                covering.max_by_key(|&(other, feed, score)| (score, other.prefix_len(), u16::MAX - feed));
-            if let Some((other, feed, score)) = worst {
-                let prefix_bits = Prefix::from(other).bits;
-                rows.listings.insert(net.into(), Listing { feed, score, prefix_bits });
-            }
-        }
+            let (other, feed, score) =
+                covering.max_by_key(|&(other, feed, score)| (score, other.prefix_len(), u16::MAX - feed))?;
+            Some((net.into(), Listing { feed, score, prefix_bits: Prefix::from(other).bits }))
+        });
+        rows.listings = listed.collect();
         rows.names.feeds =
             (1u16..).zip(&self.feeds).map(|(number, feed)| (number, feed.name.clone())).collect();
     }

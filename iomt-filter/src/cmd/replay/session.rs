@@ -13,6 +13,7 @@ use super::ports::Ports;
 use super::wire;
 use crate::capture::Frame;
 use crate::datapath::replay::Replay;
+use crate::datapath::{LoadOptions, Room};
 use crate::events::{self, EnrichContext, Expected, Record, expectations};
 use crate::geo::CountryDatabase;
 use crate::intent::Intent;
@@ -34,7 +35,9 @@ pub(super) struct Session {
 impl Session {
     /// Loads the program and makes it hold what `intent` says. Without a `port`, frames choose theirs.
     pub(super) fn begin(intent: Intent, port: Option<Port>) -> Result<Self> {
-        let mut replay = Replay::load(intent.devices).context("failed to load the program")?;
+        let room = Room::of(&intent.rows)?;
+        let options = LoadOptions { devices: intent.devices, room, ..LoadOptions::default() };
+        let mut replay = Replay::load(options).context("failed to load the program")?;
         let ports = Ports::new(&intent.rows, &intent.segments);
         let names = intent.rows.names.clone();
         let expected = expectations(&intent.rows);

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use iomt_filter::rows::{Prefix, Rows, RuleCell, ServicePrefix};
+use iomt_filter::rows::{Prefixes, Rows, RuleCell, ServicePrefix};
 use iomt_filter_common::Mac;
 use iomt_filter_common::abi::{MANAGEMENT_PROFILE, PeerClass};
 use iomt_filter_common::device::Device;
@@ -61,13 +61,13 @@ impl Hospital {
         if self.has_management {
             add_management(&mut rows);
         }
-        add_countries(&mut rows);
+        rows.countries = countries();
         let listing = |prefix_bits| Listing { feed: 1, score: 90, prefix_bits };
-        for number in FIRST_LISTED..FIRST_LISTED + self.listed {
-            rows.listings.insert(far_end(Family::V4, number).into(), listing(128));
+        let listed = (FIRST_LISTED..FIRST_LISTED + self.listed).flat_map(|number| {
             let network = IpNet::new_assert(far_end(Family::V6, number), 64);
-            rows.listings.insert(network.into(), listing(64));
-        }
+            [(far_end(Family::V4, number).into(), listing(128)), (network.into(), listing(64))]
+        });
+        rows.listings = listed.collect();
         rows
     }
 
@@ -176,19 +176,20 @@ fn add_management(rows: &mut Rows) {
 }
 
 /// Prefixes of the lengths that country databases hold, over all of the far ends' space.
-fn add_countries(rows: &mut Rows) {
-    for number in 0..COUNTRIES_V4 {
+fn countries() -> Prefixes<Country> {
+    let v4 = (0..COUNTRIES_V4).map(|number| {
         let chance = mix(u64::from(number));
         let address = Ipv4Addr::from_bits(0x8000_0000 | (chance as u32 >> 3));
-        let prefix: Prefix = IpNet::from(Ipv4Net::new_assert(address, 13 + (chance >> 60) as u8)).into();
-        rows.countries.insert(prefix, country(chance));
-    }
-    for number in 0..COUNTRIES_V6 {
+        let network = Ipv4Net::new_assert(address, 13 + (chance >> 60) as u8);
+        (IpNet::from(network).into(), country(chance))
+    });
+    let v6 = (0..COUNTRIES_V6).map(|number| {
         let chance = mix(u64::from(number));
         let address = Ipv6Addr::from_bits(0x2a00 << 112 | u128::from(chance >> 12) << 64);
-        let prefix: Prefix = IpNet::from(Ipv6Net::new_assert(address, 29 + (chance >> 60) as u8)).into();
-        rows.countries.insert(prefix, country(chance));
-    }
+        let network = Ipv6Net::new_assert(address, 29 + (chance >> 60) as u8);
+        (IpNet::from(network).into(), country(chance))
+    });
+    v4.chain(v6).collect()
 }
 
 fn country(chance: u64) -> Country {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{MapData, RingBuf};
-use iomt_filter::datapath::{Datapath, LoadOptions, WriterToken};
+use iomt_filter::datapath::{Datapath, LoadOptions, Room, WriterToken};
 use iomt_filter_common::{Reason, Verdict};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -113,11 +113,13 @@ struct Filter {
 
 impl Filter {
     fn load(hospital: Hospital, number: u32) -> Result<Self> {
-        let options = LoadOptions { devices: DEVICES as usize, ..LoadOptions::default() };
+        let rows = hospital.rows();
+        let room = Room::of(&rows)?;
+        let options = LoadOptions { devices: DEVICES as usize, room, ..LoadOptions::default() };
         let mut datapath = Datapath::load(&options)?;
         let state = tempfile::tempdir().context("failed to make a folder")?;
         let token = WriterToken::take(state.path())?;
-        datapath.apply(hospital.rows(), &token)?;
+        datapath.apply(rows, &token)?;
         let events = datapath.take_events().context("the records were taken before")?;
         Ok(Self { datapath, token, events, number })
     }

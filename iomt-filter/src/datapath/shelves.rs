@@ -1,0 +1,204 @@
+//! The tables in lines: memory that is shared with the kernel, in two halves. One is read by the active
+//! generation, the other one takes what comes next.
+
+use iomt_filter_common::abi::map;
+use iomt_filter_common::geo::Country;
+use iomt_filter_common::lookup::{Countries, Directory, Line, Listings};
+use iomt_filter_common::reputation::Listing;
+
+use super::apply::ApplyError;
+use super::shared::SharedWords;
+use crate::feeds::merge::severest;
+use crate::image::{self, Image, ImageError};
+use crate::rows::{Prefixes, Rows};
+
+/// Lines of 64 bytes that each half of a table has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// For what feeds list.
+    pub listings: u32,
+    /// For blocks by hand. What does not fit there goes among the listings.
+    pub blocks: u32,
+    /// For countries.
+    pub countries: u32,
+}
+
+impl Default for Room {
+    /// For a few thousand addresses, and the countries of a small database.
+    fn default() -> Self {
+        Self { listings: 16_384, blocks: 16_384, countries: 16_384 }
+    }
+}
+
+impl Room {
+    /// For `rows`, without headroom.
+    ///
+    /// # Errors
+    /// [`ImageError`], for lists that fit no table.
+    pub fn of(rows: &Rows) -> Result<Self, ImageError> {
+        let least = Self::default();
+        let lines = |lines: usize| u32::try_from(lines).map_err(|_| ImageError::TooLarge);
+        let blocks = lines(image::listings(&rows.blocks, FIRST, 0)?.lines.len())?;
+        let listings = match blocks <= least.blocks {
+            true => image::listings(&rows.listings, FIRST, 0)?,
+            false => image::listings(&severest(&rows.listings, &rows.blocks), FIRST, 0)?,
+        };
+        let listings = lines(listings.lines.len())?.max(least.listings);
+        let countries = lines(image::countries(&rows.countries, FIRST)?.lines.len())?.max(least.countries);
+        Ok(Self { listings, countries, ..least })
+    }
+
+    /// A quarter more, and at least for half a million listed addresses and the countries of a large database.
+    #[must_use]
+    pub fn with_headroom(self) -> Self {
+        let more = |lines: u32, least: u32| lines.saturating_add(lines / 4).max(least);
+        Self { listings: more(self.listings, 81_920), countries: more(self.countries, 32_768), ..self }
+    }
+
+    /// Lines of a whole table whose halves have so many.
+    pub(super) const fn of_both(half: u32) -> u32 {
+        FIRST + 2 * half
+    }
+}
+
+/// Line 0 is nobody's: a table that begins there is none.
+const FIRST: u32 = 1;
+const WORDS: usize = size_of::<Line>() / size_of::<u64>();
+
+/// One table in lines. `V` is the value of its rows, `T` says where in a half they are.
+#[derive(Debug)]
+pub(super) struct Shelf<V, T> {
+    name: &'static str,
+    words: SharedWords,
+    /// Lines of each half.
+    half: u32,
+    halves: [Half<V, T>; 2],
+}
+
+/// What a half holds, where that is known.
+#[derive(Debug)]
+struct Half<V, T> {
+    held: Option<(Prefixes<V>, T)>,
+    used: usize,
+}
+
+/// What is to go on a shelf: a half that holds it already, or lines for one that nobody reads.
+struct Staged<V, T> {
+    half: usize,
+    rows: Prefixes<V>,
+    tables: T,
+    lines: Option<Vec<Line>>,
+}
+
+/// All tables in lines.
+#[derive(Debug)]
+pub(super) struct Shelves {
+    pub(super) listings: Shelf<Listing, Listings>,
+    pub(super) blocks: Shelf<Listing, Listings>,
+    pub(super) countries: Shelf<Country, Countries>,
+}
+
+/// What is to go on all of them, see [`Shelves::stage`].
+pub(super) struct StagedRows {
+    listings: Staged<Listing, Listings>,
+    blocks: Staged<Listing, Listings>,
+    countries: Staged<Country, Countries>,
+}
+
+impl<V: Copy + PartialEq, T: Copy + Default> Shelf<V, T> {
+    /// On the mapped lines of a table, of which there are so many.
+    pub(super) fn new(name: &'static str, words: SharedWords, lines: u32) -> Self {
+        let half = || Half { held: None, used: 0 };
+        Self { name, words, half: lines.saturating_sub(FIRST) / 2, halves: [half(), half()] }
+    }
+
+    /// Makes the lines of `rows`, for a half that is not the one that is `read`.
+    fn stage(
+        &self,
+        rows: &Prefixes<V>,
+        read: usize,
+        image: impl Fn(u32) -> Result<Image<T>, ImageError>,
+    ) -> Result<Staged<V, T>, ApplyError> {
+        for (half, Half { held, .. }) in self.halves.iter().enumerate() {
+            if let Some((_, tables)) = held.as_ref().filter(|(held, _)| held == rows) {
+                return Ok(Staged { half, rows: rows.clone(), tables: *tables, lines: None });
+            }
+        }
+        let half = 1 - read;
+        let Image { tables, lines } = image(FIRST + half as u32 * self.half)?;
+        if lines.len() > self.half as usize {
+            return Err(ApplyError::Large {
+                table: self.name,
+                needed: lines.len(),
+                capacity: self.half as usize,
+            });
+        }
+        Ok(Staged { half, rows: rows.clone(), tables, lines: Some(lines) })
+    }
+
+    /// Writes them; where the tables are then.
+    fn put(&mut self, staged: Staged<V, T>) -> (T, u32) {
+        let Staged { half, rows, tables, lines } = staged;
+        if let Some(lines) = lines {
+            let first = (FIRST as usize + half * self.half as usize) * WORDS;
+            self.words.write(first, lines.as_flattened());
+            self.halves[half] = Half { held: Some((rows, tables)), used: lines.len() };
+        }
+        (tables, half as u32)
+    }
+
+    /// Name, lines in use of a half, and lines of a half.
+    fn fill(&self, half: u32) -> (&'static str, usize, usize) {
+        (self.name, self.halves[half as usize & 1].used, self.half as usize)
+    }
+}
+
+impl Shelves {
+    /// Makes the lines of `rows`. Nothing is written.
+    ///
+    /// `read` is the directory of the generation that judges: what it refers to stays.
+    pub(super) fn stage(&self, rows: &Rows, read: &Directory) -> Result<StagedRows, ApplyError> {
+        let [listings, blocks, countries] = read.halves.map(|half| half as usize & 1);
+        let seed = secret();
+        let of_blocks =
+            |rows: &Prefixes<_>| self.blocks.stage(rows, blocks, |base| image::listings(rows, base, seed));
+        let of_listings = |rows: &Prefixes<_>| {
+            self.listings.stage(rows, listings, |base| image::listings(rows, base, seed))
+        };
+        let (listings, blocks) = match of_blocks(&rows.blocks) {
+            Err(ApplyError::Large { .. }) => {
+                let all = severest(&rows.listings, &rows.blocks);
+                (of_listings(&all)?, of_blocks(&Prefixes::default())?)
+            }
+            blocks => (of_listings(&rows.listings)?, blocks?),
+        };
+        let countries = self
+            .countries
+            .stage(&rows.countries, countries, |base| image::countries(&rows.countries, base))?;
+        Ok(StagedRows { listings, blocks, countries })
+    }
+
+    /// Writes what was staged, where no packet is judged by it yet.
+    pub(super) fn put(&mut self, staged: StagedRows) -> Directory {
+        let (listings, half_of_listings) = self.listings.put(staged.listings);
+        let (blocks, half_of_blocks) = self.blocks.put(staged.blocks);
+        let (countries, half_of_countries) = self.countries.put(staged.countries);
+        let halves = [half_of_listings, half_of_blocks, half_of_countries];
+        Directory { listings, blocks, countries, halves, reserved: 0 }
+    }
+
+    /// Names, lines in use and lines, as far as this process has written them.
+    pub(super) fn fill(&self, read: &Directory) -> [(&'static str, usize, usize); 3] {
+        let [listings, blocks, countries] = read.halves;
+        [self.listings.fill(listings), self.blocks.fill(blocks), self.countries.fill(countries)]
+    }
+
+    /// Names of the maps.
+    pub(super) const NAMES: [&'static str; 3] = [map::LISTINGS, map::BLOCKS, map::COUNTRIES];
+}
+
+/// A number that nobody outside can know.
+pub(super) fn secret() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    RandomState::new().build_hasher().finish()
+}
