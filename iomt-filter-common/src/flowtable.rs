@@ -7,12 +7,12 @@
 //! protocol, the generation that judged the flow, and a version that changes whenever the place is given to
 //! another flow. Whoever gives a place away takes the tag out first, and puts the new one in last. So a reader
 //! that finds the same flow in the tag before and after it has read the rest has read that flow, unless its place
-//! changed hands fifteen times meanwhile. The generation is that of the tag in front: what it relies on was
-//! written before it. Whoever judges a flow anew exchanges the tag that it has seen for one of nobody's generation
-//! before, and for that of its own behind: where the place is another's by then, or another judges, nothing
-//! happens, and who reads meanwhile judges for itself. What is written without that (times, counts, devices) can
-//! land on the next owner of a place; of those only the devices count for anything, and a flow whose devices are
-//! not those at its ends is judged again.
+//! changed hands fifteen times meanwhile. The generation counts where it is the same in both. Whoever judges a
+//! flow anew exchanges the tag that it has seen for one of nobody's generation before, and for that of its own
+//! behind: where the place is another's by then, or another judges, nothing happens, and who reads meanwhile
+//! judges for itself. What is written without that (times, counts, devices) can land on the next owner of a
+//! place; of those only the devices count for anything, and a flow whose devices are not those at its ends is
+//! judged again.
 //!
 //! Words are loaded and stored in the order of the program. Processors that do otherwise (not x86) may show a
 //! reader an old word behind a new tag.
@@ -251,7 +251,7 @@ pub fn load<T: Set>(set: T, place: &Place, now: u32) -> Option<Flow> {
     let (judged, counted) = (JUDGED + way * 2, COUNTED + way * 4);
     let tag = set.load(word_of_tag(way));
     let owners = set.load(judged + 1);
-    let flow = Flow {
+    let mut flow = Flow {
         last_seen: set.load(counted),
         packets: set.load(counted + 1),
         bytes: set.load(counted + 2),
@@ -264,8 +264,14 @@ pub fn load<T: Set>(set: T, place: &Place, now: u32) -> Option<Flow> {
         ended: (owners >> 48) as u8,
         reserved: [0; 6],
     };
-    let is_same = (tag ^ place.tag) & FLOW == 0 && is_of(set, way, place.tag);
-    if is_same { Some(flow) } else { None }
+    let behind = set.load(word_of_tag(way));
+    if (tag ^ place.tag) & FLOW != 0 || (behind ^ place.tag) & FLOW != 0 {
+        return None;
+    }
+    if behind != tag {
+        flow.generation = 0; // judged anew meanwhile: nobody has judged what was read
+    }
+    Some(flow)
 }
 
 #[inline(always)]

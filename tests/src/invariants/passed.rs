@@ -14,6 +14,9 @@ const SHORT: u64 = 30 * SECOND;
 /// Asker, its port, the service's; of who has no address yet, which device it is.
 type Question = (IpAddr, u16, u16, Option<String>);
 
+/// Source, destination, identification, and the protocol of IPv4.
+type Piece = (IpAddr, IpAddr, u32, u8);
+
 /// Frames that passed, by what may stand on them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Passed {
@@ -24,14 +27,21 @@ pub(super) struct Passed {
     /// Questions of devices, and of anybody.
     own_questions: HashMap<Question, u64>,
     questions: HashMap<Question, u64>,
-    /// First fragments: source, destination, identification, protocol of IPv4.
-    firsts: HashMap<(IpAddr, IpAddr, u32, u8), (u64, Seen)>,
+    /// First fragments: source, destination, identification, protocol of IPv4; and where they came in.
+    firsts: HashMap<(Piece, bool), (u64, Seen)>,
 }
 
 impl Passed {
     /// Notes a frame that passed. `sender` is the device that it is believed to come from, `is_to_many` says that
     /// it asks a group.
-    pub(super) fn note(&mut self, seen: &Seen, sender: Option<&str>, is_to_many: bool, now: u64) {
+    pub(super) fn note(
+        &mut self,
+        seen: &Seen,
+        is_inside: bool,
+        sender: Option<&str>,
+        is_to_many: bool,
+        now: u64,
+    ) {
         let tuple = seen.tuple;
         // A conversation lasts as long as either side goes on.
         if self.has_sent(seen, now) {
@@ -54,15 +64,15 @@ impl Passed {
             self.questions.insert(question, now);
         }
         if let Some((id, 0)) = seen.fragment {
-            self.firsts.insert(piece(&tuple, id), (now, *seen));
+            self.firsts.insert((piece(&tuple, id), is_inside), (now, *seen));
         }
     }
 
-    /// A later fragment with the ports of its first one, where that has passed in time. Other packets are as
-    /// they are.
-    pub(super) fn completed(&self, seen: Seen, now: u64) -> Option<Seen> {
+    /// A later fragment with the ports of its first one, where that has passed in time and on the same side, behind
+    /// a device port or not. Other packets are as they are.
+    pub(super) fn completed(&self, seen: Seen, is_inside: bool, now: u64) -> Option<Seen> {
         let Some((id, _)) = seen.fragment.filter(|_| seen.is_later()) else { return Some(seen) };
-        let (at, first) = self.firsts.get(&piece(&seen.tuple, id))?;
+        let (at, first) = self.firsts.get(&(piece(&seen.tuple, id), is_inside))?;
         let is_in_time = now.saturating_sub(*at) <= SHORT;
         is_in_time.then_some(Seen { tuple: first.tuple, opens: first.opens, ..seen })
     }
@@ -104,7 +114,7 @@ impl Passed {
     }
 }
 
-const fn piece(tuple: &Tuple, id: u32) -> (IpAddr, IpAddr, u32, u8) {
+const fn piece(tuple: &Tuple, id: u32) -> Piece {
     let protocol = if tuple.source.0.is_ipv4() { tuple.protocol } else { 0 };
     (tuple.source.0, tuple.destination.0, id, protocol)
 }

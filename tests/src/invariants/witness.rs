@@ -50,7 +50,7 @@ impl Witness {
         let fields = &observed.fields;
         let vlan = fields.vlan.iter().copied().rfind(|vlan| *vlan != 0).unwrap_or(0);
         // What is left of a packet whose beginning was dropped is nothing to whoever gets it.
-        let Some(seen) = self.passed.completed(seen, now) else { return Vec::new() };
+        let Some(seen) = self.passed.completed(seen, port == Port::Device, now) else { return Vec::new() };
         let sight = Sight { seen, port, macs: fields.macs, vlan, observed, now };
         let mut found = Vec::new();
         let receiver = self.receiver(&sight);
@@ -76,7 +76,7 @@ impl Witness {
         };
         let believed = believed.map(|device| device.name.clone());
         let is_to_many = self.world.is_to_many(sight.seen.tuple.destination.0, sight.macs.1);
-        self.passed.note(&sight.seen, believed.as_deref(), is_to_many, now);
+        self.passed.note(&sight.seen, port == Port::Device, believed.as_deref(), is_to_many, now);
         found
     }
 
