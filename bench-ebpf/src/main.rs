@@ -3,6 +3,8 @@
 
 #[cfg(target_arch = "bpf")]
 mod program;
+#[cfg(target_arch = "bpf")]
+mod variant;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -1,34 +1,83 @@
-//! The driver and the floor, declared like the filter: an array of programs takes only programs of one
-//! kind, with fragments or without.
+//! The drivers, the generator and the floors. An array of programs takes only programs of one kind, with
+//! fragments or without: so there is a driver for each.
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, xdp_action};
+use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::{Array, ProgramArray};
 use aya_ebpf::programs::XdpContext;
 use bench_ebpf::{
-    COUNTER, FRAME_BYTES, FRAME_WORDS, MASK, MAX_FRAMES, MAX_PROGRAMS, PORT_OFFSET, PORT_OFFSET_V4,
+    COUNTER, FRAME_BYTES, FRAME_WORDS, INTERFACE, MASK, MAX_PROGRAMS, PORT_OFFSET, PORT_OFFSET_V4,
     PORT_OFFSET_V6, PROGRAM, Run, SHIFT,
 };
 
+/// The loader says how many.
 #[map]
-static FRAMES: Array<[u64; FRAME_WORDS]> = Array::with_max_entries(MAX_FRAMES, BPF_F_MMAPABLE);
+static FRAMES: Array<[u64; FRAME_WORDS]> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static RUN: Array<Run> = Array::with_max_entries(1, 0);
 #[map]
 static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(MAX_PROGRAMS, 0);
+#[map]
+static PLAIN_PROGRAMS: ProgramArray = ProgramArray::with_max_entries(MAX_PROGRAMS, 0);
 
 /// Puts the next frame into the packet, and lets the wanted program judge it.
 #[xdp(frags)]
 pub(crate) fn driver(context: XdpContext) -> u32 {
-    let Some(run) = RUN.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    if let Some(run) = next_frame(&context) {
+        // SAFETY: nothing here waits to be dropped.
+        unsafe { PROGRAMS.tail_call(&context, run[PROGRAM] as u32) };
+    }
+    xdp_action::XDP_ABORTED
+}
+
+/// The same for programs that take no fragments.
+#[xdp]
+pub(crate) fn plain_driver(context: XdpContext) -> u32 {
+    if let Some(run) = next_frame(&context) {
+        // SAFETY: nothing here waits to be dropped.
+        unsafe { PLAIN_PROGRAMS.tail_call(&context, run[PROGRAM] as u32) };
+    }
+    xdp_action::XDP_ABORTED
+}
+
+/// Puts the next frame into the packet, and sends it out of an interface.
+#[xdp]
+pub(crate) fn generator(context: XdpContext) -> u32 {
+    let Some(run) = next_frame(&context) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: the helper takes two numbers.
+    unsafe { bpf_redirect(run[INTERFACE] as u32, 0) as u32 }
+}
+
+/// Passes every frame: what driver and test run cost by themselves.
+#[xdp(frags)]
+pub(crate) fn floor(_context: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+/// The same without fragments.
+#[xdp]
+pub(crate) fn plain_floor(_context: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+/// Drops every frame: what a way through interfaces costs by itself.
+#[xdp(frags)]
+pub(crate) fn drop(_context: XdpContext) -> u32 {
+    xdp_action::XDP_DROP
+}
+
+#[inline(always)]
+fn next_frame(context: &XdpContext) -> Option<&'static Run> {
+    let run = RUN.get_ptr_mut(0)?;
     // SAFETY: points at the map's only value, which one test run at a time uses.
     let run = unsafe { &mut *run };
     let counter = run[COUNTER];
     run[COUNTER] = counter + 1;
-    let Some(frame) = FRAMES.get((counter & run[MASK]) as u32) else { return xdp_action::XDP_ABORTED };
+    let frame = FRAMES.get((counter & run[MASK]) as u32)?;
     let start = context.data();
     if start + FRAME_BYTES > context.data_end() {
-        return xdp_action::XDP_ABORTED;
+        return None;
     }
     for (index, word) in frame.iter().enumerate() {
         // One word by one: what the compiler takes for a copy becomes a call that copies bytes.
@@ -42,15 +91,7 @@ pub(crate) fn driver(context: XdpContext) -> u32 {
         PORT_OFFSET_V6 => write_port(start + PORT_OFFSET_V6 as usize, port),
         _ => {}
     }
-    // SAFETY: nothing here waits to be dropped.
-    unsafe { PROGRAMS.tail_call(&context, run[PROGRAM] as u32) };
-    xdp_action::XDP_ABORTED
-}
-
-/// Passes every frame: what driver and test run cost by themselves.
-#[xdp(frags)]
-pub(crate) fn floor(_context: XdpContext) -> u32 {
-    xdp_action::XDP_PASS
+    Some(run)
 }
 
 #[inline(always)]

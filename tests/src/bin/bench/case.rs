@@ -1,183 +1,159 @@
-//! What is measured: every kind of frame that takes another way through the filter.
+//! What is measured: every kind of frame that takes another way through the filter, in hospitals of all sizes.
 
-use bench_ebpf::{PORT_OFFSET_V4, PORT_OFFSET_V6};
 use iomt_filter_common::device::Port;
-use iomt_filter_common::packet::{TCP_ACK, TCP_SYN};
-use iomt_filter_common::{Mac, Reason, Verdict};
+use iomt_filter_common::{Reason, Verdict};
 
-use crate::frame::{self, Ends, Frame, Tcp};
-use crate::hospital::{
-    ALLOWED_PORT, DEVICES, FIRST_LISTED, Family, Hospital, OTHER_PORT, device_address, device_mac, far_end,
-    mix,
-};
+use crate::far_ends::Kind;
+use crate::hospital::{ALLOWED_PORT, Family, Hospital, OTHER_PORT};
+use crate::traffic::Traffic;
 
-const ROUTER: Mac = Mac([0x02, 0xff, 0, 0, 0, 1]);
-
-/// The tables: one filter is loaded for each.
-pub(crate) const HOSPITALS: [Hospital; 3] = [
-    Hospital { listed: 10_000, has_management: false },
-    Hospital { listed: 100_000, has_management: false },
-    Hospital { listed: 10_000, has_management: true },
-];
-const LISTED_10K: usize = 0;
-const LISTED_100K: usize = 1;
-const MANAGEMENT: usize = 2;
+/// The hospital that most cases are measured in.
+pub(crate) const HOSPITAL: Hospital =
+    Hospital { listed: 1_000_000, devices: 1000, flows: 131_072, has_management: false, records_all: false };
+/// Far ends and frames of a case that lies in the caches.
+const HOT: u32 = 12;
+/// Of one that does not.
+const COLD: u32 = 18;
+/// A frame for each of a million flows.
+const MILLION: u32 = 20;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) family: Family,
-    /// Which of [`HOSPITALS`].
-    pub(crate) hospital: usize,
+    pub(crate) hospital: Hospital,
     pub(crate) port: Port,
-    traffic: Traffic,
+    pub(crate) traffic: Traffic,
+    /// Logarithm of the number of frames in a round.
+    pub(crate) log2_frames: u32,
     /// What every frame must come to.
     pub(crate) verdict: Verdict,
     pub(crate) reason: Reason,
+    /// Whether the short form has it.
+    pub(crate) in_short: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Traffic {
-    /// A device speaks in one of so many connections.
-    Established { flows: u32 },
-    /// A far end speaks in one of so many connections that devices opened.
-    Answers { flows: u32 },
-    /// A device opens a connection, from another port every time.
-    Opens { service: u16 },
-    /// A device opens a connection to a listed far end.
-    ToListed,
-    /// Something that is not in the inventory speaks behind a device port.
-    FromUnknown,
-    /// The network speaks to what is neither a device nor in a segment.
-    Transit,
-    /// A device looks for its router.
-    Link,
-}
-
-/// Every case, for both families.
+/// Every case, those of one hospital one after the other.
 pub(crate) fn all() -> Vec<Case> {
-    [Family::V4, Family::V6].into_iter().flat_map(of_family).collect()
+    let mut cases: Vec<_> = [Family::V4, Family::V6].into_iter().flat_map(of_family).collect();
+    let mut hospitals: Vec<Hospital> = Vec::new();
+    for case in &cases {
+        if !hospitals.contains(&case.hospital) {
+            hospitals.push(case.hospital);
+        }
+    }
+    cases.sort_by_key(|case| hospitals.iter().position(|hospital| *hospital == case.hospital));
+    cases
 }
 
 fn of_family(family: Family) -> Vec<Case> {
+    let mut cases = in_usual_hospital(family);
+    for listed in [0, 10_000, 100_000, 4_000_000] {
+        if family == Family::V6 && listed > 100_000 {
+            // No more networks are listed than in the usual one.
+            continue;
+        }
+        let hospital = Hospital { listed, ..HOSPITAL };
+        let more = [clean(family), clean(family).hot("new allowed flow"), to_listed(family)];
+        cases.extend(more.map(|case| case.at(hospital)).into_iter().filter(Case::is_possible));
+    }
+    for devices in [10, 10_000] {
+        let hospital = Hospital { devices, ..HOSPITAL };
+        let established = established(family, 10_000, 16, "established, 10 k flows");
+        cases.extend([established, clean(family), unknown(family)].map(|case| case.at(hospital)));
+    }
+    let many_flows = Hospital { flows: 1 << 21, listed: 10_000, ..HOSPITAL };
+    cases.push(established(family, 100_000, COLD, "established, 100 k flows").at(many_flows));
+    cases.push(established(family, 1_000_000, MILLION, "established, 1 M flows").at(many_flows));
+    let recording = Hospital { records_all: true, ..HOSPITAL };
+    let recorded = Case { name: "listed, every event", in_short: true, ..to_listed(family) };
+    cases.push(recorded.at(recording));
+    cases.push(recorded.hot("listed, every event, hot").at(recording));
+    let management = Hospital { has_management: true, listed: 10_000, ..HOSPITAL };
+    cases.push(established(family, 1000, HOT, "established, management pairs").at(management));
+    cases
+}
+
+fn in_usual_hospital(family: Family) -> Vec<Case> {
     use Port::{Device, Uplink};
     use Verdict::{Drop, Pass};
-    let case = |name, hospital, port, traffic, verdict, reason| Case {
-        name,
-        family,
-        hospital,
-        port,
-        traffic,
-        verdict,
-        reason,
-    };
-    let established = |flows| Traffic::Established { flows };
-    let opens = |service| Traffic::Opens { service };
+    let short = |case| Case { in_short: true, ..case };
     let answers = Traffic::Answers { flows: 1000 };
-    let first = LISTED_10K;
     vec![
-        case("link", first, Device, Traffic::Link, Pass, Reason::Link),
-        case("no device", first, Uplink, Traffic::Transit, Pass, Reason::NoDevice),
-        case("unknown device", first, Device, Traffic::FromUnknown, Drop, Reason::UnknownDevice),
-        case("established, 1 k flows", first, Device, established(1000), Pass, Reason::Established),
-        case("established, answers", first, Uplink, answers, Pass, Reason::Established),
-        case("established, 32 k flows", first, Device, established(32_000), Pass, Reason::Established),
-        case(
-            "established, management pairs",
-            MANAGEMENT,
-            Device,
-            established(1000),
-            Pass,
-            Reason::Established,
-        ),
-        case("new allowed flow", first, Device, opens(ALLOWED_PORT), Pass, Reason::Allowed),
-        case("not allowed", first, Device, opens(OTHER_PORT), Drop, Reason::NotAllowed),
-        case("blocked, 10 k listed", LISTED_10K, Device, Traffic::ToListed, Drop, Reason::Blocklist),
-        case("blocked, 100 k listed", LISTED_100K, Device, Traffic::ToListed, Drop, Reason::Blocklist),
+        short(case("link", family, Device, Traffic::Link, (Pass, Reason::Link))),
+        short(case("no device", family, Uplink, Traffic::Transit, (Pass, Reason::NoDevice))),
+        unknown(family),
+        short(established(family, 1000, HOT, "established, 1 k flows")),
+        case("established, answers", family, Uplink, answers, (Pass, Reason::Established)).hot("established, answers"),
+        short(established(family, 10_000, 16, "established, 10 k flows")),
+        short(clean(family)),
+        clean(family).hot("new allowed flow"),
+        short(to_listed(family)),
+        to_listed(family).hot("listed far end, hot"),
+        short(opens("denied country", family, Kind::Denied, ALLOWED_PORT, (Drop, Reason::Geo))),
+        opens("not allowed", family, Kind::Clean, OTHER_PORT, (Drop, Reason::NotAllowed)),
     ]
 }
 
+fn case(
+    name: &'static str,
+    family: Family,
+    port: Port,
+    traffic: Traffic,
+    (verdict, reason): (Verdict, Reason),
+) -> Case {
+    let log2_frames = COLD;
+    Case { name, family, hospital: HOSPITAL, port, traffic, log2_frames, verdict, reason, in_short: false }
+}
+
+fn established(family: Family, flows: u32, log2_frames: u32, name: &'static str) -> Case {
+    let answer = (Verdict::Pass, Reason::Established);
+    Case { log2_frames, ..case(name, family, Port::Device, Traffic::Established { flows }, answer) }
+}
+
+fn opens(name: &'static str, family: Family, to: Kind, service: u16, answer: (Verdict, Reason)) -> Case {
+    case(name, family, Port::Device, Traffic::Opens { to, service }, answer)
+}
+
+fn clean(family: Family) -> Case {
+    let answer = (Verdict::Pass, Reason::Allowed);
+    opens("first packet, clean far end", family, Kind::Clean, ALLOWED_PORT, answer)
+}
+
+fn to_listed(family: Family) -> Case {
+    let answer = (Verdict::Drop, Reason::Blocklist);
+    opens("listed far end", family, Kind::Listed(HOSPITAL.listed), ALLOWED_PORT, answer)
+}
+
+fn unknown(family: Family) -> Case {
+    let answer = (Verdict::Drop, Reason::UnknownDevice);
+    case("unknown device", family, Port::Device, Traffic::FromUnknown, answer)
+}
+
 impl Case {
-    /// Where the driver writes a source port that was never used, 0 for nowhere.
-    pub(crate) const fn port_offset(&self) -> u64 {
-        match (self.traffic, self.family) {
-            (Traffic::Opens { .. }, Family::V4) => PORT_OFFSET_V4,
-            (Traffic::Opens { .. }, Family::V6) => PORT_OFFSET_V6,
-            _ => 0,
-        }
+    fn hot(self, name: &'static str) -> Self {
+        Self { name, log2_frames: HOT, in_short: false, ..self }
     }
 
-    /// The frame with this number, and the device that it counts for.
-    pub(crate) fn frame(&self, number: u32) -> (Frame, u32) {
-        let chance = mix(u64::from(number)) as u32;
-        match self.traffic {
-            Traffic::Established { flows } => {
-                let flow = chance % flows;
-                let tcp =
-                    Tcp { source_port: flow_port(flow), destination_port: ALLOWED_PORT, flags: TCP_ACK };
-                (frame::tcp(&self.outbound(flow, flow), tcp), device_of(flow))
+    fn at(self, hospital: Hospital) -> Self {
+        let traffic = match self.traffic {
+            Traffic::Opens { to: Kind::Listed(_), service } => {
+                Traffic::Opens { to: Kind::Listed(hospital.listed), service }
             }
-            Traffic::Answers { flows } => {
-                let flow = chance % flows;
-                let tcp =
-                    Tcp { source_port: ALLOWED_PORT, destination_port: flow_port(flow), flags: TCP_ACK };
-                (frame::tcp(&self.inbound(flow), tcp), device_of(flow))
-            }
-            Traffic::Opens { service } => {
-                let tcp = Tcp { source_port: 0, destination_port: service, flags: TCP_SYN };
-                (frame::tcp(&self.outbound(chance, number), tcp), device_of(chance))
-            }
-            Traffic::ToListed => {
-                let listed = FIRST_LISTED + chance % HOSPITALS[self.hospital].listed;
-                let tcp =
-                    Tcp { source_port: flow_port(number), destination_port: ALLOWED_PORT, flags: TCP_SYN };
-                (frame::tcp(&self.outbound(number, listed), tcp), device_of(number))
-            }
-            Traffic::FromUnknown => {
-                let stranger = DEVICES + 1 + chance % 1000;
-                let source = device_address(self.family, stranger);
-                let destination = far_end(self.family, number);
-                let ends = Ends { source_mac: device_mac(stranger), source, destination };
-                let tcp = Tcp { source_port: 1024, destination_port: ALLOWED_PORT, flags: TCP_SYN };
-                (frame::tcp(&ends, tcp), 0)
-            }
-            Traffic::Transit => {
-                let (source, destination) = (far_end(self.family, number), far_end(self.family, chance));
-                let tcp = Tcp { source_port: 1024, destination_port: ALLOWED_PORT, flags: TCP_ACK };
-                (frame::tcp(&Ends { source_mac: ROUTER, source, destination }, tcp), 0)
-            }
-            Traffic::Link => {
-                let mut ends = self.outbound(chance, number);
-                ends.destination = device_address(self.family, 0);
-                let frame = match self.family {
-                    Family::V4 => frame::arp(&ends),
-                    Family::V6 => frame::neighbour_solicitation(&ends),
-                };
-                (frame, 0)
-            }
-        }
+            other => other,
+        };
+        let in_short = self.in_short && hospital.records_all;
+        Self { hospital, traffic, in_short, ..self }
     }
 
-    fn outbound(&self, device: u32, far: u32) -> Ends {
-        let device = device_of(device);
-        Ends {
-            source_mac: device_mac(device),
-            source: device_address(self.family, device),
-            destination: far_end(self.family, far),
-        }
+    fn is_possible(&self) -> bool {
+        !matches!(self.traffic, Traffic::Opens { to: Kind::Listed(0), .. })
     }
 
-    fn inbound(&self, flow: u32) -> Ends {
-        let destination = device_address(self.family, device_of(flow));
-        Ends { source_mac: ROUTER, source: far_end(self.family, flow), destination }
+    /// The case that must come before, so that the frames of this one belong to something.
+    pub(crate) fn opening(&self) -> Option<Self> {
+        let Traffic::Answers { flows } = self.traffic else { return None };
+        Some(Self { port: Port::Device, traffic: Traffic::Established { flows }, ..*self })
     }
-}
-
-const fn device_of(number: u32) -> u32 {
-    number % DEVICES + 1
-}
-
-const fn flow_port(flow: u32) -> u16 {
-    49_152 + (flow % 16_384) as u16
 }

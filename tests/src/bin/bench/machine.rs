@@ -1,5 +1,6 @@
 //! What the numbers were measured on.
 
+use std::fmt;
 use std::fs;
 
 use serde::Serialize;
@@ -12,6 +13,13 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     /// Whether programs are compiled to machine code.
     pub(crate) jit: bool,
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let jit = if self.jit { "jit on" } else { "jit off" };
+        write!(f, "{}, {} cores, linux {}, {jit}", self.cpu, self.cores, self.kernel)
+    }
 }
 
 pub(crate) fn look() -> Machine {

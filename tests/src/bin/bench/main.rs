@@ -1,12 +1,24 @@
-//! Measures the kernel program: what one frame of every kind costs, without network card and driver.
+//! Measures the filter: what one frame of every kind costs without network card and driver, what its tables
+//! cost, and how many packets a second it drops and lets through between interfaces; beside it what one would
+//! use instead, in the same run.
 //!
-//! `cargo xtask bench [-- [--short] [--json] [--only TEXT]]`. Needs root. Numbers of two machines, or of two hours on
-//! one that is shared, do not compare; the rows of one run do.
+//! `cargo xtask bench -- --help`. Needs root. Numbers of two machines, or of two hours on one that is shared, do
+//! not compare; the rows of one run do.
 
+mod arguments;
+mod spread;
+mod countries;
+mod far_ends;
 mod hospital;
 mod frame;
+mod traffic;
 mod case;
 mod driver;
+mod contender;
+mod filter;
+mod variant;
+mod xdp_filter;
+mod sample;
 mod measure;
 mod machine;
 mod report;
@@ -14,20 +26,14 @@ mod report;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
-use measure::Effort;
-
-const USAGE: &str = "usage: bench [--short] [--json] [--only TEXT]
-
-  --short  fewer frames: done in seconds, less exact
-  --json   one JSON document instead of a table
-  --only   cases whose name contains TEXT
-";
+use arguments::{Arguments, USAGE};
+use countries::Countries;
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Nothing is left to be done where standard error is closed.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
@@ -36,24 +42,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<()> {
-    let (mut effort, mut json, mut only) = (Effort::FULL, false, String::new());
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--short" => effort = Effort::SHORT,
-            "--json" => json = true,
-            "--only" => only = arguments.next().context("`--only` takes a text")?,
-            "--help" | "-h" => return Ok(write!(std::io::stdout(), "{USAGE}")?),
-            other => bail!("unknown argument `{other}`\n{USAGE}"),
-        }
+fn run() -> Result<ExitCode> {
+    let arguments = Arguments::read(std::env::args().skip(1))?;
+    if arguments.help {
+        write!(std::io::stdout(), "{USAGE}")?;
+        return Ok(ExitCode::SUCCESS);
     }
+    iomt_filter_tests::netns::sweep("iomtb");
     let machine = machine::look();
-    let measured = measure::all(effort, &only)?;
-    let text = if json {
-        report::json(&machine, effort, &measured)?
-    } else {
-        report::table(&machine, effort, &measured)
+    let countries = match &arguments.countries {
+        Some(path) => Countries::read(path)?,
+        None => Countries::made_up(),
     };
-    Ok(std::io::stdout().write_all(text.as_bytes())?)
+    let measured = measure::all(arguments.effort, &arguments.only, &countries)?;
+    let text = if arguments.json {
+        report::json(&machine, arguments.effort, &measured)?
+    } else {
+        report::table(&machine, arguments.effort, &measured)
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,37 +1,38 @@
-//! The result, for people and for programs.
+//! The result of the frames, for people and for programs.
 
 use std::fmt::Write as _;
 
 use anyhow::Result;
 use serde_json::json;
 
+use crate::case::Case;
+use crate::filter::Program;
 use crate::hospital::Family;
 use crate::machine::Machine;
-use crate::measure::{Effort, Measured, Program, Sample};
+use crate::measure::{Effort, Measured, Row};
+use crate::{variant, xdp_filter};
 
 /// One aligned table.
 pub(crate) fn table(machine: &Machine, effort: Effort, measured: &Measured) -> String {
-    let jit = if machine.jit { "jit on" } else { "jit off" };
-    let (frames, rounds, repetitions) = (1 << effort.log2_frames, effort.rounds, effort.repetitions);
-    let floor = &measured.floor;
+    let (v4, v6) = measured.countries;
     let mut text = format!(
-        "{}, {} cores, linux {}, {jit}\n{}\n\
-         nanoseconds a frame: {repetitions} repetitions of {rounds} rounds of {frames} frames; net is the median without the floor\n\n",
-        machine.cpu,
-        machine.cores,
-        machine.kernel,
+        "{machine}\n{}\n{v4} prefixes of IPv4 and {v6} of IPv6 have a country; listed: IPv4 hosts all over, and IPv6 /64s up to 100 k\n\
+         nanoseconds a frame, median of {} repetitions of {} k frames or more; net is without the floor of the same repetitions\n\
+         {}\n{}\n",
         describe(measured.program),
+        effort.repetitions,
+        (1 << effort.log2_frames) / 1000,
+        variant::ABOUT,
+        xdp_filter::ABOUT,
     );
-    line(&mut text, ["case", "ip", "median", "min", "net", "every verdict"]);
-    line(&mut text, ["floor", "", &number(floor.median), &number(floor.minimum), "", "pass"]);
-    for (case, sample) in &measured.cases {
-        let family = match case.family {
-            Family::V4 => "v4",
-            Family::V6 => "v6",
-        };
-        let verdict = format!("{} {}", case.verdict.name(), case.reason.name());
-        let net = number(net(sample, floor));
-        line(&mut text, [case.name, family, &number(sample.median), &number(sample.minimum), &net, &verdict]);
+    for reason in &measured.missing {
+        let _ = writeln!(text, "{reason}");
+    }
+    text.push('\n');
+    let heads = ["case", "ip", "listed", "devices", "frames", "total", "net", "variant", "×", "xdp-f.", "×"];
+    line(&mut text, heads.map(str::to_owned));
+    for row in &measured.rows {
+        line(&mut text, cells(row));
     }
     text
 }
@@ -39,17 +40,18 @@ pub(crate) fn table(machine: &Machine, effort: Effort, measured: &Measured) -> S
 /// One document.
 pub(crate) fn json(machine: &Machine, effort: Effort, measured: &Measured) -> Result<String> {
     let cases: Vec<_> = measured
-        .cases
+        .rows
         .iter()
-        .map(|(case, sample)| {
+        .map(|row| {
+            let Case { name, family, hospital, verdict, reason, log2_frames, .. } = row.case;
             json!({
-                "case": case.name,
-                "family": case.family,
-                "median_ns": sample.median,
-                "min_ns": sample.minimum,
-                "net_ns": net(sample, &measured.floor),
-                "verdict": case.verdict.name(),
-                "reason": case.reason.name(),
+                "case": name,
+                "family": family,
+                "hospital": hospital,
+                "frames": 1 << log2_frames,
+                "verdict": verdict.name(),
+                "reason": reason.name(),
+                "results": row.results,
             })
         })
         .collect();
@@ -57,10 +59,40 @@ pub(crate) fn json(machine: &Machine, effort: Effort, measured: &Measured) -> Re
         "machine": machine,
         "effort": effort,
         "program": measured.program,
-        "floor": { "median_ns": measured.floor.median, "min_ns": measured.floor.minimum },
+        "countries": measured.countries,
+        "missing": measured.missing,
         "cases": cases,
     });
     Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+fn cells(row: &Row) -> [String; 11] {
+    let case = &row.case;
+    let family = match case.family {
+        Family::V4 => "v4",
+        Family::V6 => "v6",
+    };
+    let own = row.of("iomt-filter");
+    let net = own.map_or(f64::NAN, super::measure::Outcome::net);
+    let peer = |name| match row.of(name) {
+        Some(outcome) => (number(outcome.net()), number(outcome.net() / net)),
+        None => ("-".to_owned(), "-".to_owned()),
+    };
+    let (variant, variant_ratio) = peer("variant");
+    let (xdp_filter, xdp_filter_ratio) = peer("xdp-filter");
+    [
+        case.name.to_owned(),
+        family.to_owned(),
+        short(case.hospital.listed),
+        short(case.hospital.devices),
+        short(1 << case.log2_frames),
+        own.map_or("-".to_owned(), |own| number(own.total.median)),
+        number(net),
+        variant,
+        variant_ratio,
+        xdp_filter,
+        xdp_filter_ratio,
+    ]
 }
 
 fn describe(program: Program) -> String {
@@ -73,15 +105,24 @@ fn describe(program: Program) -> String {
     )
 }
 
-fn line(text: &mut String, [case, family, median, minimum, net, verdict]: [&str; 6]) {
+fn line(text: &mut String, [case, family, rest @ ..]: [String; 11]) {
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{case:<30} {family:<2} {median:>8} {minimum:>8} {net:>8}  {verdict}");
+    let _ = write!(text, "{case:<30} {family:<2}");
+    for cell in rest {
+        let _ = write!(text, " {cell:>8}");
+    }
+    text.push('\n');
 }
 
-fn net(sample: &Sample, floor: &Sample) -> f64 {
-    sample.median - floor.median
+fn number(value: f64) -> String {
+    format!("{value:.1}")
 }
 
-fn number(nanoseconds: f64) -> String {
-    format!("{nanoseconds:.1}")
+/// Thousands and millions.
+fn short(count: u32) -> String {
+    match count {
+        1_000_000.. => format!("{} M", count / 1_000_000),
+        1000.. => format!("{} k", count / 1000),
+        _ => count.to_string(),
+    }
 }
