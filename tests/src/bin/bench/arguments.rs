@@ -6,13 +6,14 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::measure::Effort;
 
-pub(crate) const USAGE: &str = "usage: bench [--control | --live] [--short] [--json] [--check] [--only TEXT] [--countries FILE]
+pub(crate) const USAGE: &str = "usage: bench [--control | --live] [--short] [--json] [--check | --record] [--only TEXT] [--countries FILE]
 
   --control    time and memory of tables, instead of time a frame
   --live       packets a second through interfaces, instead of time a frame
   --short      fewer cases and frames: done in a minute or two, less exact
   --json       one JSON document instead of a table
   --check      compare with the recorded ratios; ends with 1 where one is worse
+  --record     make the ratios of this run the recorded ones
   --only       cases whose name contains TEXT
   --countries  a country database in MaxMind's format, instead of one that is made up
 ";
@@ -34,6 +35,7 @@ pub(crate) struct Arguments {
     pub(crate) effort: Effort,
     pub(crate) json: bool,
     pub(crate) check: bool,
+    pub(crate) record: bool,
     pub(crate) help: bool,
     pub(crate) only: String,
     pub(crate) countries: Option<PathBuf>,
@@ -46,6 +48,7 @@ impl Arguments {
             effort: Effort::FULL,
             json: false,
             check: false,
+            record: false,
             help: false,
             only: String::new(),
             countries: None,
@@ -57,6 +60,7 @@ impl Arguments {
                 "--short" => arguments.effort = Effort::SHORT,
                 "--json" => arguments.json = true,
                 "--check" => arguments.check = true,
+                "--record" => arguments.record = true,
                 "--only" => arguments.only = words.next().context("`--only` takes a text")?,
                 "--countries" => {
                     arguments.countries = Some(words.next().context("`--countries` takes a file")?.into());
@@ -64,6 +68,9 @@ impl Arguments {
                 "--help" | "-h" => arguments.help = true,
                 other => bail!("unknown argument `{other}`\n{USAGE}"),
             }
+        }
+        if arguments.subject != Subject::Frames && (arguments.check || arguments.record) {
+            bail!("`--check` and `--record` are about time a frame, neither `--control` nor `--live`");
         }
         Ok(arguments)
     }

@@ -29,8 +29,8 @@ impl Countries {
     pub(crate) fn made_up() -> Self {
         let mut networks = Vec::new();
         for first in 1..=223 {
-            // With this chance to be halved, a /8 comes to 800 prefixes.
-            split_v4(Ipv4Net::new_assert(Ipv4Addr::new(first, 0, 0, 0), 8), 0.738, &mut networks);
+            // With this chance to be halved from /10 on, a /8 comes to 800 prefixes.
+            split_v4(Ipv4Net::new_assert(Ipv4Addr::new(first, 0, 0, 0), 8), 0.702, &mut networks);
         }
         for first in 0..64 {
             // The same: a /16 comes to 1,080 prefixes.

@@ -41,8 +41,17 @@ pub(crate) struct Program {
 impl Filter {
     /// Loads it and fills its tables.
     pub(crate) fn load(hospital: Hospital, countries: &Countries) -> Result<Self> {
+        Self::load_with(hospital, countries, |room| room)
+    }
+
+    /// The same with tables of another size than just large enough.
+    pub(crate) fn load_with(
+        hospital: Hospital,
+        countries: &Countries,
+        size: impl Fn(Room) -> Room,
+    ) -> Result<Self> {
         let rows = hospital.rows(countries);
-        let room = Room::of(&rows)?;
+        let room = size(Room::of(&rows)?);
         let events_per_second = if hospital.records_all { u32::MAX } else { LoadOptions::default().events_per_second };
         let options = LoadOptions {
             devices: hospital.devices as usize,

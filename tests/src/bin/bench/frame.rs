@@ -30,7 +30,8 @@ pub(crate) struct Tcp {
     pub(crate) flags: u8,
 }
 
-/// A TCP segment. Checksums are left out: the filter reads none.
+/// A TCP segment. The header of IPv4 has its checksum, without which the kernel forwards nothing, and so has
+/// TCP over it, for the sake of connection tracking.
 pub(crate) fn tcp(ends: &Ends, tcp: Tcp) -> Frame {
     let mut header = [0; 20];
     header[..2].copy_from_slice(&tcp.source_port.to_be_bytes());
@@ -79,9 +80,26 @@ fn ip(ends: &Ends, protocol: u8, hop_limit: u8, payload: &[u8]) -> Frame {
             frame[26..30].copy_from_slice(&v4_octets(source));
             frame[30..34].copy_from_slice(&v4_octets(destination));
             frame[34..34 + payload.len()].copy_from_slice(payload);
+            let header = checksum(0, &frame[14..34]);
+            frame[24..26].copy_from_slice(&header.to_be_bytes());
+            if protocol == protocol::TCP {
+                let length = FRAME_BYTES as u32 - 34;
+                let segment = checksum(u32::from(protocol) + length, &frame[26..]);
+                frame[50..52].copy_from_slice(&segment.to_be_bytes());
+            }
             frame
         }
     }
+}
+
+/// The checksum of the internet (RFC 1071) over bytes, and over `more`.
+fn checksum(more: u32, bytes: &[u8]) -> u16 {
+    let words = bytes.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
+    let mut sum = words.sum::<u32>() + more;
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
 }
 
 fn ethernet(source: Mac, ethertype: u16) -> Frame {

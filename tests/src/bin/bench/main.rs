@@ -20,15 +20,19 @@ mod variant;
 mod xdp_filter;
 mod sample;
 mod measure;
+mod figure;
+mod control;
+mod live;
 mod machine;
 mod report;
+mod check;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use arguments::{Arguments, USAGE};
+use arguments::{Arguments, Subject, USAGE};
 use countries::Countries;
 
 fn main() -> ExitCode {
@@ -54,12 +58,41 @@ fn run() -> Result<ExitCode> {
         Some(path) => Countries::read(path)?,
         None => Countries::made_up(),
     };
-    let measured = measure::all(arguments.effort, &arguments.only, &countries)?;
-    let text = if arguments.json {
-        report::json(&machine, arguments.effort, &measured)?
-    } else {
-        report::table(&machine, arguments.effort, &measured)
+    let effort = arguments.effort;
+    let mut regressions = Vec::new();
+    let text = match arguments.subject {
+        Subject::Frames => {
+            let measured = measure::all(effort, &arguments.only, &countries)?;
+            if arguments.record {
+                check::record(&measured)?;
+            }
+            if arguments.check {
+                regressions = check::regressions(&measured)?;
+            }
+            match arguments.json {
+                true => report::json(&machine, effort, &measured)?,
+                false => report::table(&machine, effort, &measured),
+            }
+        }
+        Subject::Control => {
+            let figures = control::measure(&countries, effort.is_short)?;
+            match arguments.json {
+                true => figure::json(&machine, control::ABOUT, &figures)?,
+                false => figure::table(&machine, control::ABOUT, &figures),
+            }
+        }
+        Subject::Live => {
+            let (figures, missing) = live::measure(&countries, effort.is_short)?;
+            let about = [&[live::ABOUT.to_owned()], missing.as_slice()].concat().join("\n");
+            match arguments.json {
+                true => figure::json(&machine, &about, &figures)?,
+                false => figure::table(&machine, &about, &figures),
+            }
+        }
     };
     std::io::stdout().write_all(text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    for regression in &regressions {
+        writeln!(std::io::stderr(), "regression: {regression}")?;
+    }
+    Ok(if regressions.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -29,7 +29,7 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    pub(crate) const FULL: Self = Self { log2_frames: 18, repetitions: 7, is_short: false };
+    pub(crate) const FULL: Self = Self { log2_frames: 18, repetitions: 5, is_short: false };
     pub(crate) const SHORT: Self = Self { log2_frames: 16, repetitions: 5, is_short: true };
 }
 
@@ -85,6 +85,9 @@ pub(crate) fn all(effort: Effort, only: &str, countries: &Countries) -> Result<M
     let mut cases = case::all();
     cases.retain(|case| case.name.contains(only) && (case.in_short || !effort.is_short));
     ensure!(!cases.is_empty(), "no case is called `{only}`");
+    if effort.is_short {
+        cases.iter_mut().for_each(|case| case.log2_frames = case.log2_frames.min(effort.log2_frames));
+    }
     let largest = cases.iter().map(|case| case.log2_frames).max().unwrap_or(0);
     let mut driver = Driver::load(largest)?;
     let mut missing = Vec::new();

@@ -89,8 +89,9 @@ impl<'c> Frames<'c> {
                 (frame::tcp(&self.outbound(stranger, number), tcp), 0)
             }
             Traffic::Transit => {
-                let ends =
-                    Ends { source_mac: ROUTER, source: self.far(number), destination: self.far(chance) };
+                // Nobody speaks to itself.
+                let destination = self.far(number + 1 + chance % 1000);
+                let ends = Ends { source_mac: ROUTER, source: self.far(number), destination };
                 let tcp = Tcp { source_port: 1024, destination_port: ALLOWED_PORT, flags: TCP_ACK };
                 (frame::tcp(&ends, tcp), 0)
             }
@@ -104,6 +105,11 @@ impl<'c> Frames<'c> {
                 (frame, 0)
             }
         }
+    }
+
+    /// The frame with this number, to another far end.
+    pub(crate) fn frame_to(&self, number: u32, far_end: IpAddr) -> Frame {
+        Self { case: self.case, far_ends: vec![far_end] }.frame(number).0
     }
 
     /// The connection of a frame, each equally often as far as there are frames for it, and its device.

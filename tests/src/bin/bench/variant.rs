@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
+use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use bench_ebpf::VARIANT;
 use bench_ebpf::variant::{
@@ -76,6 +77,16 @@ impl Variant {
     pub(crate) fn enter(&mut self, driver: &mut Driver) -> Result<()> {
         let program = xdp(&mut self.ebpf, VARIANT)?.fd()?.try_clone()?;
         driver.set_program(PLACE, &program)
+    }
+
+    /// The program, to be put on an interface.
+    pub(crate) fn program(&mut self) -> Result<&mut Xdp> {
+        xdp(&mut self.ebpf, VARIANT)
+    }
+
+    /// Frames so far that were dropped because they were to listed far ends.
+    pub(crate) fn dropped(&self) -> Result<u64> {
+        Ok(self.counts()?[LISTED as usize])
     }
 
     /// Frames so far, by outcome.

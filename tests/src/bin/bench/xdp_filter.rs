@@ -59,6 +59,8 @@ impl XdpFilter {
         // front would make it a program that no driver can call.
         let script = "mount -t bpf bpf /sys/fs/bpf && LIBXDP_SKIP_DISPATCHER=1 xdp-filter load -m native -f all -p allow left";
         a.run(&["sh", "-c", script])?;
+        // What the kernel itself sends there would be counted too.
+        a.ip(&["link", "set", "left", "down"])?;
         let is_new = |(id, info): &(u32, ProgramInfo)| info.name_as_str() == Some(NAME) && !before.contains(id);
         let (_, program) = programs().find(is_new).context("the program of `xdp-filter` is not in the kernel")?;
         let statistics = PerCpuArray::try_from(map_of(&program, "xdp_stats_map")?)?;
