@@ -57,7 +57,8 @@ pub(crate) fn variant(context: XdpContext) -> u32 {
 
 #[inline(always)]
 fn judge(start: usize) -> u32 {
-    let mac = u64::from(half(start + 6)) | u64::from(half(start + 8)) << 16 | u64::from(half(start + 10)) << 32;
+    let mac =
+        u64::from(half(start + 6)) | u64::from(half(start + 8)) << 16 | u64::from(half(start + 10)) << 32;
     // SAFETY: nothing is removed while the bench runs.
     if unsafe { MACS.get(&mac) }.is_none() {
         return NO_DEVICE;

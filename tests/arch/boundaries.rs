@@ -25,6 +25,7 @@ const PURE: &[&str] = &[
 /// say `unsafe`.
 const RAW: &[&str] = &[
     "bench-ebpf/src/program.rs",
+    "bench-ebpf/src/variant.rs",
     "tests/src/bin/bench/driver.rs",
     "tests/src/ward/frames.rs",
     "iomt-filter-common/src/pod.rs",

@@ -85,7 +85,8 @@ fn in_usual_hospital(family: Family) -> Vec<Case> {
         short(case("no device", family, Uplink, Traffic::Transit, (Pass, Reason::NoDevice))),
         unknown(family),
         short(established(family, 1000, HOT, "established, 1 k flows")),
-        case("established, answers", family, Uplink, answers, (Pass, Reason::Established)).hot("established, answers"),
+        case("established, answers", family, Uplink, answers, (Pass, Reason::Established))
+            .hot("established, answers"),
         short(established(family, 10_000, 16, "established, 10 k flows")),
         short(clean(family)),
         clean(family).hot("new allowed flow"),

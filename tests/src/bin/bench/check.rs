@@ -70,7 +70,8 @@ fn of_row(row: &Row) -> Vec<(String, f64)> {
     let peers = peers.filter(|_| row.case.name != "no device");
     peers
         .map(|peer| {
-            let name = format!("{}, {family}, {} listed: {}", row.case.name, row.case.hospital.listed, peer.name);
+            let name =
+                format!("{}, {family}, {} listed: {}", row.case.name, row.case.hospital.listed, peer.name);
             (name, (peer.net() / own.net() * 10.0).round() / 10.0)
         })
         .collect()
@@ -86,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_ratio_below_the_margin_is_a_regression_and_a_missing_one_is_not() {
-        let recorded = Recorded { margin: 0.5, ratios: ratios(&[("a", 10.0), ("b", 10.0), ("c", 10.0), ("d", 1.0)]) };
+        let recorded =
+            Recorded { margin: 0.5, ratios: ratios(&[("a", 10.0), ("b", 10.0), ("c", 10.0), ("d", 1.0)]) };
         let found = compare(&recorded, &ratios(&[("a", 5.0), ("b", 4.9), ("d", f64::NAN)]));
         let names: Vec<_> = found.iter().map(|line| &line[..1]).collect();
         assert_eq!(names, ["b", "d"]);

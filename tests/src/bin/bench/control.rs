@@ -56,7 +56,12 @@ pub(crate) fn measure(countries: &Countries, is_short: bool) -> Result<Vec<Figur
 }
 
 /// Makes other lists, then other lists and countries, what frames are judged by.
-fn apply(filter: &mut Filter, rows: &Rows, times: Times, name: &dyn Fn(&str) -> String) -> Result<Vec<Figure>> {
+fn apply(
+    filter: &mut Filter,
+    rows: &Rows,
+    times: Times,
+    name: &dyn Fn(&str) -> String,
+) -> Result<Vec<Figure>> {
     let (mut lists, mut all, mut all_cpu) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..times.applied {
         let new_lists = Rows { listings: other_listings(&rows.listings, turn), ..rows.clone() };
@@ -92,9 +97,9 @@ fn other_countries(countries: &Prefixes<Country>, turn: u16) -> Prefixes<Country
 
 /// Blocks one address after the other, and looks each time when a frame to it is dropped that passed before.
 fn push(filter: &mut Filter, rows: &Rows, countries: &Countries, times: Times) -> Result<Vec<Figure>> {
-    let case = case::all().into_iter().find(|case| {
-        case.family == Family::V4 && case.reason == iomt_filter_common::Reason::Allowed
-    });
+    let case = case::all()
+        .into_iter()
+        .find(|case| case.family == Family::V4 && case.reason == iomt_filter_common::Reason::Allowed);
     let case = Case { log2_frames: 0, ..case.context("no case opens connections")? };
     let frames = Frames::of(&case, countries);
     let mut driver = Driver::load(0)?;
@@ -102,6 +107,10 @@ fn push(filter: &mut Filter, rows: &Rows, countries: &Countries, times: Times) -
     filter.prepare(&case)?;
     let far_ends = far_ends::some(countries, Family::V4, Kind::Clean, times.pushed);
     let mut blocked = rows.clone();
+    for _ in 0..2 {
+        // Both slots hold these lists then: what is left to do is the block.
+        filter.datapath.apply(rows.clone(), &filter.token)?;
+    }
     let mut latencies = Vec::new();
     for address in far_ends {
         driver.set_frames(0, |number| frames.frame_to(number, address));
@@ -144,7 +153,12 @@ fn memory(filter: &Filter, name: &dyn Fn(&str) -> String) -> Result<Vec<Figure>>
         maps.iter().filter(|(name, _)| is_it(name)).map(|(_, bytes)| bytes / f64::from(1 << 20)).sum()
     };
     let is_flat = |name: &str| ["LISTINGS", "BLOCKS", "COUNTRIES"].contains(&name);
-    let used: Vec<_> = filter.datapath.lines().iter().map(|(name, used, room)| format!("{name} {used} of {room} lines")).collect();
+    let used: Vec<_> = filter
+        .datapath
+        .lines()
+        .iter()
+        .map(|(name, used, room)| format!("{name} {used} of {room} lines"))
+        .collect();
     Ok(vec![
         figure(name("memory of lists and countries, both halves and headroom"), sum(&is_flat), "MiB")
             .note(used.join(", ")),

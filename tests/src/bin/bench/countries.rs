@@ -44,7 +44,8 @@ impl Countries {
     /// Those of a database.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let failed = || format!("failed to read `{}`", path.display());
-        let database = CountryDatabase::open(std::fs::read(path).with_context(failed)?).with_context(failed)?;
+        let database =
+            CountryDatabase::open(std::fs::read(path).with_context(failed)?).with_context(failed)?;
         let networks = database.networks()?.collect::<Result<Vec<_>, _>>().with_context(failed)?;
         Ok(Self::of(networks.into_iter().map(|(network, country)| (network.trunc(), country)).collect()))
     }

@@ -52,7 +52,8 @@ impl Filter {
     ) -> Result<Self> {
         let rows = hospital.rows(countries);
         let room = size(Room::of(&rows)?);
-        let events_per_second = if hospital.records_all { u32::MAX } else { LoadOptions::default().events_per_second };
+        let events_per_second =
+            if hospital.records_all { u32::MAX } else { LoadOptions::default().events_per_second };
         let options = LoadOptions {
             devices: hospital.devices as usize,
             room,

@@ -106,7 +106,10 @@ pub(crate) fn device_mac(device: u32) -> Mac {
 
 fn add_policy(rows: &mut Rows) {
     let mut profile = Profile { block_score: 50, has_geo: 1, is_set: 1, ..Profile::default() };
-    (0..1024).map(Country).filter(|country| is_denied(*country)).for_each(|country| profile.geo.deny(country));
+    (0..1024)
+        .map(Country)
+        .filter(|country| is_denied(*country))
+        .for_each(|country| profile.geo.deny(country));
     for number in 1..=PROFILES {
         rows.profiles.insert(number, profile);
         let direction = RuleDirection::To;

@@ -38,16 +38,17 @@ pub(crate) fn measure(countries: &Countries, is_short: bool) -> Result<(Vec<Figu
     }
     pin()?;
     let log2_frames = if is_short { 16 } else { 18 };
-    let effort = Effort { log2_frames, repetitions: if is_short { 3 } else { 7 }, listed: case::HOSPITAL.listed };
+    let effort =
+        Effort { log2_frames, repetitions: if is_short { 3 } else { 7 }, listed: case::HOSPITAL.listed };
     let mut driver = Driver::load(log2_frames)?;
     let (mut figures, mut missing) = (Vec::new(), Vec::new());
-    let mut dropping = vec![Receiver::floor(true)?, Receiver::filter(countries)?, Receiver::variant(countries)?];
+    let mut dropping =
+        vec![Receiver::floor(true)?, Receiver::filter(countries)?, Receiver::variant(countries)?];
     let listed = far_ends::some(countries, Family::V4, Kind::Listed(effort.listed), effort.listed as usize);
-    let peers: [(&str, Maker); 5] = [
+    let peers: [(&str, Maker); 4] = [
         ("nft", |listed| Receiver::nftables("nftables netdev ingress, hash set", true, false, listed)),
         ("nft", |listed| Receiver::nftables("nftables netdev ingress, interval set", true, true, listed)),
         ("nft", |listed| Receiver::nftables("nftables prerouting, hash set", false, false, listed)),
-        ("nft", |listed| Receiver::nftables("nftables prerouting, interval set", false, true, listed)),
         ("ipset", Receiver::ipset),
     ];
     let of_short = if is_short { 1 } else { peers.len() };
@@ -109,10 +110,19 @@ fn run(
             times.push(spent.as_secs_f64() * 1e9 / f64::from(count));
             let forwarded = receiver.path.forwarded()? - forwarded;
             let wanted = if is_drop { 0 } else { u64::from(count) };
-            ensure!(forwarded == wanted, "{}: {forwarded} frames were forwarded, not {wanted}", receiver.name);
+            ensure!(
+                forwarded == wanted,
+                "{}: {forwarded} frames were forwarded, not {wanted}",
+                receiver.name
+            );
             if let (Some(before), Some(after)) = (dropped, receiver.dropped()?) {
                 let wanted = u64::from(count) - wanted;
-                ensure!(after - before == wanted, "{}: {} frames were dropped", receiver.name, after - before);
+                ensure!(
+                    after - before == wanted,
+                    "{}: {} frames were dropped",
+                    receiver.name,
+                    after - before
+                );
             }
         }
     }

@@ -167,10 +167,8 @@ fn measure(
     for (contender, last) in contenders.iter().zip(last) {
         contender.check(&expected, last)?;
     }
-    let results = contenders.iter().zip(totals.iter().zip(&floors)).map(|(contender, (totals, floors))| Outcome {
-        name: contender.name(),
-        total: Sample::of(totals),
-        floor: Sample::of(floors),
+    let results = contenders.iter().zip(totals.iter().zip(&floors)).map(|(contender, (totals, floors))| {
+        Outcome { name: contender.name(), total: Sample::of(totals), floor: Sample::of(floors) }
     });
     Ok(Row { case: *case, results: results.collect() })
 }
@@ -180,7 +178,12 @@ fn run(driver: &mut Driver, place: Place, frames: &Frames<'_>, count: u32) -> Re
 }
 
 /// Has a contender judge so many frames, as many at a time as it can.
-fn judge(driver: &mut Driver, contender: &mut dyn Contender, frames: &Frames<'_>, count: u32) -> Result<Timed> {
+fn judge(
+    driver: &mut Driver,
+    contender: &mut dyn Contender,
+    frames: &Frames<'_>,
+    count: u32,
+) -> Result<Timed> {
     let mut all = Timed::default();
     let mut left = count;
     while left > 0 {

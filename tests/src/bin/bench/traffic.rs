@@ -46,7 +46,9 @@ impl<'c> Frames<'c> {
     pub(crate) fn of(case: &'c Case, countries: &Countries) -> Self {
         let (kind, count) = match case.traffic {
             Traffic::Opens { to, .. } => (to, 1 << case.log2_frames),
-            Traffic::Established { flows } | Traffic::Answers { flows } => (Kind::Clean, flows.min(OPEN_FAR_ENDS)),
+            Traffic::Established { flows } | Traffic::Answers { flows } => {
+                (Kind::Clean, flows.min(OPEN_FAR_ENDS))
+            }
             Traffic::FromUnknown | Traffic::Transit => (Kind::Clean, OPEN_FAR_ENDS),
             Traffic::Link => (Kind::Clean, 1),
         };
@@ -69,12 +71,14 @@ impl<'c> Frames<'c> {
         match self.case.traffic {
             Traffic::Established { flows } => {
                 let (flow, device) = self.flow(number, flows);
-                let tcp = Tcp { source_port: self.flow_port(flow), destination_port: ALLOWED_PORT, flags: TCP_ACK };
+                let tcp =
+                    Tcp { source_port: self.flow_port(flow), destination_port: ALLOWED_PORT, flags: TCP_ACK };
                 (frame::tcp(&self.outbound(device, flow), tcp), device)
             }
             Traffic::Answers { flows } => {
                 let (flow, device) = self.flow(number, flows);
-                let tcp = Tcp { source_port: ALLOWED_PORT, destination_port: self.flow_port(flow), flags: TCP_ACK };
+                let tcp =
+                    Tcp { source_port: ALLOWED_PORT, destination_port: self.flow_port(flow), flags: TCP_ACK };
                 let destination = device_address(family, device);
                 (frame::tcp(&Ends { source_mac: ROUTER, source: self.far(flow), destination }, tcp), device)
             }

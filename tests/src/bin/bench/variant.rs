@@ -127,7 +127,10 @@ impl Contender for Variant {
         for (number, frames) in (0..).zip(moved) {
             let is_it = outcome(expected.case.reason) == Some(number);
             let wanted = if is_it { expected.frames() } else { 0 };
-            ensure!(frames == wanted, "{frames} frames came to outcome {number} of the variant, not {wanted}");
+            ensure!(
+                frames == wanted,
+                "{frames} frames came to outcome {number} of the variant, not {wanted}"
+            );
         }
         Ok(())
     }

@@ -61,8 +61,10 @@ impl XdpFilter {
         a.run(&["sh", "-c", script])?;
         // What the kernel itself sends there would be counted too.
         a.ip(&["link", "set", "left", "down"])?;
-        let is_new = |(id, info): &(u32, ProgramInfo)| info.name_as_str() == Some(NAME) && !before.contains(id);
-        let (_, program) = programs().find(is_new).context("the program of `xdp-filter` is not in the kernel")?;
+        let is_new =
+            |(id, info): &(u32, ProgramInfo)| info.name_as_str() == Some(NAME) && !before.contains(id);
+        let (_, program) =
+            programs().find(is_new).context("the program of `xdp-filter` is not in the kernel")?;
         let statistics = PerCpuArray::try_from(map_of(&program, "xdp_stats_map")?)?;
         let filter = Self { program, statistics, counted: Vec::new(), _networks: networks };
         filter.add_addresses(countries)?;
@@ -76,8 +78,10 @@ impl XdpFilter {
 
     fn add_addresses(&self, countries: &Countries) -> Result<()> {
         let entry = || PerCpuValues::try_from(vec![BOTH_WAYS; nr_cpus().map_err(|(_, error)| error)?]);
-        let mut v4: PerCpuHashMap<_, [u8; 4], u64> = PerCpuHashMap::try_from(map_of(&self.program, "filter_ipv4")?)?;
-        let mut v6: PerCpuHashMap<_, [u8; 16], u64> = PerCpuHashMap::try_from(map_of(&self.program, "filter_ipv6")?)?;
+        let mut v4: PerCpuHashMap<_, [u8; 4], u64> =
+            PerCpuHashMap::try_from(map_of(&self.program, "filter_ipv4")?)?;
+        let mut v6: PerCpuHashMap<_, [u8; 16], u64> =
+            PerCpuHashMap::try_from(map_of(&self.program, "filter_ipv6")?)?;
         for family in [Family::V4, Family::V6] {
             let kind = Kind::Listed(MOST_LISTED);
             for address in far_ends::some(countries, family, kind, MOST_LISTED as usize) {
@@ -110,7 +114,9 @@ impl Contender for XdpFilter {
     fn judges(&self, case: &Case) -> bool {
         match case.traffic {
             Traffic::Opens { to: Kind::Listed(listed), .. } => listed <= MOST_LISTED,
-            _ => matches!(case.reason, Reason::Established | Reason::Allowed) && !case.hospital.has_management,
+            _ => {
+                matches!(case.reason, Reason::Established | Reason::Allowed) && !case.hospital.has_management
+            }
         }
     }
 

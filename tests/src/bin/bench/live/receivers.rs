@@ -44,12 +44,12 @@ enum Judge {
 }
 
 /// Rules of nftables in which `KIND` and `ADDRESSES` are replaced.
-const NETDEV: &str = "table netdev bench { set listed { type ipv4_addr; KIND elements = { ADDRESSES } }
-    chain ingress { type filter hook ingress device \"in\" priority 0; ip daddr @listed counter drop } }";
-const PREROUTING: &str = "table ip bench { set listed { type ipv4_addr; KIND elements = { ADDRESSES } }
-    chain prerouting { type filter hook prerouting priority -300; ip daddr @listed counter drop } }";
+const NETDEV: &str = "table netdev bench { set listed { type ipv4_addr; KIND elements = { ADDRESSES }; }
+    chain ingress { type filter hook ingress device \"in\" priority 0; ip daddr @listed counter drop; }; }";
+const PREROUTING: &str = "table ip bench { set listed { type ipv4_addr; KIND elements = { ADDRESSES }; }
+    chain prerouting { type filter hook prerouting priority -300; ip daddr @listed counter drop; }; }";
 const CONNTRACK: &str = "table ip bench { chain forward { type filter hook forward priority 0; \
-    ct state established,related counter accept; ct state new counter accept } }";
+    ct state established,related counter accept; ct state new counter accept; }; }";
 const INTERVALS: &str = "flags interval;";
 
 impl Receiver {
@@ -88,7 +88,12 @@ impl Receiver {
     }
 
     /// nftables with a set of addresses.
-    pub(crate) fn nftables(name: &'static str, is_netdev: bool, is_intervals: bool, listed: &[IpAddr]) -> Result<Self> {
+    pub(crate) fn nftables(
+        name: &'static str,
+        is_netdev: bool,
+        is_intervals: bool,
+        listed: &[IpAddr],
+    ) -> Result<Self> {
         let rules = if is_netdev { NETDEV } else { PREROUTING };
         let mut addresses = String::new();
         for address in listed {
@@ -143,7 +148,8 @@ impl Receiver {
             Judge::Nobody | Judge::Floor(_) => Ok(None),
             Judge::Filter(filter) => {
                 let counts = filter.counts()?;
-                let is_it = |(_, verdict, reason): &_| (*verdict, *reason) == (Verdict::Drop, Reason::Blocklist);
+                let is_it =
+                    |(_, verdict, reason): &_| (*verdict, *reason) == (Verdict::Drop, Reason::Blocklist);
                 Ok(Some(counts.iter().filter(|(key, _)| is_it(key)).map(|(_, frames)| frames).sum()))
             }
             Judge::Variant(variant) => variant.dropped().map(Some),
