@@ -13,7 +13,7 @@ pub(crate) const HOSPITAL: Hospital =
 /// Far ends and frames of a case that lies in the caches.
 const HOT: u32 = 12;
 /// Of one that does not.
-const COLD: u32 = 18;
+const COLD: u32 = 17;
 /// A frame for each of a million flows.
 const MILLION: u32 = 20;
 

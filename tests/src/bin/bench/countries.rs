@@ -34,7 +34,7 @@ impl Countries {
         }
         for first in 0..64 {
             // The same: a /16 comes to 1,080 prefixes.
-            let address = Ipv6Addr::new(0x2000 | first * 0x49, 0, 0, 0, 0, 0, 0, 0);
+            let address = Ipv6Addr::new(0x2000 + first * 0x49, 0, 0, 0, 0, 0, 0, 0);
             split_v6(Ipv6Net::new_assert(address, 16), 0.5465, &mut networks);
         }
         let made_up = networks.into_iter().map(|network| (network, made_up_country(network)));

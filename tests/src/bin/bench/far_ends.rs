@@ -33,7 +33,8 @@ pub(crate) fn some(countries: &Countries, family: Family, kind: Kind, count: usi
         return listed_addresses(family, listed).take(count).collect();
     }
     let wanted = kind == Kind::Denied;
-    let all = (FIRST_CLEAN..).filter_map(|number| address(family, number));
+    // Cases of other sizes have other far ends: what one has opened is not open in the next.
+    let all = (FIRST_CLEAN + count as u32..).filter_map(|number| address(family, number));
     all.filter(|address| is_denied(countries.find(*address)) == wanted).take(count).collect()
 }
 

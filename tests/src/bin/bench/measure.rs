@@ -29,7 +29,7 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    pub(crate) const FULL: Self = Self { log2_frames: 18, repetitions: 5, is_short: false };
+    pub(crate) const FULL: Self = Self { log2_frames: 17, repetitions: 5, is_short: false };
     pub(crate) const SHORT: Self = Self { log2_frames: 16, repetitions: 5, is_short: true };
 }
 
