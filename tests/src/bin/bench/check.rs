@@ -50,7 +50,7 @@ fn compare(recorded: &Recorded, measured: &BTreeMap<String, f64>) -> Vec<String>
         let least = recorded_ratio * (1.0 - recorded.margin);
         // A ratio that is no number is no good one.
         let is_good = *ratio >= least;
-        (!is_good).then(|| format!("{name}: {ratio:.1} times cheaper, {recorded_ratio:.1} were recorded, {least:.1} are the least"))
+        (!is_good).then(|| format!("{name}: {ratio:.2} times cheaper, {recorded_ratio:.2} were recorded, {least:.2} are the least"))
     };
     recorded.ratios.iter().filter_map(worse).collect()
 }
@@ -72,7 +72,7 @@ fn of_row(row: &Row) -> Vec<(String, f64)> {
         .map(|peer| {
             let name =
                 format!("{}, {family}, {} listed: {}", row.case.name, row.case.hospital.listed, peer.name);
-            (name, (peer.net() / own.net() * 10.0).round() / 10.0)
+            (name, (peer.net() / own.net() * 100.0).round() / 100.0)
         })
         .collect()
 }

@@ -75,7 +75,7 @@ fn cells(row: &Row) -> [String; 11] {
     let own = row.of("iomt-filter");
     let net = own.map_or(f64::NAN, super::measure::Outcome::net);
     let peer = |name| match row.of(name) {
-        Some(outcome) => (number(outcome.net()), number(outcome.net() / net)),
+        Some(outcome) => (number(outcome.net()), format!("{:.2}", outcome.net() / net)),
         None => ("-".to_owned(), "-".to_owned()),
     };
     let (variant, variant_ratio) = peer("variant");
