@@ -29,6 +29,7 @@ const RAW: &[&str] = &[
     "tests/src/bin/bench/driver.rs",
     "tests/src/ward/frames.rs",
     "iomt-filter-common/src/pod.rs",
+    "iomt-filter-ebpf/src/flows.rs",
     "iomt-filter-ebpf/src/frame.rs",
     "iomt-filter-ebpf/src/maps.rs",
     "iomt-filter-ebpf/src/report.rs",
