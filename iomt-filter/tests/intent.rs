@@ -46,7 +46,9 @@ fn text(found: &[Diagnostic]) -> String {
 }
 
 fn listing(intent: &Intent, network: &str) -> Option<Listing> {
-    intent.rows.listings.get(&Prefix::from(network.parse::<IpNet>().unwrap())).copied()
+    let prefix = Prefix::from(network.parse::<IpNet>().unwrap());
+    let rows = &intent.rows;
+    rows.blocks.get(&prefix).or_else(|| rows.listings.get(&prefix)).copied()
 }
 
 fn block(target: &str) -> ManualBlock {
