@@ -6,7 +6,7 @@
 use crate::addr::{Address, Mac};
 
 /// Version of this contract. Raised whenever a name, a layout or a meaning here changes.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Names of the maps, as pinned.
 pub mod map {
@@ -51,7 +51,7 @@ pub mod map {
     pub const OTHER_FRAGMENTS: &str = "OTHER_FRAGMENTS";
     /// Array of [`places`](crate::query::places) for a [`Query`](crate::query::Query).
     pub const QUERIES: &str = "QUERIES";
-    /// LRU hash: address of a router to when it advertised itself.
+    /// LRU hash: address of a host on an uplink to when it was heard of.
     pub const FAR_HOSTS: &str = "FAR_HOSTS";
     /// Hash: [`GrantKey`](crate::policy::GrantKey) to [`Grant`](crate::policy::Grant).
     pub const GRANTS: &str = "GRANTS";
@@ -66,7 +66,7 @@ pub mod map {
     /// Array of one word, mapped into user space: when the agent last said that it lives, in nanoseconds of
     /// `CLOCK_BOOTTIME`; 0 before the first time.
     pub const HEARTBEAT: &str = "HEARTBEAT";
-    /// Hash: [`PortKey`](super::PortKey) to [`Port`](crate::device::Port).
+    /// Array of lines of roles, see [`ports`](crate::ports).
     pub const PORTS: &str = "PORTS";
     /// Per-CPU array of packets, see [`counters`](crate::counters).
     pub const COUNTERS: &str = "COUNTERS";
@@ -119,16 +119,6 @@ impl Active {
     pub const fn slot(self) -> u32 {
         (self.0 & 1) as u32
     }
-}
-
-/// An interface, or a VLAN on it: 8 bytes.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PortKey {
-    /// Index of the interface.
-    pub interface: u32,
-    /// The outermost VLAN of a frame; 0 for frames without a tag and for VLANs that have no row of their own.
-    pub vlan: u32,
 }
 
 /// A hardware address in a VLAN: 12 bytes. VLAN 0 stands for frames of any VLAN, [`CLIENT`] and more for

@@ -43,7 +43,8 @@ pub struct Case {
     pub country: u16,
     /// 1 where the packet may be answered by others than whom it goes to, if it is a question.
     may_be_answered: u8,
-    reserved: u8,
+    /// 1 where no flow between its ends is remembered.
+    is_absent: u8,
 }
 
 /// What is wrong with the sender.
@@ -145,6 +146,17 @@ impl Case {
     #[inline(always)]
     pub const fn has_flow(&self) -> bool {
         self.has_flow != 0
+    }
+
+    /// Notes that no flow between its ends is remembered, in neither direction.
+    #[inline(always)]
+    pub const fn set_absent(&mut self) {
+        self.is_absent = 1;
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is_absent(&self) -> bool {
+        self.is_absent != 0
     }
 
     /// The device that sends.

@@ -5,6 +5,9 @@ use crate::policy::Otherwise;
 use crate::tables::Tables;
 use crate::verdict::{Decision, Reason, Verdict};
 
+pub use again::{Moment, Settled, again, note};
+
+mod again;
 mod readable;
 mod link;
 mod identity;

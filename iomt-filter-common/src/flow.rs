@@ -1,6 +1,7 @@
 //! Remembered flows: what was opened, by whom, and which generation judged it.
 
 use crate::addr::Address;
+use crate::case::Case;
 use crate::limit::{self, Bucket};
 use crate::packet::{Kind, Packet, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, protocol};
 use crate::policy::{Permission, Service};
@@ -8,7 +9,7 @@ use crate::tables::{FlowEntry, Tables};
 
 const SECOND: u64 = 1_000_000_000;
 /// A connection that was asked for and not answered.
-const OPENING: u64 = 30 * SECOND;
+pub(crate) const OPENING: u64 = 30 * SECOND;
 /// An idle TCP connection: five days, as long as Linux remembers it (`tcp_timeouts` in
 /// `net/netfilter/nf_conntrack_proto_tcp.c`). RFC 5382 REQ-5 asks for two hours and four minutes at least; HL7
 /// connections are silent over a weekend.
@@ -246,12 +247,20 @@ pub fn pass<T: Tables>(
     entry.store(&flow);
 }
 
-/// Notes that the first packet of a conversation passes at `now`.
+/// Notes that the first packet of a conversation passes.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn begin<T: Tables>(packet: &Packet, is_reply: bool, judged: &Judged, now: u64, tables: &T) {
+pub fn begin<T: Tables>(case: &Case, is_reply: bool, judged: &Judged, tables: &T) {
     let mut flow = Flow::default();
-    advance(&mut flow, packet, is_reply, judged, now);
-    tables.remember(&FlowKey::of_conversation(packet, is_reply), &flow);
+    advance(&mut flow, &case.packet, is_reply, judged, case.now);
+    tables.remember(&FlowKey::of_conversation(&case.packet, is_reply), &flow, case.is_absent());
+}
+
+/// Where both sides have opened a conversation, a packet may belong to either: from now on each is looked at in full.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub fn look_again<T: Tables>(packet: &Packet, is_reply: bool, tables: &T) {
+    if let Some(other) = tables.flow(&FlowKey::of_conversation(packet, !is_reply)) {
+        other.look_again();
+    }
 }
 
 /// Who allowed a packet.

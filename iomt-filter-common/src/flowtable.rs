@@ -1,5 +1,6 @@
 //! Remembered flows in flat memory: sets of four, in one line of which everything lies that tells whether a flow
-//! is there. Each flow has two sets that it may be in, and goes into the emptier one (Azar, Broder, Karlin, Upfal:
+//! is there, and a line for each flow. Both directions of a conversation have the same two sets; a flow goes into
+//! the first one as long as half of that is free, then into the emptier one (Azar, Broder, Karlin, Upfal:
 //! "Balanced Allocations", STOC 1994). Nobody outside knows the secret that says which.
 //!
 //! # Many processors
@@ -10,26 +11,47 @@
 //! changed hands fifteen times meanwhile. The generation counts where it is the same in both. Whoever judges a
 //! flow anew exchanges the tag that it has seen for one of nobody's generation before, and for that of its own
 //! behind: where the place is another's by then, or another judges, nothing happens, and who reads meanwhile
-//! judges for itself. What is written without that (times, counts, devices) can land on the next owner of a
-//! place; of those only the devices count for anything, and a flow whose devices are not those at its ends is
-//! judged again.
+//! judges for itself. What is written without that (times, counts, devices, origins) can land on the next owner of
+//! a place; of those only devices and origins count for anything. A flow whose devices are not those at its ends is
+//! judged again, and an [`Origin`] holds the version and the generation that it is good for.
 //!
 //! Words are loaded and stored in the order of the program. Processors that do otherwise (not x86) may show a
 //! reader an old word behind a new tag.
 
 use crate::addr::Address;
-use crate::flow::{self, Flow, FlowKey, Progress};
+use crate::flow::{Flow, FlowKey};
+use crate::tables::FlowEntry;
+
+mod insert;
+mod recall;
+
+pub use insert::{insert, worth};
+pub use recall::{Origin, Recalled, Sighting, recall};
 
 /// Flows in a set.
 pub const WAYS: u32 = 4;
-/// Words of a set of IPv4: addresses and tag of each flow; when it ends and whose it is; times and counts.
-pub const V4_WORDS: usize = 32;
+/// Words of a set of IPv4: a line with addresses and tag of each flow, then a line for each of them.
+pub const V4_WORDS: usize = 40;
 /// Words of a set of IPv6: the same, with a hash for the addresses, and the addresses at the end.
-pub const V6_WORDS: usize = 48;
+pub const V6_WORDS: usize = 56;
 
-const JUDGED: u32 = 8;
-const COUNTED: u32 = 16;
-const ADDRESSES: u32 = 32;
+/// Words of a line.
+const LINE: u32 = 8;
+const ADDRESSES: u32 = LINE * (1 + WAYS);
+
+/// Where things are in the line of a flow.
+mod detail {
+    /// When what allowed it ends.
+    pub(super) const EXPIRES: u32 = 0;
+    /// Whose it is, and how far it has come.
+    pub(super) const OWNERS: u32 = 1;
+    pub(super) const SEEN: u32 = 2;
+    pub(super) const PACKETS: u32 = 3;
+    pub(super) const BYTES: u32 = 4;
+    pub(super) const RULE: u32 = 5;
+    /// Where its packets come from, in the direction in which it was opened, then in the other one.
+    pub(super) const ORIGINS: u32 = 6;
+}
 
 const VERSION_BITS: u32 = 4;
 const GENERATION_BITS: u32 = 20;
@@ -43,8 +65,6 @@ const CLAIMED: u64 = (1 << GENERATION_BITS) - 1;
 const BUSY: u64 = u64::MAX;
 const DEVICE_BITS: u32 = 24;
 const DEVICE: u64 = (1 << DEVICE_BITS) - 1;
-/// How long an answered flow was silent before it gives its place to another one, in nanoseconds.
-const IDLE: u64 = 300_000_000_000;
 
 /// The bits of a tag that say which flow it is, and not who judged it.
 const FLOW: u64 = !(((1 << GENERATION_BITS) - 1) << VERSION_BITS);
@@ -128,6 +148,8 @@ struct Key {
     addresses: u64,
     /// Ports and protocol, 40 bits.
     service: u64,
+    /// The same, opened by the other side.
+    mirrored: (u64, u64),
     hash: u64,
 }
 
@@ -135,16 +157,30 @@ impl Key {
     #[inline(always)]
     fn of(key: &FlowKey, secret: u64) -> Self {
         let is_v4 = key.source.is_v4();
-        let ports = (key.source_port as u64) << 16 | key.destination_port as u64;
-        let service = ports << 8 | key.protocol as u64;
-        let addresses = if is_v4 {
-            (key.source.low() as u64) << 32 | key.destination.low() as u64
+        let (from, to) = (key.source_port as u64, key.destination_port as u64);
+        let service = |from, to| (from << 16 | to) << 8 | key.protocol as u64;
+        let (source, destination, addresses, mirrored);
+        if is_v4 {
+            let (low, high) = (key.destination.low() as u64, key.source.low() as u64);
+            (addresses, mirrored) = (high << 32 | low, low << 32 | high);
+            (source, destination) = (mix(secret ^ (high << 16 | from)), mix(secret ^ (low << 16 | to)));
         } else {
             let ([a, b], [c, d]) = (key.source.words(), key.destination.words());
-            mix(mix(mix(mix(secret ^ a) ^ b) ^ c) ^ d)
-        };
-        let hash = mix(mix(addresses ^ secret) ^ service);
-        Self { is_v4, addresses, service, hash }
+            source = mix(mix(secret ^ a) ^ b.rotate_left(16) ^ from);
+            destination = mix(mix(secret ^ c) ^ d.rotate_left(16) ^ to);
+            addresses = source.wrapping_add(destination.rotate_left(32));
+            mirrored = destination.wrapping_add(source.rotate_left(32));
+        }
+        // The same for both directions.
+        let both = source.wrapping_add(destination).wrapping_add(key.protocol as u64);
+        let hash = (both ^ both >> 32).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        Self {
+            is_v4,
+            addresses,
+            service: service(from, to),
+            mirrored: (mirrored, service(to, from)),
+            hash: hash ^ hash >> 29,
+        }
     }
 
     /// The sets that the flow may be in, of so many.
@@ -170,7 +206,12 @@ const fn mix(value: u64) -> u64 {
 /// A generation in a tag; 0 for none.
 #[inline(always)]
 const fn folded(generation: u32) -> u32 {
-    if generation == 0 { 0 } else { generation % GENERATIONS + 1 }
+    // Dividing is dear, and few hosts ever see so many.
+    match generation {
+        0 => 0,
+        1..GENERATIONS => generation + 1,
+        _ => generation % GENERATIONS + 1,
+    }
 }
 
 /// The last generation up to `now` that is folded like this.
@@ -187,12 +228,20 @@ const fn is_claimed(tag: u64) -> bool {
     tag >> VERSION_BITS & CLAIMED == CLAIMED
 }
 
+#[inline(always)]
 const fn word_of_addresses(way: u32) -> u32 {
     way * 2
 }
 
+#[inline(always)]
 const fn word_of_tag(way: u32) -> u32 {
     way * 2 + 1
+}
+
+/// A word in the line of a flow.
+#[inline(always)]
+const fn word_of(way: u32, detail: u32) -> u32 {
+    LINE + way * LINE + detail
 }
 
 /// Looks for a flow.
@@ -248,18 +297,17 @@ fn addresses<T: Set>(set: T, way: u32) -> [[u64; 2]; 2] {
 #[inline(always)]
 pub fn load<T: Set>(set: T, place: &Place, now: u32) -> Option<Flow> {
     let way = place.index();
-    let (judged, counted) = (JUDGED + way * 2, COUNTED + way * 4);
     let tag = set.load(word_of_tag(way));
-    let owners = set.load(judged + 1);
+    let owners = set.load(word_of(way, detail::OWNERS));
     let mut flow = Flow {
-        last_seen: set.load(counted),
-        packets: set.load(counted + 1),
-        bytes: set.load(counted + 2),
-        expires: set.load(judged),
+        last_seen: set.load(word_of(way, detail::SEEN)),
+        packets: set.load(word_of(way, detail::PACKETS)),
+        bytes: set.load(word_of(way, detail::BYTES)),
+        expires: set.load(word_of(way, detail::EXPIRES)),
         generation: unfolded((tag >> VERSION_BITS) as u32 & ((1 << GENERATION_BITS) - 1), now),
-        rule: set.load(counted + 3) as u32,
-        opener: (owners & DEVICE) as u32,
-        responder: (owners >> DEVICE_BITS & DEVICE) as u32,
+        rule: set.load(word_of(way, detail::RULE)) as u32,
+        opener: devices(owners).0,
+        responder: devices(owners).1,
         progress: (owners >> 56) as u8,
         ended: (owners >> 48) as u8,
         reserved: [0; 6],
@@ -282,6 +330,77 @@ const fn owners(flow: &Flow) -> u64 {
         | (flow.progress as u64) << 56
 }
 
+/// Who opened, and who was opened to.
+#[inline(always)]
+const fn devices(owners: u64) -> (u32, u32) {
+    ((owners & DEVICE) as u32, (owners >> DEVICE_BITS & DEVICE) as u32)
+}
+
+/// Remembers where packets of a flow come from in one direction, which a generation has judged in full.
+#[inline(always)]
+fn set_origin<T: Set>(set: T, place: &Place, generation: u32, is_reply: bool, origin: Origin) {
+    let way = place.index();
+    let generation = (folded(generation) as u64) << VERSION_BITS;
+    let word = word_of(way, detail::ORIGINS + is_reply as u32);
+    let (held, new) = (set.load(word), origin.word(place.tag & FLOW | generation));
+    if held != new {
+        // Where it lands on another flow, or on another judgement, it is good for neither.
+        let _is_set = set.exchange(word, held, new);
+    }
+}
+
+/// A remembered flow in its place.
+#[derive(Debug)]
+pub struct Entry<S> {
+    sets: S,
+    place: Place,
+    /// The generation that asks.
+    now: u32,
+}
+
+impl<S: Sets> Entry<S> {
+    /// The flow with this key, for the generation that asks.
+    #[inline(always)]
+    pub fn find(sets: S, key: &FlowKey, now: u32) -> Option<Self> {
+        let place = sets.find(key);
+        if place.tag == 0 { None } else { Some(Self { sets, place, now }) }
+    }
+
+    #[inline(always)]
+    fn set(&self) -> Option<S::Set> {
+        self.sets.set(self.place.is_v4(), self.place.set)
+    }
+}
+
+impl<S: Sets> FlowEntry for Entry<S> {
+    #[inline(always)]
+    fn load(&self) -> Flow {
+        // Where the place is another's by now, the flow is one that nobody has judged.
+        self.set().and_then(|set| load(set, &self.place, self.now)).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn store(&self, flow: &Flow) {
+        if let Some(set) = self.set() {
+            store(set, &self.place, flow);
+        }
+    }
+
+    #[inline(always)]
+    fn set_origin(&self, is_reply: bool, origin: Origin) {
+        if let Some(set) = self.set() {
+            set_origin(set, &self.place, self.now, is_reply, origin);
+        }
+    }
+
+    #[inline(always)]
+    fn look_again(&self) {
+        if let Some(set) = self.set() {
+            forget_origins(set, self.place.index());
+        }
+    }
+}
+
 /// Replaces what is remembered in a place, unless it has another flow by now.
 #[inline(always)]
 pub fn store<T: Set>(set: T, place: &Place, flow: &Flow) {
@@ -297,109 +416,25 @@ pub fn store<T: Set>(set: T, place: &Place, flow: &Flow) {
     }
     let claimed = before & FLOW | CLAIMED << VERSION_BITS;
     if set.exchange(word_of_tag(way), before, claimed) {
-        set.store(JUDGED + way * 2, flow.expires);
+        forget_origins(set, way);
+        set.store(word_of(way, detail::EXPIRES), flow.expires);
         set.store(word_of_tag(way), tag);
     }
 }
 
 #[inline(always)]
 fn fill<T: Set>(set: T, way: u32, flow: &Flow) {
-    let counted = COUNTED + way * 4;
-    set.store(JUDGED + way * 2 + 1, owners(flow));
-    set.store(counted, flow.last_seen);
-    set.store(counted + 1, flow.packets);
-    set.store(counted + 2, flow.bytes);
-    set.store(counted + 3, flow.rule as u64);
+    set.store(word_of(way, detail::OWNERS), owners(flow));
+    set.store(word_of(way, detail::SEEN), flow.last_seen);
+    set.store(word_of(way, detail::PACKETS), flow.packets);
+    set.store(word_of(way, detail::BYTES), flow.bytes);
+    set.store(word_of(way, detail::RULE), flow.rule as u64);
 }
 
-/// Remembers a flow, where it was or in the best place that there is; whether there was one. Two that do so at once may
-/// remember it twice; it is then found in one of both places. A flow with traffic gives its place to
-/// nobody.
 #[inline(always)]
-pub fn insert<S: Sets>(key: &FlowKey, flow: &Flow, sets: &S) -> bool {
-    let wanted = Key::of(key, sets.secret());
-    let before = sets.find(key);
-    if before.tag != 0 {
-        return take(key, &wanted, flow, sets, before.set, before.way);
-    }
-    let [first, second] = wanted.sets(sets.count(wanted.is_v4));
-    let one = best_in(first, wanted.is_v4, flow.last_seen, sets);
-    let other = best_in(second, wanted.is_v4, flow.last_seen, sets);
-    let (best, number) = if other > one { (other, second) } else { (one, first) };
-    best >= WAYS as u64 && take(key, &wanted, flow, sets, number, best as u32)
-}
-
-/// The way of a set that is best given to a flow, below what that is worth; of two alike that of the emptier set.
-#[inline(always)]
-fn best_in<S: Sets>(number: u32, is_v4: bool, now: u64, sets: &S) -> u64 {
-    let Some(set) = sets.set(is_v4, number) else { return 0 };
-    let (mut best, mut taken, mut way) = (0, 0, 0);
-    while way < WAYS {
-        let tag = set.load(word_of_tag(way));
-        // Without a comparison, of which the verifier would follow both outcomes from here on.
-        taken += (tag | tag.wrapping_neg()) >> 63;
-        let candidate = sets.worth(is_v4, number, way, now) * WAYS as u64 + way as u64;
-        best = if candidate > best { candidate } else { best };
-        way += 1;
-    }
-    best.saturating_sub(taken * WAYS as u64)
-}
-
-/// What [`Sets::worth`] does: how good it is to give a place to another flow at `now`; 0 for one that stays.
-#[inline(always)]
-pub fn worth<S: Sets>(is_v4: bool, number: u32, way: u32, now: u64, sets: &S) -> u64 {
-    const FREE: u64 = 1 << 60;
-    const DEAD: u64 = 1 << 59;
-    const UNANSWERED: u64 = 1 << 58;
-    /// More than the places of a set, so that what is worth anything stays so.
-    const LEAST: u64 = 8;
-    let Some(set) = sets.set(is_v4, number) else { return 0 };
-    let way = way & (WAYS - 1);
-    let tag = set.load(word_of_tag(way));
-    if tag == 0 {
-        return FREE;
-    }
-    if is_claimed(tag) {
-        return 0;
-    }
-    let idle = now.saturating_sub(set.load(COUNTED + way * 4));
-    let progress = (set.load(JUDGED + way * 2 + 1) >> 56) as u8;
-    let kind = if idle > flow::timeout((tag >> JUDGED_BITS) as u8, progress) {
-        DEAD
-    } else if progress != Progress::Established as u8 {
-        UNANSWERED
-    } else if idle > IDLE {
-        LEAST
-    } else {
-        return 0;
-    };
-    kind + (idle >> 20)
-}
-
-/// Takes a place, and fills it.
-#[inline(always)]
-fn take<S: Sets>(key: &FlowKey, wanted: &Key, flow: &Flow, sets: &S, number: u32, way: u32) -> bool {
-    let way = way & (WAYS - 1);
-    let Some(set) = sets.set(wanted.is_v4, number) else { return false };
-    let before = set.load(word_of_tag(way));
-    if is_claimed(before) || !set.exchange(word_of_tag(way), before, BUSY) {
-        return false;
-    }
-    set.store(word_of_addresses(way), wanted.addresses);
-    if !wanted.is_v4 {
-        let first = ADDRESSES + way * 4;
-        let ([a, b], [c, d]) = (key.source.words(), key.destination.words());
-        set.store(first, a);
-        set.store(first + 1, b);
-        set.store(first + 2, c);
-        set.store(first + 3, d);
-    }
-    set.store(JUDGED + way * 2, flow.expires);
-    fill(set, way, flow);
-    // Never 0, which is nobody's tag.
-    let version = (before & ((1 << VERSION_BITS) - 1)) % ((1 << VERSION_BITS) - 1) + 1;
-    set.store(word_of_tag(way), wanted.tag(version, folded(flow.generation) as u64));
-    true
+fn forget_origins<T: Set>(set: T, way: u32) {
+    set.store(word_of(way, detail::ORIGINS), 0);
+    set.store(word_of(way, detail::ORIGINS + 1), 0);
 }
 
 /// The flow in one place of a set, with its key; nothing where there is none. `now` is the generation that asks.
@@ -413,7 +448,7 @@ pub fn read<T: Set>(set: T, is_v4: bool, way: u32, now: u32) -> Option<(FlowKey,
         (v4((both >> 32) as u32), v4(both as u32))
     } else {
         let [source, destination] = addresses(set, way);
-        (v6(source), v6(destination))
+        (Address::from_words(source), Address::from_words(destination))
     };
     let service = tag >> JUDGED_BITS;
     let key = FlowKey {
@@ -431,12 +466,4 @@ pub fn read<T: Set>(set: T, is_v4: bool, way: u32, now: u32) -> Option<(FlowKey,
 
 const fn v4(address: u32) -> Address {
     Address::from_v4(address.to_be_bytes())
-}
-
-fn v6([high, low]: [u64; 2]) -> Address {
-    let mut bytes = [0; 16];
-    let (first, last) = bytes.split_at_mut(8);
-    first.copy_from_slice(&high.to_be_bytes());
-    last.copy_from_slice(&low.to_be_bytes());
-    Address::from_v6(bytes)
 }

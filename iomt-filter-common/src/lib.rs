@@ -19,6 +19,7 @@ pub mod flowtable;
 pub mod query;
 pub mod limit;
 pub mod policy;
+pub mod ports;
 pub mod reputation;
 pub mod geo;
 pub mod lookup;

@@ -8,7 +8,7 @@ use crate::tables::Tables;
 
 const SECOND: u64 = 1_000_000_000;
 /// How long a flow counts as open after its last packet.
-const WINDOW: u64 = 60 * SECOND;
+pub(crate) const WINDOW: u64 = 60 * SECOND;
 /// Tries to change a word that other CPUs change as well. A packet behind so many others passes: they have
 /// paid.
 const TRIES: usize = 4;
@@ -79,7 +79,13 @@ pub fn count_flow<T: Tables>(device: u32, bucket: Bucket, most: u32, now: u64, t
     true
 }
 
-/// The minute in which `now` lies.
+/// When the minute began in which `now` lies.
+#[inline(always)]
+pub const fn minute(now: u64) -> u64 {
+    now - now % WINDOW
+}
+
+/// The minute in which `now` lies, counted.
 #[inline(always)]
 pub const fn window(now: u64) -> u64 {
     (now / WINDOW) & 0xffff_ffff

@@ -8,7 +8,7 @@ use crate::packet::{Kind, Packet};
 use crate::reader::PacketReader;
 use crate::verdict::Reason;
 
-mod ethernet;
+pub(crate) mod ethernet;
 mod arp;
 mod ipv4;
 mod ipv6;

@@ -1,6 +1,6 @@
 //! Marks the types that are shared memory, and pins their layout. The only unsafe code of this crate.
 
-use crate::abi::{Active, AddressKey, Input, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, ServiceKey};
+use crate::abi::{Active, AddressKey, Input, MacKey, PeerClass, ProtectedKey, RuleKey, ServiceKey};
 use crate::addr::Address;
 use crate::case::Case;
 use crate::counters::EventLimit;
@@ -75,7 +75,6 @@ shared! {
     MacKey = 12,
     Packet = 112,
     PeerClass = 8,
-    PortKey = 8,
     Place = 16,
     Profile = 160,
     ProtectedKey = 24,

@@ -22,6 +22,34 @@ pub trait PacketReader {
     }
 }
 
+/// The same, for the few numbers that [`again`](crate::decide::again) looks at.
+pub trait Glance {
+    /// Bytes that are there.
+    type Header: Header;
+
+    /// Bytes of the frame that can be read directly.
+    fn reach(&self) -> u32;
+
+    /// `N` bytes at `offset`, or `None` where the directly readable part of the frame ends before. The offset is one
+    /// that the compiler knows.
+    fn header<const N: usize>(&self, offset: u32) -> Option<Self::Header>;
+}
+
+/// Bytes that are there, as numbers in network order. Behind their end there is nothing to be asked for.
+pub trait Header: Copy {
+    /// The byte at an offset.
+    fn u8<const AT: usize>(self) -> u8;
+    /// Two bytes from an offset on.
+    fn u16<const AT: usize>(self) -> u16;
+    /// Four bytes from an offset on.
+    fn u32<const AT: usize>(self) -> u32;
+    /// Eight bytes from an offset on.
+    fn u64<const AT: usize>(self) -> u64;
+}
+
+/// The longest header that is asked for.
+const LONGEST: usize = 64;
+
 impl PacketReader for [u8] {
     fn length(&self) -> u32 {
         self.len() as u32
@@ -29,5 +57,53 @@ impl PacketReader for [u8] {
 
     fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         self.get(offset as usize..)?.first_chunk().copied()
+    }
+}
+
+impl Glance for [u8] {
+    type Header = Copied;
+
+    fn reach(&self) -> u32 {
+        self.length()
+    }
+
+    fn header<const N: usize>(&self, offset: u32) -> Option<Copied> {
+        let bytes = self.read::<N>(offset)?;
+        let mut copied = Copied { bytes: [0; LONGEST], length: N };
+        copied.bytes.get_mut(..N)?.copy_from_slice(&bytes);
+        Some(copied)
+    }
+}
+
+/// Bytes of a slice.
+#[derive(Clone, Copy, Debug)]
+pub struct Copied {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Copied {
+    fn chunk<const N: usize>(&self, at: usize) -> [u8; N] {
+        let chunk = self.bytes.get(at..self.length).and_then(|bytes| bytes.first_chunk());
+        debug_assert!(chunk.is_some(), "{N} bytes at {at} of {}", self.length);
+        chunk.copied().unwrap_or([0; N])
+    }
+}
+
+impl Header for Copied {
+    fn u8<const AT: usize>(self) -> u8 {
+        u8::from_be_bytes(self.chunk(AT))
+    }
+
+    fn u16<const AT: usize>(self) -> u16 {
+        u16::from_be_bytes(self.chunk(AT))
+    }
+
+    fn u32<const AT: usize>(self) -> u32 {
+        u32::from_be_bytes(self.chunk(AT))
+    }
+
+    fn u64<const AT: usize>(self) -> u64 {
+        u64::from_be_bytes(self.chunk(AT))
     }
 }

@@ -8,6 +8,7 @@ use crate::case::Case;
 use crate::decide::{self, Stage};
 use crate::device::Device;
 use crate::flow::{Flow, FlowKey};
+use crate::flowtable::{Origin, Recalled, Sighting};
 use crate::fragment::{FirstFragment, FragmentKey, Shelf};
 use crate::geo::Country;
 use crate::lease::{Lease, Request};
@@ -124,8 +125,12 @@ pub trait Tables {
 
     /// The flow that is remembered under `key`.
     fn flow(&self, key: &FlowKey) -> Option<Self::Entry>;
-    /// Remembers a flow. A full table forgets its least recently used one.
-    fn remember(&self, key: &FlowKey, flow: &Flow);
+    /// Remembers a flow, which is known to be `absent` or not. A full table forgets another one for it, or does not
+    /// remember it.
+    fn remember(&self, key: &FlowKey, flow: &Flow, absent: bool);
+    /// Adds a packet to its flow, opened by either side, where nothing about it is to be judged; see
+    /// [`flowtable::recall`](crate::flowtable::recall).
+    fn recall(&self, key: &FlowKey, seen: &Sighting) -> Recalled;
 }
 
 /// A remembered flow in its table.
@@ -134,4 +139,8 @@ pub trait FlowEntry {
     fn load(&self) -> Flow;
     /// Replaces what is remembered.
     fn store(&self, flow: &Flow);
+    /// Remembers where packets come from in one direction that the generation which asks has judged in full.
+    fn set_origin(&self, is_reply: bool, origin: Origin);
+    /// Forgets where they come from in both.
+    fn look_again(&self);
 }

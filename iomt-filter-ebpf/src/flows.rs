@@ -6,17 +6,17 @@
 use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 
 use iomt_filter_common::flow::{Flow, FlowKey};
-use iomt_filter_common::flowtable::{self, Place, Set, Sets, V4_WORDS, V6_WORDS};
-use iomt_filter_common::tables::FlowEntry;
+use iomt_filter_common::flowtable::{self, Place, Recalled, Set, Sets, Sighting, V4_WORDS, V6_WORDS};
 
-use crate::maps::{FLOW_SECRET, FLOWS_V4, FLOWS_V6, flow_sets, given};
+use crate::maps::{FLOW_SECRET, FLOWS_V4, FLOWS_V6, flow_sets, given, seen, shown};
 
 /// The sets of both families.
-struct Flows;
+#[derive(Clone, Copy)]
+pub(crate) struct Flows;
 
 /// The words of one set.
 #[derive(Clone, Copy)]
-struct Words(*mut u64);
+pub(crate) struct Words(*mut u64);
 
 impl Set for Words {
     #[inline(always)]
@@ -74,56 +74,33 @@ impl Sets for Flows {
     }
 }
 
-const _: () = assert!(V4_WORDS == 32 && V6_WORDS == 48);
-
-/// A remembered flow in its place.
-pub(crate) struct Entry {
-    place: Place,
-    /// The generation that asks.
-    now: u32,
-}
-
-impl FlowEntry for Entry {
-    #[inline(always)]
-    fn load(&self) -> Flow {
-        let set = Flows.set(self.place.is_v4(), self.place.set);
-        // Where the place is another's by now, the flow is one that nobody has judged.
-        set.and_then(|set| flowtable::load(set, &self.place, self.now)).unwrap_or_default()
-    }
-
-    #[inline(always)]
-    fn store(&self, flow: &Flow) {
-        if let Some(set) = Flows.set(self.place.is_v4(), self.place.set) {
-            flowtable::store(set, &self.place, flow);
-        }
-    }
-}
-
-/// The flow with this key, for the generation that asks.
-#[inline(always)]
-pub(crate) fn find(key: &FlowKey, now: u32) -> Option<Entry> {
-    let place = Flows.find(key);
-    if place.tag == 0 { None } else { Some(Entry { place, now }) }
-}
+const _: () = assert!(V4_WORDS == 40 && V6_WORDS == 56);
 
 /// Remembers a flow, where there is a place for it.
 #[inline(always)]
-pub(crate) fn remember(key: &FlowKey, flow: &Flow) {
+pub(crate) fn remember(key: &FlowKey, flow: &Flow, absent: bool) {
     // A flow that cannot be remembered is judged again with its next packet.
-    iomt_remember_flow(shown(key), shown(flow));
+    iomt_remember_flow(shown(key), shown(flow), u32::from(absent));
 }
 
-/// What a function is to read only.
+/// Adds a packet to its flow, see [`flowtable::recall`]. IPv6 in a function of its own: for both there is not stack
+/// enough.
 #[inline(always)]
-const fn shown<T>(value: &T) -> *mut T {
-    core::ptr::from_ref(value).cast_mut()
+pub(crate) fn recall(key: &FlowKey, seen: &Sighting) -> Recalled {
+    if key.source.is_v4() {
+        return flowtable::recall(key, seen, &Flows);
+    }
+    Recalled(iomt_recall_v6(shown(key), shown(seen)))
 }
 
-/// What a function was shown: see [`given`](crate::maps::given).
-#[inline(always)]
-fn seen<'a, T>(value: *mut T) -> Option<&'a T> {
-    // SAFETY: null, or a value of this CPU's own that nobody writes while the function runs.
-    unsafe { value.as_ref() }
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn iomt_recall_v6(key: *mut FlowKey, sighting: *mut Sighting) -> u64 {
+    let (Some(key), Some(sighting)) = (seen(key), seen(sighting)) else { return 0 };
+    if key.source.is_v4() {
+        return 0;
+    }
+    flowtable::recall(key, sighting, &Flows).0
 }
 
 #[unsafe(no_mangle)]
@@ -142,7 +119,7 @@ extern "C" fn iomt_worth(is_v4: u32, number: u32, way: u32, now: u64) -> u64 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn iomt_remember_flow(key: *mut FlowKey, flow: *mut Flow) -> u32 {
+extern "C" fn iomt_remember_flow(key: *mut FlowKey, flow: *mut Flow, absent: u32) -> u32 {
     let (Some(key), Some(flow)) = (seen(key), seen(flow)) else { return 0 };
-    u32::from(flowtable::insert(key, flow, &Flows))
+    u32::from(flowtable::insert(key, flow, absent != 0, &Flows))
 }

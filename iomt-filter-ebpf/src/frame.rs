@@ -1,11 +1,13 @@
 //! Raw packet memory.
 
+use core::arch::asm;
 use core::hint::black_box;
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::{bpf_xdp_adjust_tail, bpf_xdp_get_buff_len};
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::parse::{Part, Unparsed};
+use iomt_filter_common::reader::{Glance, Header};
 use iomt_filter_common::{Packet, PacketReader};
 
 use crate::stages;
@@ -59,6 +61,65 @@ impl Frame {
         // SAFETY: `at..at + N` lies between the start and the end of the packet; a byte array has no alignment.
         unsafe { (at as *mut [u8; N]).write(*bytes) };
         true
+    }
+}
+
+/// Bytes of the packet that are there.
+#[derive(Clone, Copy)]
+pub(crate) struct Bytes(usize);
+
+/// Numbers in network order. In one instruction each: the kernel allows it where the processor does, of which the
+/// compiler knows nothing, so that it would put them together of single bytes.
+impl Header for Bytes {
+    #[inline(always)]
+    fn u8<const AT: usize>(self) -> u8 {
+        // SAFETY: `header` has found the byte, and asks for none behind its end.
+        unsafe { ((self.0 + AT) as *const u8).read() }
+    }
+
+    #[inline(always)]
+    fn u16<const AT: usize>(self) -> u16 {
+        let value: u64;
+        // SAFETY: reads two bytes that `header` has found.
+        unsafe {
+            asm!("{value} = *(u16 *)({from} + {at})", value = out(reg) value, from = in(reg) self.0, at = const AT, options(pure, readonly, nostack, preserves_flags));
+        }
+        (value as u16).swap_bytes()
+    }
+
+    #[inline(always)]
+    fn u32<const AT: usize>(self) -> u32 {
+        let value: u64;
+        // SAFETY: reads four bytes that `header` has found.
+        unsafe {
+            asm!("{value} = *(u32 *)({from} + {at})", value = out(reg) value, from = in(reg) self.0, at = const AT, options(pure, readonly, nostack, preserves_flags));
+        }
+        (value as u32).swap_bytes()
+    }
+
+    #[inline(always)]
+    fn u64<const AT: usize>(self) -> u64 {
+        let value: u64;
+        // SAFETY: reads eight bytes that `header` has found.
+        unsafe {
+            asm!("{value} = *(u64 *)({from} + {at})", value = out(reg) value, from = in(reg) self.0, at = const AT, options(pure, readonly, nostack, preserves_flags));
+        }
+        value.swap_bytes()
+    }
+}
+
+impl Glance for Frame {
+    type Header = Bytes;
+
+    #[inline(always)]
+    fn reach(&self) -> u32 {
+        (self.end - self.start) as u32
+    }
+
+    #[inline(always)]
+    fn header<const N: usize>(&self, offset: u32) -> Option<Bytes> {
+        let at = self.start + offset as usize;
+        if at + N > self.end { None } else { Some(Bytes(at)) }
     }
 }
 

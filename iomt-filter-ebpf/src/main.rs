@@ -3,8 +3,9 @@
 //! What is decided, and in which order, stands in `iomt_filter_common::decide`. On other architectures
 //! than BPF this crate is an empty program, so that lints and tests of the workspace reach it.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
-// Compare and exchange: the kernel has it (5.12), `core::sync::atomic` does not for this target.
-#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features))]
+// Compare and exchange: the kernel has it (5.12), `core::sync::atomic` does not for this target. And assembly, to
+// read numbers wherever they lie.
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics, asm_experimental_arch), allow(internal_features))]
 
 #[cfg(target_arch = "bpf")]
 mod answer;

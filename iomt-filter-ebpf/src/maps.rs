@@ -2,17 +2,17 @@
 //!
 //! Sizes here are the smallest that work; the loader sets the real ones from the data.
 
-use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
-use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, xdp_md};
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::abi::{
-    Active, AddressKey, Input, MAX_PROFILES, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, SLOTS,
-    ServiceKey,
+    Active, AddressKey, Input, MAX_PROFILES, MacKey, PeerClass, ProtectedKey, RuleKey, SLOTS, ServiceKey,
 };
 use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVICE};
+use iomt_filter_common::decide::Moment;
 use iomt_filter_common::device::{Device, Port};
 use iomt_filter_common::flowtable::{V4_WORDS, V6_WORDS};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
@@ -21,7 +21,7 @@ use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::Query;
-use iomt_filter_common::{Address, Case};
+use iomt_filter_common::{Address, Case, ports};
 
 #[map]
 pub(crate) static ACTIVE: Array<Active> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -79,7 +79,7 @@ pub(crate) static BUCKETS: Array<Buckets> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static HEARTBEAT: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
-pub(crate) static PORTS: HashMap<PortKey, u32> = HashMap::with_max_entries(64, BPF_F_NO_PREALLOC);
+pub(crate) static PORTS: Array<Line> = Array::with_max_entries(ports::LINES, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static INPUT: Array<Input> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
@@ -93,6 +93,16 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
 
 #[map]
 static CASE: PerCpuArray<Case> = PerCpuArray::with_max_entries(1, 0);
+/// The time, as long as the kernel's timer has not ticked.
+#[map]
+static CLOCK: PerCpuArray<Tick> = PerCpuArray::with_max_entries(1, 0);
+
+/// A tick of the kernel's timer, and what the clock said when the first frame came after it.
+#[derive(Clone, Copy)]
+struct Tick {
+    jiffies: u64,
+    moment: Moment,
+}
 
 /// Devices that the tables have room for, set by the loader.
 #[unsafe(no_mangle)]
@@ -135,10 +145,23 @@ pub(crate) fn given<'a, T>(value: *mut T) -> Option<&'a mut T> {
     unsafe { value.as_mut() }
 }
 
+/// What a function is to read only.
+#[inline(always)]
+pub(crate) const fn shown<T>(value: &T) -> *mut T {
+    core::ptr::from_ref(value).cast_mut()
+}
+
+/// What a function was shown: see [`given`].
+#[inline(always)]
+pub(crate) fn seen<'a, T>(value: *mut T) -> Option<&'a T> {
+    // SAFETY: null, or a value of this CPU's own that nobody writes while the function runs.
+    unsafe { value.as_ref() }
+}
+
 /// Notes in `case`, whose frame has been read, where it came in.
 #[inline(always)]
 pub(crate) fn set_port(context: &XdpContext, case: &mut Case) {
-    case.set_port(port(context, case.packet.vlan[0]));
+    case.set_port(port(context.ctx, case.packet.vlan[0]));
 }
 
 /// Whether every frame is to be recorded, and clock and port come from user space.
@@ -166,36 +189,50 @@ pub(crate) fn flow_sets(is_v4: bool) -> u32 {
     if is_v4 { sets } else { sets / 2 }
 }
 
-/// The clock of the frame at hand.
+/// The time of the frame at hand, as exact as the kernel's timer (1 to 10 ms): the clock itself costs more than all
+/// else that is done for most frames.
 #[inline(always)]
-pub(crate) fn clock() -> u64 {
+pub(crate) fn moment() -> Moment {
     if is_replay()
         && let Some(input) = INPUT.get(0)
     {
-        return input.now;
+        return Moment::of(input.now);
     }
+    // SAFETY: the helper takes no argument.
+    let jiffies = unsafe { bpf_jiffies64() };
+    let Some(tick) = CLOCK.get_ptr_mut(0) else { return Moment::of(clock()) };
+    // SAFETY: the value is this CPU's own, and a program is not interrupted by itself on one CPU.
+    let tick = unsafe { &mut *tick };
+    if tick.jiffies != jiffies {
+        *tick = Tick { jiffies, moment: Moment::of(clock()) };
+    }
+    tick.moment
+}
+
+/// The clock.
+#[inline(always)]
+pub(crate) fn clock() -> u64 {
     // SAFETY: the helper takes no argument.
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
 /// The role of the interface, or of the VLAN on it, that a frame with the outermost tag `vlan` came in on.
 #[inline(always)]
-fn port(context: &XdpContext, vlan: u16) -> Port {
+pub(crate) fn port(context: *mut xdp_md, vlan: u16) -> Port {
     if is_replay()
         && let Some(input) = INPUT.get(0)
     {
         return Port::from_number(input.port);
     }
-    let interface = context.ingress_ifindex() as u32;
-    let mut role = port_row(interface, u32::from(vlan));
+    let interface = XdpContext::new(context).ingress_ifindex() as u32;
+    let mut role = role(interface, vlan);
     if role == 0 && vlan != 0 {
-        role = port_row(interface, 0);
+        role = self::role(interface, 0);
     }
     Port::from_number(role)
 }
 
 #[inline(always)]
-fn port_row(interface: u32, vlan: u32) -> u32 {
-    // SAFETY: the value is one word, and stays readable until the program ends even where it is removed.
-    unsafe { PORTS.get(PortKey { interface, vlan }) }.copied().unwrap_or(0)
+fn role(interface: u32, vlan: u16) -> u32 {
+    PORTS.get(ports::line_of(interface, vlan)).map_or(0, |line| ports::role_in(line, interface, vlan))
 }

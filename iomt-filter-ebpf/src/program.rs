@@ -3,6 +3,7 @@
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
+use iomt_filter_common::counters;
 use iomt_filter_common::{Verdict, decide};
 
 use crate::tables::Maps;
@@ -11,19 +12,31 @@ use crate::{maps, report, stages};
 /// Judges every frame that an interface receives.
 #[xdp(frags)]
 pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
-    let Some(case) = maps::case() else { return xdp_action::XDP_DROP };
     let Some(tables) = Maps::active() else {
         aya_log_ebpf::error!(&context, "no generation is active: dropping");
         return xdp_action::XDP_DROP;
     };
+    let settled = stages::again(&context, tables);
+    if settled.is_some() && !maps::is_replay() {
+        report::count(settled.counter());
+        return xdp_action::XDP_PASS;
+    }
+    let Some(case) = maps::case() else { return xdp_action::XDP_DROP };
     tables.enter(case);
     stages::read_frame(&context, case);
     maps::set_port(&context, case);
-    decide(case, &tables);
+    if settled.is_some() {
+        stages::note(settled, case);
+    } else {
+        if settled.is_absent() {
+            case.set_absent();
+        }
+        decide(case, &tables);
+    }
     if case.decision.verdict() as u8 == Verdict::Reset as u8 && !stages::answer_by_reset(&context, case) {
         case.decision = case.decision.with(Verdict::Drop);
     }
-    report::count(&case.decision);
+    report::count(counters::index_of(&case.decision));
     if report::is_worth_a_record(&case.decision) {
         stages::write_record(&context, case);
     }

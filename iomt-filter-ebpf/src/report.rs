@@ -10,8 +10,8 @@ use crate::maps::{self, COUNTERS, EVENTS, FATES, LIMITS};
 
 /// Counts a frame under its device, verdict and reason.
 #[inline(always)]
-pub(crate) fn count(decision: &Decision) {
-    increment(COUNTERS.get_ptr_mut(counters::index_of(decision)));
+pub(crate) fn count(index: u32) {
+    increment(COUNTERS.get_ptr_mut(index));
 }
 
 /// Whether a frame did not simply pass; in a replay, every one.
@@ -36,7 +36,7 @@ pub(crate) fn emit(context: &XdpContext, case: &Case) {
     let fate = match EVENTS.reserve::<Event>(0) {
         Some(mut record) => {
             record.write(Event {
-                time: case.now,
+                time: if maps::is_replay() { case.now } else { maps::clock() },
                 count,
                 interface: context.ingress_ifindex() as u32,
                 port: case.port() as u32,

@@ -6,13 +6,13 @@
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
-use iomt_filter_common::decide::{self, Stage};
+use iomt_filter_common::decide::{self, Settled, Stage};
 use iomt_filter_common::parse::{self, Part, Unparsed, parse};
 use iomt_filter_common::{Case, Packet};
 
 use crate::answer;
 use crate::frame::Frame;
-use crate::maps::given;
+use crate::maps::{self, given};
 use crate::report;
 use crate::tables::Maps;
 
@@ -20,6 +20,34 @@ use crate::tables::Maps;
 #[inline(always)]
 pub(crate) fn read_frame(context: &XdpContext, case: &mut Case) {
     iomt_read(context.ctx, case);
+}
+
+/// Whether the frame needs no stage.
+#[inline(always)]
+pub(crate) fn again(context: &XdpContext, tables: Maps) -> Settled {
+    Settled::from_word(iomt_again(context.ctx, tables.word()))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn iomt_again(context: *mut xdp_md, active: u64) -> u64 {
+    let (frame, tables) = (Frame::new(context), Maps::from_word(active));
+    decide::again(&frame, &tables, |vlan| maps::port(context, vlan), maps::moment).word()
+}
+
+/// Notes the answer of [`again`] in the case.
+#[inline(always)]
+pub(crate) fn note(settled: Settled, case: &mut Case) {
+    iomt_note(case, settled.word());
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn iomt_note(case: *mut Case, word: u64) -> u32 {
+    let Some(case) = given(case) else { return 0 };
+    let tables = Maps::of(case);
+    decide::note(Settled::from_word(word), case, &tables);
+    1
 }
 
 /// Writes a record of the case.

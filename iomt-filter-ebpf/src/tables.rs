@@ -10,6 +10,7 @@ use iomt_filter_common::abi::{
 use iomt_filter_common::decide::Stage;
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::flowtable::{Entry, Recalled, Sighting};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey, Shelf};
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::lease::{self, Lease, Request};
@@ -19,7 +20,7 @@ use iomt_filter_common::query::Query;
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Case, Mac, Tables};
 
-use crate::flows::{self, Entry};
+use crate::flows::{self, Flows};
 use crate::maps::{
     self, ACTIVE, BUCKETS, DEVICE_ADDRS, DEVICE_MACS, DEVICES, FAR_HOSTS, FRAGMENTS, GRANTS, HEARTBEAT,
     LEASED, LEASES, OTHER_FRAGMENTS, PEERS, PROFILES, PROTECTED, QUERIES, REQUESTS, RULES, SERVICES,
@@ -43,6 +44,18 @@ impl Maps {
         if active.generation() == 0 { None } else { Some(Self { active }) }
     }
 
+    /// The same, from what [`word`](Self::word) said.
+    #[inline(always)]
+    pub(crate) const fn from_word(word: u64) -> Self {
+        Self { active: Active(word) }
+    }
+
+    /// As one word, for functions that are verified on their own.
+    #[inline(always)]
+    pub(crate) const fn word(self) -> u64 {
+        self.active.0
+    }
+
     /// The generation that judges `case`.
     #[inline(always)]
     pub(crate) const fn of(case: &Case) -> Self {
@@ -52,7 +65,7 @@ impl Maps {
     /// Notes in `case` when the frame came in, and who judges it.
     #[inline(always)]
     pub(crate) fn enter(&self, case: &mut Case) {
-        case.enter(maps::clock());
+        case.enter(maps::moment().now);
         case.active = self.active;
     }
 
@@ -125,7 +138,7 @@ impl Maps {
 }
 
 impl Tables for Maps {
-    type Entry = Entry;
+    type Entry = Entry<Flows>;
 
     #[inline(always)]
     fn generation(&self) -> u32 {
@@ -374,13 +387,18 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn flow(&self, key: &FlowKey) -> Option<Entry> {
-        flows::find(key, self.active.generation())
+    fn flow(&self, key: &FlowKey) -> Option<Entry<Flows>> {
+        Entry::find(Flows, key, self.active.generation())
     }
 
     #[inline(always)]
-    fn remember(&self, key: &FlowKey, flow: &Flow) {
-        flows::remember(key, flow);
+    fn remember(&self, key: &FlowKey, flow: &Flow, absent: bool) {
+        flows::remember(key, flow, absent);
+    }
+
+    #[inline(always)]
+    fn recall(&self, key: &FlowKey, seen: &Sighting) -> Recalled {
+        flows::recall(key, seen)
     }
 }
 

@@ -106,7 +106,7 @@ fn what_was_remembered_is_found_as_it_was_and_nothing_else() {
             ended: 13,
             reserved: [0; 6],
         };
-        assert!(flowtable::insert(&key(1, is_v4), &whole, &&memory));
+        assert!(flowtable::insert(&key(1, is_v4), &whole, false, &&memory));
         assert_eq!(found(&key(1, is_v4), &memory, 2_000_003), Some(whole));
         assert_eq!(found(&key(2, is_v4), &memory, 2_000_003), None);
         assert_eq!(found(&key(1, is_v4).reversed(), &memory, 2_000_003), None);
@@ -139,7 +139,7 @@ fn half_full_it_loses_less_than_one_in_ten_thousand() {
         let memory = Memory::new(1 << 14);
         let flows = (1 << 14) * WAYS / 2;
         for number in 0..flows {
-            flowtable::insert(&key(number, is_v4), &flow(SECOND, Progress::Established), &&memory);
+            flowtable::insert(&key(number, is_v4), &flow(SECOND, Progress::Established), false, &&memory);
         }
         let lost = (0..flows).filter(|number| found(&key(*number, is_v4), &memory, 7).is_none()).count();
         assert!(lost * 10_000 < flows as usize, "{lost} of {flows}");
@@ -152,12 +152,13 @@ fn a_scan_pushes_out_no_flow_with_traffic() {
     let busy: Vec<_> = (0..256).map(|number| key(number, true)).collect();
     let now = 1_000 * SECOND;
     for key in &busy {
-        assert!(flowtable::insert(key, &flow(now, Progress::Established), &&memory));
+        assert!(flowtable::insert(key, &flow(now, Progress::Established), false, &&memory));
     }
     for number in 0..100_000 {
         flowtable::insert(
             &key(1_000_000 + number, true),
             &flow(now + u64::from(number), Progress::Opening),
+            false,
             &&memory,
         );
     }
@@ -165,7 +166,7 @@ fn a_scan_pushes_out_no_flow_with_traffic() {
     // An answered flow that was silent for long gives way where nothing else does.
     for number in 0..10_000 {
         let new = flow(now + 400 * SECOND, Progress::Established);
-        flowtable::insert(&key(2_000_000 + number, true), &new, &&memory);
+        flowtable::insert(&key(2_000_000 + number, true), &new, false, &&memory);
     }
     let kept = busy.iter().filter(|key| found(key, &memory, 7).is_some()).count();
     assert_eq!(kept, 0);
@@ -202,7 +203,7 @@ fn many_at_once_see_no_flow_that_nobody_judged() {
                             let new = judged(number, 1 + round / 1_000, u64::from(round) << 30);
                             let place = flowtable::find(&key, &memory);
                             if place.tag == 0 {
-                                flowtable::insert(&key, &new, &memory);
+                                flowtable::insert(&key, &new, false, &memory);
                             } else {
                                 let set = (&memory).set(is_v4, place.set).unwrap();
                                 flowtable::store(set, &place, &new);

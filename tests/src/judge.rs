@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use iomt_filter::rows::Rows;
+use iomt_filter_common::decide::{Moment, again, note};
 use iomt_filter_common::device::Port;
 use iomt_filter_common::packet::{Fragment, Kind, Packet};
 use iomt_filter_common::reputation::Listing;
@@ -131,10 +132,18 @@ impl Judge for Host {
     fn judge(&mut self, frame: &[u8], port: Port, now: u64) -> Observed {
         let tables = RowsTables::new(&self.rows, &self.memory, self.generation);
         let mut case = Case::new(port, now);
+        let settled = again(frame, &tables, |_| port, || Moment::of(now));
         let parsed = parse(frame, &mut case.packet);
         case.set_parsed(parsed);
         let read = case.packet;
-        decide(&mut case, &tables);
+        if settled.is_some() {
+            note(settled, &mut case, &tables);
+        } else {
+            if settled.is_absent() {
+                case.set_absent();
+            }
+            decide(&mut case, &tables);
+        }
         observe(&self.rows, &read, parsed, case.decision)
     }
 }

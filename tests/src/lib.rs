@@ -20,6 +20,7 @@ pub mod packet;
 pub mod world;
 pub mod oracle;
 pub mod judge;
+mod flows;
 pub mod tables;
 pub mod random;
 pub mod generate;

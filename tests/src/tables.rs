@@ -7,6 +7,7 @@ use iomt_filter::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
 use iomt_filter_common::abi::{CLIENT, MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flow::{Flow, FlowKey};
+use iomt_filter_common::flowtable::{self, Entry, Recalled, Sighting};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey, Shelf};
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::lease::{Lease, Request};
@@ -14,13 +15,14 @@ use iomt_filter_common::limit::Bucket;
 use iomt_filter_common::policy::{Grant, Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::query::Query;
 use iomt_filter_common::reputation::Listing;
-use iomt_filter_common::tables::FlowEntry;
 use iomt_filter_common::{Address, Mac, Tables};
+
+use crate::flows::Flows;
 
 /// What outlives a generation.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    flows: RefCell<HashMap<FlowKey, Flow>>,
+    flows: Flows,
     fragments: RefCell<HashMap<(u8, FragmentKey), FirstFragment>>,
     queries: RefCell<HashMap<u32, Query>>,
     far_hosts: RefCell<HashMap<Address, u64>>,
@@ -60,7 +62,7 @@ impl<'a> RowsTables<'a> {
 }
 
 impl<'a> Tables for RowsTables<'a> {
-    type Entry = RowsEntry<'a>;
+    type Entry = Entry<&'a Flows>;
 
     fn generation(&self) -> u32 {
         self.generation
@@ -227,29 +229,16 @@ impl<'a> Tables for RowsTables<'a> {
         self.memory.fragments.borrow_mut().insert((shelf as u8, *key), *first);
     }
 
-    fn flow(&self, key: &FlowKey) -> Option<RowsEntry<'a>> {
-        self.memory.flows.borrow().contains_key(key).then_some(RowsEntry { memory: self.memory, key: *key })
+    fn flow(&self, key: &FlowKey) -> Option<Self::Entry> {
+        Entry::find(&self.memory.flows, key, self.generation)
     }
 
-    fn remember(&self, key: &FlowKey, flow: &Flow) {
-        self.memory.flows.borrow_mut().insert(*key, *flow);
-    }
-}
-
-/// A flow in its table.
-#[derive(Clone, Copy, Debug)]
-pub struct RowsEntry<'a> {
-    memory: &'a Memory,
-    key: FlowKey,
-}
-
-impl FlowEntry for RowsEntry<'_> {
-    fn load(&self) -> Flow {
-        self.memory.flows.borrow().get(&self.key).copied().unwrap_or_default()
+    fn remember(&self, key: &FlowKey, flow: &Flow, absent: bool) {
+        flowtable::insert(key, flow, absent, &&self.memory.flows);
     }
 
-    fn store(&self, flow: &Flow) {
-        self.memory.flows.borrow_mut().insert(self.key, *flow);
+    fn recall(&self, key: &FlowKey, seen: &Sighting) -> Recalled {
+        flowtable::recall(key, seen, &&self.memory.flows)
     }
 }
 

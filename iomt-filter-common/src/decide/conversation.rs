@@ -12,6 +12,9 @@ use crate::verdict::{Decision, Reason};
 /// Finds the packet's flow; one of this generation passes.
 #[inline(always)]
 pub(super) fn established<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
+    if case.is_absent() {
+        return None;
+    }
     let conversation = flow::find(&case.packet, case.now, tables);
     case.set_conversation(conversation.is_reply, conversation.entry.is_some());
     let judged = Judged::by(&conversation.entry.as_ref()?.load());

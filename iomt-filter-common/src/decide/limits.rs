@@ -14,11 +14,11 @@ use crate::verdict::Reason;
 pub(super) fn refuse_flow<T: Tables>(case: &Case, is_reply: bool, judged: &Judged, tables: &T) -> Side {
     let ([opener, responder], now) = (case.sides.in_order(is_reply), case.now);
     let mut refused = Side::default();
-    let rate = limits(opener, tables).connections_from;
+    let rate = of(opener, tables).connections_from;
     if opener.is_device() && !limit::take(opener.device, Bucket::ConnectionsFrom, rate, now, tables) {
         refused = opener;
     }
-    let rate = limits(responder, tables).connections_to;
+    let rate = of(responder, tables).connections_to;
     if !refused.is_final()
         && responder.is_device()
         && !limit::take(responder.device, Bucket::ConnectionsTo, rate, now, tables)
@@ -26,7 +26,7 @@ pub(super) fn refuse_flow<T: Tables>(case: &Case, is_reply: bool, judged: &Judge
         refused = stricter(refused, responder);
     }
     let counted = if opener.is_device() { opener } else { responder };
-    if !refused.is_final() && !judged.count(limits(counted, tables).flows, now, tables) {
+    if !refused.is_final() && !judged.count(of(counted, tables).flows, now, tables) {
         refused = stricter(refused, counted);
     }
     refused
@@ -37,11 +37,11 @@ pub(super) fn refuse_flow<T: Tables>(case: &Case, is_reply: bool, judged: &Judge
 pub(super) fn refuse_packet<T: Tables>(case: &Case, tables: &T) -> Side {
     let (sender, receiver, now) = (case.sides.sender, case.sides.receiver, case.now);
     let mut refused = Side::default();
-    let rate = limits(sender, tables).packets_from;
+    let rate = of(sender, tables).packets_from;
     if sender.is_device() && !limit::take(sender.device, Bucket::PacketsFrom, rate, now, tables) {
         refused = sender;
     }
-    let rate = limits(receiver, tables).packets_to;
+    let rate = of(receiver, tables).packets_to;
     if !refused.is_final()
         && receiver.is_device()
         && !limit::take(receiver.device, Bucket::PacketsTo, rate, now, tables)
@@ -70,7 +70,8 @@ pub(super) const fn counts(reason: u8) -> bool {
     true
 }
 
+/// The limits of a device's profile; none for no device.
 #[inline(always)]
-fn limits<T: Tables>(side: Side, tables: &T) -> Limits {
+pub(super) fn of<T: Tables>(side: Side, tables: &T) -> Limits {
     tables.profile(side.profile).map_or(Limits::default(), |profile| profile.limits)
 }

@@ -1,5 +1,6 @@
 //! What is remembered of a frame when it has been judged: what is dropped teaches nothing about anybody else.
 
+use super::{Stage, again};
 use crate::case::Case;
 use crate::fragment;
 use crate::lease;
@@ -31,6 +32,9 @@ fn remember<T: Tables>(case: &Case, tables: &T) {
         fragment::note(packet, port, now, tables);
     }
     lease::observe(packet, port, now, tables);
+    if decision.step() == Stage::Established as u8 {
+        again::settle(case, tables);
+    }
     if case.may_be_answered() && query::is_query(packet, now, tables) {
         query::remember(packet, case.sides.sender.device, now, tables);
     }

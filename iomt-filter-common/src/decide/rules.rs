@@ -55,7 +55,10 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     if case.has_flow() {
         judge_again(case, is_reply, &judged, tables);
     } else {
-        flow::begin(&case.packet, is_reply, &judged, case.now, tables);
+        flow::begin(case, is_reply, &judged, tables);
+        if !case.is_absent() {
+            flow::look_again(&case.packet, is_reply, tables);
+        }
     }
     Some(decision)
 }

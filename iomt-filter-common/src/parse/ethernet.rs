@@ -5,14 +5,14 @@ use crate::addr::Mac;
 use crate::packet::Packet;
 use crate::reader::PacketReader;
 
-pub(super) const IPV4: u16 = 0x0800;
+pub(crate) const IPV4: u16 = 0x0800;
 pub(super) const ARP: u16 = 0x0806;
-pub(super) const IPV6: u16 = 0x86dd;
+pub(crate) const IPV6: u16 = 0x86dd;
 
 const TAG_8021Q: u16 = 0x8100;
 const TAG_8021AD: u16 = 0x88a8;
 const TAG_QINQ_LEGACY: u16 = 0x9100;
-const VLAN_ID_MASK: u16 = 0x0fff;
+pub(crate) const VLAN_ID_MASK: u16 = 0x0fff;
 
 const SLOW_PROTOCOLS: u16 = 0x8809;
 const EAPOL: u16 = 0x888e;
@@ -48,7 +48,7 @@ pub(super) fn parse<R: PacketReader + ?Sized>(frame: &R, packet: &mut Packet) ->
 #[inline(always)]
 pub(super) fn is_link_protocol<R: PacketReader + ?Sized>(frame: &R, payload: u32, packet: &Packet) -> bool {
     match packet.ethertype {
-        EAPOL | LLDP | PTP => true,
+        ethertype if is_link_alone(ethertype) => true,
         // Read with the byte before: the verifier does not follow a check for one byte.
         SLOW_PROTOCOLS => matches!(frame.read::<2>(payload - 1), Some([_, 1 | 2])),
         length if length < FIRST_ETHERTYPE => {
@@ -58,7 +58,14 @@ pub(super) fn is_link_protocol<R: PacketReader + ?Sized>(frame: &R, payload: u32
     }
 }
 
+/// Whether an EtherType alone says that this keeps a link alive.
 #[inline(always)]
-const fn is_tag(ethertype: u16) -> bool {
+pub(crate) const fn is_link_alone(ethertype: u16) -> bool {
+    matches!(ethertype, EAPOL | LLDP | PTP)
+}
+
+/// Whether a tag follows.
+#[inline(always)]
+pub(crate) const fn is_tag(ethertype: u16) -> bool {
     matches!(ethertype, TAG_8021Q | TAG_8021AD | TAG_QINQ_LEGACY)
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aya::maps::MapError;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, Xdp};
@@ -15,7 +14,7 @@ use super::link::{self, Link};
 use super::load::{Datapath, LoadError, program};
 use super::lock::WriterToken;
 use super::pins::{remove_folder, remove_tables};
-use super::ports::Roles;
+use super::ports::{Roles, RolesError};
 
 /// How the kernel runs the program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +133,7 @@ pub enum AttachError {
         interface: String,
         /// What went wrong.
         #[source]
-        error: MapError,
+        error: RolesError,
     },
     /// The program is not there.
     #[error(transparent)]

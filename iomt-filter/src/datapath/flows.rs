@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aya::maps::MapData;
 use iomt_filter_common::abi::map;
 use iomt_filter_common::flow::{Flow, FlowKey};
-use iomt_filter_common::flowtable::{self, Set, Sets, V4_WORDS, V6_WORDS, WAYS};
+use iomt_filter_common::flowtable::{self, Entry, Set, Sets, V4_WORDS, V6_WORDS, WAYS};
+use iomt_filter_common::tables::FlowEntry as _;
 
 use super::shared::SharedWords;
 
@@ -56,11 +57,7 @@ impl Flows {
 
     /// The flow with this key, for the generation that asks.
     pub(super) fn get(&self, key: &FlowKey, now: u32) -> Option<Flow> {
-        let place = flowtable::find(key, &self);
-        if place.tag == 0 {
-            return None;
-        }
-        flowtable::load((&self).set(place.is_v4(), place.set)?, &place, now)
+        Entry::find(self, key, now).map(|entry| entry.load())
     }
 
     /// Every flow, for the generation that asks.
@@ -73,7 +70,7 @@ impl Flows {
 
     /// Remembers a flow; whether there was a place for it.
     pub(super) fn insert(&self, key: &FlowKey, flow: &Flow) -> bool {
-        flowtable::insert(key, flow, &self)
+        flowtable::insert(key, flow, false, &self)
     }
 
     /// Forgets every flow.

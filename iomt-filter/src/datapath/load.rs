@@ -12,10 +12,8 @@ use aya::programs::{ProgramError, Xdp};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
-use iomt_filter_common::Address;
 use iomt_filter_common::abi::{
-    self, Active, AddressKey, MAX_PROFILES, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, SLOTS,
-    ServiceKey, map,
+    self, Active, AddressKey, MAX_PROFILES, MacKey, PeerClass, ProtectedKey, RuleKey, SLOTS, ServiceKey, map,
 };
 use iomt_filter_common::counters::{EventLimit, FATES, PER_DEVICE, REASONS};
 use iomt_filter_common::device::Device;
@@ -26,6 +24,7 @@ use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::{self, Query};
+use iomt_filter_common::{Address, ports};
 use log::Log;
 use thiserror::Error;
 
@@ -52,12 +51,10 @@ pub(super) const RULE_CELLS: u32 = 524_288;
 pub(super) const TRIE_ROWS: u32 = 16_777_216;
 /// Fragmented packets on their way at once.
 pub(super) const FRAGMENTS: u32 = 8_192;
-/// Routers that advertise themselves on uplinks.
+/// Hosts on uplinks that were heard of.
 const FAR_HOSTS: u32 = 4_096;
 /// Cells of grants that fit, both generations together.
 pub(super) const GRANT_CELLS: u32 = 65_536;
-/// Interfaces and VLANs on them that can have a role.
-const PORT_ROWS: u32 = 4096;
 const EVENT_BUFFER_BYTES: u32 = 4 << 20;
 const REPLAY_BUFFER_BYTES: u32 = 64 << 10;
 
@@ -395,7 +392,7 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<u32, Requests>(map::REQUESTS, devices * FAMILIES),
         Shape::of::<u32, Buckets>(map::BUCKETS, devices),
         Shape::of::<u32, u64>(map::HEARTBEAT, 1),
-        Shape::of::<PortKey, u32>(map::PORTS, PORT_ROWS),
+        Shape::of::<u32, Line>(map::PORTS, ports::LINES),
         Shape::of::<u32, u64>(map::COUNTERS, devices * PER_DEVICE),
         Shape::of::<u32, u64>(map::FATES, FATES),
         Shape::of::<u32, EventLimit>(map::LIMITS, devices * REASONS),

@@ -6,9 +6,7 @@ use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, RingBuf};
 use iomt_filter_common::Address;
-use iomt_filter_common::abi::{
-    AddressKey, Input, MacKey, PeerClass, PortKey, ProtectedKey, RuleKey, ServiceKey, map,
-};
+use iomt_filter_common::abi::{AddressKey, Input, MacKey, PeerClass, ProtectedKey, RuleKey, ServiceKey, map};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{Lease, Requests};
@@ -49,7 +47,7 @@ pub(super) struct Maps {
     pub(super) leases: Array<MapData, Lease>,
     pub(super) leased: HashMap<MapData, Address, u32>,
     pub(super) buckets: Array<MapData, Buckets>,
-    pub(super) ports: HashMap<MapData, PortKey, u32>,
+    pub(super) ports: Array<MapData, Line>,
     pub(super) input: Array<MapData, Input>,
     pub(super) events: Option<RingBuf<MapData>>,
 }
