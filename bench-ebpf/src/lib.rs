@@ -102,3 +102,41 @@ pub mod variant {
     /// How many there are.
     pub const OUTCOME_COUNT: u32 = 6;
 }
+
+pub mod lookups {
+    //! Lookups alone.
+
+    /// Name of the program that only picks addresses.
+    pub const PICK: &str = "pick";
+    /// Name of the one that asks the filter's own tables.
+    pub const FLAT: &str = "flat";
+    /// Name of the one that asks tries of IPv4.
+    pub const TRIES_V4: &str = "tries_v4";
+    /// Name of the one that asks tries of IPv6.
+    pub const TRIES_V6: &str = "tries_v6";
+
+    /// Array of the addresses that are looked up.
+    pub const ADDRESSES: &str = "ADDRESSES";
+    /// Array of one [`Progress`].
+    pub const PROGRESS: &str = "PROGRESS";
+    /// Array of one directory of the filter's tables.
+    pub const FLAT_TABLES: &str = "FLAT_TABLES";
+    /// Lines of the lists.
+    pub const FLAT_LISTED: &str = "FLAT_LISTED";
+    /// Lines of the countries.
+    pub const FLAT_COUNTRIES: &str = "FLAT_COUNTRIES";
+
+    /// Lookups of one run of a program.
+    pub const PER_RUN: u32 = 64;
+    /// An answer is this and the score of a listed address, or the country of one that is not.
+    pub const LISTED: u32 = 1000;
+
+    /// How far it is, by the place of each word.
+    pub type Progress = [u64; 3];
+    /// In [`Progress`]: lookups since the beginning.
+    pub const COUNTER: usize = 0;
+    /// In [`Progress`]: one less than the number of addresses, which is a power of two.
+    pub const MASK: usize = 1;
+    /// In [`Progress`]: sum of all answers.
+    pub const SUM: usize = 2;
+}

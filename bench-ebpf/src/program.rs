@@ -69,9 +69,7 @@ pub(crate) fn drop(_context: XdpContext) -> u32 {
 
 #[inline(always)]
 fn next_frame(context: &XdpContext) -> Option<&'static Run> {
-    let run = RUN.get_ptr_mut(0)?;
-    // SAFETY: points at the map's only value, which one test run at a time uses.
-    let run = unsafe { &mut *run };
+    let run = only(&RUN)?;
     let counter = run[COUNTER];
     run[COUNTER] = counter + 1;
     let frame = FRAMES.get((counter & run[MASK]) as u32)?;
@@ -102,6 +100,14 @@ fn write_port(at: usize, port: u16) {
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+/// The value of an array of one.
+#[inline(always)]
+pub(crate) fn only<T>(array: &'static Array<T>) -> Option<&'static mut T> {
+    let value = array.get_ptr_mut(0)?;
+    // SAFETY: points at the map's only value, which one test run at a time uses.
+    Some(unsafe { &mut *value })
+}
+
     loop {}
 }
 

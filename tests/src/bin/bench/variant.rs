@@ -25,7 +25,7 @@ use crate::traffic::Traffic;
 
 const PLACE: Place = Place { is_plain: false, number: 2 };
 /// Prefixes that each trie has room for; they take memory as they fill.
-const TRIE_ROWS: u32 = 1 << 23;
+pub(crate) const TRIE_ROWS: u32 = 1 << 23;
 /// More would take minutes to write, one system call each.
 const MOST_LISTED: u32 = 1_000_000;
 
@@ -168,7 +168,8 @@ fn add_policy(ebpf: &mut Ebpf, hospital: Hospital) -> Result<()> {
     Ok(denied.set(0, set, 0)?)
 }
 
-fn fill_v4(map: Map, rows: impl Iterator<Item = (Prefix, u32)>) -> Result<()> {
+/// Writes those of IPv4.
+pub(crate) fn fill_v4(map: Map, rows: impl Iterator<Item = (Prefix, u32)>) -> Result<()> {
     let mut trie: LpmTrie<_, u32, u32> = LpmTrie::try_from(map)?;
     for (prefix, value) in rows.filter(|(prefix, _)| prefix.is_v4()) {
         let address = prefix.address.low().to_be();
@@ -177,7 +178,8 @@ fn fill_v4(map: Map, rows: impl Iterator<Item = (Prefix, u32)>) -> Result<()> {
     Ok(())
 }
 
-fn fill_v6(map: Map, rows: impl Iterator<Item = (Prefix, u32)>) -> Result<()> {
+/// Writes those of IPv6.
+pub(crate) fn fill_v6(map: Map, rows: impl Iterator<Item = (Prefix, u32)>) -> Result<()> {
     let mut trie: LpmTrie<_, [u32; 4], u32> = LpmTrie::try_from(map)?;
     for (prefix, value) in rows.filter(|(prefix, _)| !prefix.is_v4()) {
         let octets = prefix.address.octets();
