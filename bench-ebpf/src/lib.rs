@@ -14,6 +14,8 @@ pub const MAX_PROGRAMS: u32 = 8;
 pub const DRIVER: &str = "driver";
 /// Name of the same for programs that take none: an array of programs holds one kind.
 pub const PLAIN_DRIVER: &str = "plain_driver";
+/// Name of the program that lets the first one of [`PROGRAMS`] judge a packet as it is.
+pub const ENTER: &str = "enter";
 /// Name of the program that passes every frame.
 pub const FLOOR: &str = "floor";
 /// Name of the same without fragments.
@@ -26,7 +28,7 @@ pub const GENERATOR: &str = "generator";
 pub const VARIANT: &str = "variant";
 /// Array of frames, mapped into user space.
 pub const FRAMES: &str = "FRAMES";
-/// Array of programs that [`DRIVER`] calls.
+/// Array of programs that [`DRIVER`] and [`ENTER`] call.
 pub const PROGRAMS: &str = "PROGRAMS";
 /// Array of programs that [`PLAIN_DRIVER`] calls.
 pub const PLAIN_PROGRAMS: &str = "PLAIN_PROGRAMS";

@@ -41,6 +41,14 @@ pub(crate) fn plain_driver(context: XdpContext) -> u32 {
     xdp_action::XDP_ABORTED
 }
 
+/// Lets the first program judge the packet as it is. Several processors may run it at once.
+#[xdp(frags)]
+pub(crate) fn enter(context: XdpContext) -> u32 {
+    // SAFETY: nothing here waits to be dropped.
+    unsafe { PROGRAMS.tail_call(&context, 0) };
+    xdp_action::XDP_ABORTED
+}
+
 /// Puts the next frame into the packet, and sends it out of an interface.
 #[xdp]
 pub(crate) fn generator(context: XdpContext) -> u32 {
@@ -92,14 +100,6 @@ fn next_frame(context: &XdpContext) -> Option<&'static Run> {
     Some(run)
 }
 
-#[inline(always)]
-fn write_port(at: usize, port: u16) {
-    // SAFETY: both offsets are even and lie in the part of the packet that was checked.
-    unsafe { (at as *mut u16).write(port) };
-}
-
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
 /// The value of an array of one.
 #[inline(always)]
 pub(crate) fn only<T>(array: &'static Array<T>) -> Option<&'static mut T> {
@@ -108,6 +108,14 @@ pub(crate) fn only<T>(array: &'static Array<T>) -> Option<&'static mut T> {
     Some(unsafe { &mut *value })
 }
 
+#[inline(always)]
+fn write_port(at: usize, port: u16) {
+    // SAFETY: both offsets are even and lie in the part of the packet that was checked.
+    unsafe { (at as *mut u16).write(port) };
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
