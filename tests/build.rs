@@ -5,7 +5,11 @@ use std::process::ExitCode;
 
 use ebpf_toolchain::Program;
 
-const PROGRAM: Program<'_> = Program { package: "bench-ebpf", object: "bench", sources: &[] };
+const PROGRAM: Program<'_> = Program {
+    package: "bench-ebpf",
+    object: "bench",
+    sources: &["iomt-filter-common/src", "iomt-filter-common/Cargo.toml"],
+};
 
 fn main() -> ExitCode {
     match ebpf_toolchain::build(&PROGRAM) {

@@ -14,6 +14,8 @@ pub const MAX_PROGRAMS: u32 = 8;
 pub const DRIVER: &str = "driver";
 /// Name of the same for programs that take none: an array of programs holds one kind.
 pub const PLAIN_DRIVER: &str = "plain_driver";
+/// Name of the program that lets the first one of [`PROGRAMS`] judge a packet as it is.
+pub const ENTER: &str = "enter";
 /// Name of the program that passes every frame.
 pub const FLOOR: &str = "floor";
 /// Name of the same without fragments.
@@ -26,7 +28,7 @@ pub const GENERATOR: &str = "generator";
 pub const VARIANT: &str = "variant";
 /// Array of frames, mapped into user space.
 pub const FRAMES: &str = "FRAMES";
-/// Array of programs that [`DRIVER`] calls.
+/// Array of programs that [`DRIVER`] and [`ENTER`] call.
 pub const PROGRAMS: &str = "PROGRAMS";
 /// Array of programs that [`PLAIN_DRIVER`] calls.
 pub const PLAIN_PROGRAMS: &str = "PLAIN_PROGRAMS";
@@ -101,4 +103,42 @@ pub mod variant {
     pub const OPENED: u32 = 5;
     /// How many there are.
     pub const OUTCOME_COUNT: u32 = 6;
+}
+
+pub mod lookups {
+    //! Lookups alone.
+
+    /// Name of the program that only picks addresses.
+    pub const PICK: &str = "pick";
+    /// Name of the one that asks the filter's own tables.
+    pub const FLAT: &str = "flat";
+    /// Name of the one that asks tries of IPv4.
+    pub const TRIES_V4: &str = "tries_v4";
+    /// Name of the one that asks tries of IPv6.
+    pub const TRIES_V6: &str = "tries_v6";
+
+    /// Array of the addresses that are looked up.
+    pub const ADDRESSES: &str = "ADDRESSES";
+    /// Array of one [`Progress`].
+    pub const PROGRESS: &str = "PROGRESS";
+    /// Array of one directory of the filter's tables.
+    pub const FLAT_TABLES: &str = "FLAT_TABLES";
+    /// Lines of the lists.
+    pub const FLAT_LISTED: &str = "FLAT_LISTED";
+    /// Lines of the countries.
+    pub const FLAT_COUNTRIES: &str = "FLAT_COUNTRIES";
+
+    /// Lookups of one run of a program.
+    pub const PER_RUN: u32 = 64;
+    /// An answer is this and the score of a listed address, or the country of one that is not.
+    pub const LISTED: u32 = 1000;
+
+    /// How far it is, by the place of each word.
+    pub type Progress = [u64; 3];
+    /// In [`Progress`]: lookups since the beginning.
+    pub const COUNTER: usize = 0;
+    /// In [`Progress`]: one less than the number of addresses, which is a power of two.
+    pub const MASK: usize = 1;
+    /// In [`Progress`]: sum of all answers.
+    pub const SUM: usize = 2;
 }

@@ -41,6 +41,14 @@ pub(crate) fn plain_driver(context: XdpContext) -> u32 {
     xdp_action::XDP_ABORTED
 }
 
+/// Lets the first program judge the packet as it is. Several processors may run it at once.
+#[xdp(frags)]
+pub(crate) fn enter(context: XdpContext) -> u32 {
+    // SAFETY: nothing here waits to be dropped.
+    unsafe { PROGRAMS.tail_call(&context, 0) };
+    xdp_action::XDP_ABORTED
+}
+
 /// Puts the next frame into the packet, and sends it out of an interface.
 #[xdp]
 pub(crate) fn generator(context: XdpContext) -> u32 {
@@ -69,9 +77,7 @@ pub(crate) fn drop(_context: XdpContext) -> u32 {
 
 #[inline(always)]
 fn next_frame(context: &XdpContext) -> Option<&'static Run> {
-    let run = RUN.get_ptr_mut(0)?;
-    // SAFETY: points at the map's only value, which one test run at a time uses.
-    let run = unsafe { &mut *run };
+    let run = only(&RUN)?;
     let counter = run[COUNTER];
     run[COUNTER] = counter + 1;
     let frame = FRAMES.get((counter & run[MASK]) as u32)?;
@@ -92,6 +98,14 @@ fn next_frame(context: &XdpContext) -> Option<&'static Run> {
         _ => {}
     }
     Some(run)
+}
+
+/// The value of an array of one.
+#[inline(always)]
+pub(crate) fn only<T>(array: &'static Array<T>) -> Option<&'static mut T> {
+    let value = array.get_ptr_mut(0)?;
+    // SAFETY: points at the map's only value, which one test run at a time uses.
+    Some(unsafe { &mut *value })
 }
 
 #[inline(always)]

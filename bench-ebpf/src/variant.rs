@@ -14,13 +14,13 @@ use bench_ebpf::variant::{
 };
 
 #[map]
-static LISTED_V4: LpmTrie<u32, u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+pub(crate) static LISTED_V4: LpmTrie<u32, u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]
-static LISTED_V6: LpmTrie<[u32; 4], u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+pub(crate) static LISTED_V6: LpmTrie<[u32; 4], u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]
-static COUNTRIES_V4: LpmTrie<u32, u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+pub(crate) static COUNTRIES_V4: LpmTrie<u32, u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]
-static COUNTRIES_V6: LpmTrie<[u32; 4], u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
+pub(crate) static COUNTRIES_V6: LpmTrie<[u32; 4], u32> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]
 static DENIED: Array<Denied> = Array::with_max_entries(1, 0);
 #[map]

@@ -6,3 +6,4 @@ mod differential;
 mod explain;
 mod generations;
 mod program;
+mod swaps;

@@ -7,5 +7,6 @@ mod contract;
 mod countries;
 mod differential;
 mod invariants;
+mod lookups;
 mod reading;
 mod worlds;

@@ -7,6 +7,7 @@
 //! | [`oracle`] | the reference model, written from the rules and sharing no code with the filter |
 //! | [`judge`] | whatever judges frames: the host build here, the kernel program elsewhere |
 //! | [`tables`] | the tables of the host build: rows, searched plainly |
+//! | [`lookups`] | the tables in lines, compared with a plain search of the same rows |
 //! | [`random`], [`generate`], [`differential`] | random hospitals and frames, and the comparison |
 //! | [`invariants`] | what must hold of the answers alone, whatever model and filter agree on |
 //! | [`cases`] | named cases, told at every level in every variation that must not matter |
@@ -22,6 +23,7 @@ pub mod oracle;
 pub mod judge;
 mod flows;
 pub mod tables;
+pub mod lookups;
 pub mod random;
 pub mod generate;
 mod shrink;

@@ -28,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Install what build, tests and demo need, as far as it is missing.
+    /// Install what build, tests, demo and bench need, as far as it is missing.
     Setup,
     /// Build the agent with its kernel program, and print the binary's path.
     Build,

@@ -1,4 +1,4 @@
-//! The programs that tests, demo and emulator run, with the Debian package of each and the reason for it.
+//! The programs that tests, demo, bench and emulator run, with the Debian package of each and the reason for it.
 
 /// A program that has to be on the path.
 pub(crate) struct Program {
@@ -36,6 +36,15 @@ const BUSYBOX: Program = Program {
     package: "busybox-static",
     reason: "a DHCP client, and the shell of emulated machines",
 };
+
+/// What the bench measures beside the filter, and measures it with. It goes without what is not there.
+pub(crate) const PEERS: [Program; 5] = [
+    Program { name: "nft", package: "nftables", reason: "sets that the filter is measured beside" },
+    Program { name: "ipset", package: "ipset", reason: "the same" },
+    Program { name: "iptables", package: "iptables", reason: "the rule in front of `ipset`" },
+    Program { name: "xdp-filter", package: "xdp-tools", reason: "an XDP filter of the same kind" },
+    Program { name: "ethtool", package: "ethtool", reason: "veth pairs that take frames in batches" },
+];
 
 /// What booting other kernels takes besides.
 pub(crate) const EMULATOR: [Program; 4] = [

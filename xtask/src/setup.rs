@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use ebpf_toolchain::{Route, Step};
 
-use crate::packages::{PROGRAMS, Program};
+use crate::packages::{PEERS, PROGRAMS, Program};
 use crate::process;
 use crate::say;
 
@@ -16,9 +16,9 @@ const BPFFS: &str = "/sys/fs/bpf";
 
 /// Completes the machine and says what is there.
 pub(crate) fn run() -> Result<()> {
-    let route = ensure()?;
+    let route = ensure_with(&PEERS)?;
     say::progress(&format!("`{}` and `bpf-linker`: the kernel program's compiler", route.toolchain_name()));
-    for program in &PROGRAMS {
+    for program in PROGRAMS.iter().chain(&PEERS) {
         say::progress(&format!("`{}`: {}", program.name, program.reason));
     }
     Ok(())

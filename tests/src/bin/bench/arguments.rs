@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::measure::Effort;
 
-pub(crate) const USAGE: &str = "usage: bench [--control | --live] [--short] [--json] [--check | --record] [--only TEXT] [--countries FILE]
+pub(crate) const USAGE: &str = "usage: bench [--lookups | --control | --live] [--short] [--json] [--check | --record] [--only TEXT] [--countries FILE]
 
+  --lookups    time a lookup beside the kernel's tries, instead of time a frame
   --control    time and memory of tables, instead of time a frame
   --live       packets a second through interfaces, instead of time a frame
   --short      fewer cases and frames: done in a minute or two, less exact
@@ -23,6 +24,8 @@ pub(crate) const USAGE: &str = "usage: bench [--control | --live] [--short] [--j
 pub(crate) enum Subject {
     /// Time a frame.
     Frames,
+    /// Time a lookup.
+    Lookups,
     /// Time and memory of tables.
     Control,
     /// Packets a second through interfaces.
@@ -55,6 +58,7 @@ impl Arguments {
         };
         while let Some(word) = words.next() {
             match word.as_str() {
+                "--lookups" => arguments.subject = Subject::Lookups,
                 "--control" => arguments.subject = Subject::Control,
                 "--live" => arguments.subject = Subject::Live,
                 "--short" => arguments.effort = Effort::SHORT,
@@ -70,7 +74,7 @@ impl Arguments {
             }
         }
         if arguments.subject != Subject::Frames && (arguments.check || arguments.record) {
-            bail!("`--check` and `--record` are about time a frame, neither `--control` nor `--live`");
+            bail!("`--check` and `--record` are about time a frame alone");
         }
         Ok(arguments)
     }

@@ -8,8 +8,14 @@ use crate::hospital::{ALLOWED_PORT, Family, Hospital, OTHER_PORT};
 use crate::traffic::Traffic;
 
 /// The hospital that most cases are measured in.
-pub(crate) const HOSPITAL: Hospital =
-    Hospital { listed: 1_000_000, devices: 1000, flows: 131_072, has_management: false, records_all: false };
+pub(crate) const HOSPITAL: Hospital = Hospital {
+    listed: 1_000_000,
+    devices: 1000,
+    flows: 131_072,
+    rules: 1,
+    has_management: false,
+    records_all: false,
+};
 /// Far ends and frames of a case that lies in the caches.
 const HOT: u32 = 12;
 /// Of one that does not.
@@ -63,6 +69,14 @@ fn of_family(family: Family) -> Vec<Case> {
         let established = established(family, 10_000, 16, "established, 10 k flows");
         cases.extend([established, clean(family), unknown(family)].map(|case| case.at(hospital)));
     }
+    for (rules, first, refused) in [
+        (100, "first packet, 100 rules", "not allowed, 100 rules"),
+        (1000, "first packet, 1,000 rules", "not allowed, 1,000 rules"),
+    ] {
+        let hospital = Hospital { rules, ..HOSPITAL };
+        let more = [Case { name: first, ..clean(family) }, Case { name: refused, ..not_allowed(family) }];
+        cases.extend(more.map(|case| case.at(hospital)));
+    }
     let many_flows = Hospital { flows: 1 << 21, listed: 10_000, ..HOSPITAL };
     cases.push(established(family, 100_000, COLD, "established, 100 k flows").at(many_flows));
     cases.push(established(family, 1_000_000, MILLION, "established, 1 M flows").at(many_flows));
@@ -93,7 +107,7 @@ fn in_usual_hospital(family: Family) -> Vec<Case> {
         short(to_listed(family)),
         to_listed(family).hot("listed far end, hot"),
         short(opens("denied country", family, Kind::Denied, ALLOWED_PORT, (Drop, Reason::Geo))),
-        opens("not allowed", family, Kind::Clean, OTHER_PORT, (Drop, Reason::NotAllowed)),
+        not_allowed(family),
     ]
 }
 
@@ -120,6 +134,11 @@ fn opens(name: &'static str, family: Family, to: Kind, service: u16, answer: (Ve
 fn clean(family: Family) -> Case {
     let answer = (Verdict::Pass, Reason::Allowed);
     opens("first packet, clean far end", family, Kind::Clean, ALLOWED_PORT, answer)
+}
+
+fn not_allowed(family: Family) -> Case {
+    let answer = (Verdict::Drop, Reason::NotAllowed);
+    opens("not allowed", family, Kind::Clean, OTHER_PORT, answer)
 }
 
 fn to_listed(family: Family) -> Case {

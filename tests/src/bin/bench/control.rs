@@ -1,57 +1,68 @@
-//! What tables cost: the time to make new ones what frames are judged by, their memory, and the time from a
-//! block by hand to the first frame that is dropped for it.
+//! What tables cost: the time to make new ones what frames are judged by, their memory, the time from a block by
+//! hand to the first frame that is dropped for it, and whether they hold what they must.
 
-use std::fs;
-use std::net::IpAddr;
-use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use aya::maps::MapData;
+use anyhow::{Result, ensure};
 use iomt_filter::datapath::Room;
 use iomt_filter::rows::{Prefix, Prefixes, Rows};
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::reputation::Listing;
+use iomt_filter_tests::lookups;
 
-use crate::case::{self, Case};
-use crate::contender::{Contender as _, XDP_DROP, XDP_PASS};
+use crate::case;
 use crate::countries::Countries;
-use crate::driver::{Driver, Place, cpu_time};
-use crate::far_ends::{self, Kind};
+use crate::driver::cpu_time;
 use crate::figure::{Figure, figure};
 use crate::filter::Filter;
-use crate::hospital::Family;
+use crate::hospital::Hospital;
 use crate::measure::pin;
-use crate::sample::{Sample, quantile};
-use crate::traffic::Frames;
+use crate::sample::Sample;
+
+mod cut;
+mod memory;
+mod push;
 
 pub(crate) const ABOUT: &str = "tables of 1000 devices; rows are prepared, `apply` makes lines of them, writes them and swaps; \
     without feeds, files and the agent's socket";
+
+/// Addresses that are looked up in the tables and by a plain search.
+const LOOKUPS: u64 = 10_000_000;
+/// The time between two changes that people make.
+const SPACE: Duration = Duration::from_millis(50);
 
 /// How often each is done.
 #[derive(Clone, Copy)]
 struct Times {
     applied: u16,
+    swapped: usize,
     pushed: usize,
+    spaced: usize,
+    cut: usize,
 }
+
+const SHORT: Times = Times { applied: 3, swapped: 40, pushed: 100, spaced: 60, cut: 20 };
+const FULL: Times = Times { applied: 7, swapped: 200, pushed: 1000, spaced: 300, cut: 100 };
 
 /// All figures.
 pub(crate) fn measure(countries: &Countries, is_short: bool) -> Result<Vec<Figure>> {
     pin()?;
-    let times = if is_short { Times { applied: 3, pushed: 100 } } else { Times { applied: 7, pushed: 1000 } };
+    let times = if is_short { SHORT } else { FULL };
     let mut figures = Vec::new();
     let sizes: &[u32] = if is_short { &[1_000_000] } else { &[1_000_000, 4_000_000] };
     for &listed in sizes {
-        let hospital = crate::hospital::Hospital { listed, ..case::HOSPITAL };
+        let hospital = Hospital { listed, ..case::HOSPITAL };
         let mut filter = Filter::load_with(hospital, countries, Room::with_headroom)?;
         let rows = hospital.rows(countries);
         let name = |what: &str| format!("{} M listed: {what}", listed / 1_000_000);
         figures.extend(apply(&mut filter, &rows, times, &name)?);
-        if listed == 1_000_000 {
-            figures.extend(push(&mut filter, &rows, countries, times)?);
-        }
-        figures.extend(memory(&filter, &name)?);
+        figures.extend(push::swap(&mut filter, &rows, countries, times.swapped, &name)?);
+        figures.extend(push::push(&mut filter, &rows, countries, times, &name)?);
+        figures.extend(memory::of_lists(&filter, &name)?);
     }
+    figures.extend(memory::of_indicators(countries)?);
+    figures.extend(cut::cut(countries, times.cut)?);
+    figures.push(look_up()?);
     Ok(figures)
 }
 
@@ -95,75 +106,21 @@ fn other_countries(countries: &Prefixes<Country>, turn: u16) -> Prefixes<Country
     countries.iter().skip(usize::from(turn) + 1).copied().collect()
 }
 
-/// Blocks one address after the other, and looks each time when a frame to it is dropped that passed before.
-fn push(filter: &mut Filter, rows: &Rows, countries: &Countries, times: Times) -> Result<Vec<Figure>> {
-    let case = case::all()
-        .into_iter()
-        .find(|case| case.family == Family::V4 && case.reason == iomt_filter_common::Reason::Allowed);
-    let case = Case { log2_frames: 0, ..case.context("no case opens connections")? };
-    let frames = Frames::of(&case, countries);
-    let mut driver = Driver::load(0)?;
-    filter.enter(&mut driver)?;
-    filter.prepare(&case)?;
-    let far_ends = far_ends::some(countries, Family::V4, Kind::Clean, times.pushed);
-    let mut blocked = rows.clone();
-    for _ in 0..2 {
-        // Both slots hold these lists then: what is left to do is the block.
-        filter.datapath.apply(rows.clone(), &filter.token)?;
-    }
-    let mut latencies = Vec::new();
-    for address in far_ends {
-        driver.set_frames(0, |number| frames.frame_to(number, address));
-        let mut judge = |place: Place| driver.run(place, frames.port_offset(), 1).map(|timed| timed.action);
-        ensure!(judge(filter.place())? == XDP_PASS, "{address} was blocked before");
-        let start = Instant::now();
-        blocked.blocks = with(&blocked.blocks, address);
-        filter.datapath.apply(blocked.clone(), &filter.token)?;
-        while judge(filter.place())? != XDP_DROP {
-            ensure!(start.elapsed() < Duration::from_secs(1), "{address} is not blocked");
-        }
-        latencies.push(start.elapsed().as_secs_f64() * 1e3);
-    }
-    let name = |what: &str| format!("one block by hand to the first drop, {what}");
-    let note = format!("{} pushes behind each other, among 1 M listed", times.pushed);
-    Ok(vec![
-        figure(name("median"), quantile(&latencies, 0.5), "ms").note(note),
-        figure(name("p99"), quantile(&latencies, 0.99), "ms"),
-        figure(name("longest"), quantile(&latencies, 1.0), "ms"),
-    ])
-}
-
-fn with(blocks: &Prefixes<Listing>, address: IpAddr) -> Prefixes<Listing> {
+/// The same and an address that is blocked by hand.
+fn with(blocks: &Prefixes<Listing>, address: std::net::IpAddr) -> Prefixes<Listing> {
     let block = (Prefix::from(address), Listing { feed: 1, score: 100, prefix_bits: 128 });
     blocks.iter().copied().chain([block]).collect()
 }
 
-/// What the kernel charges for the maps.
-fn memory(filter: &Filter, name: &dyn Fn(&str) -> String) -> Result<Vec<Figure>> {
-    let mut maps = Vec::new();
-    for id in filter.datapath.xdp()?.info()?.map_ids()?.unwrap_or_default() {
-        let map = MapData::from_id(id)?;
-        let map_name = map.info()?.name_as_str().unwrap_or("?").to_owned();
-        let path = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
-        let text = fs::read_to_string(&path).with_context(|| format!("failed to read `{path}`"))?;
-        let bytes = text.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse::<f64>().ok());
-        maps.push((map_name, bytes.with_context(|| format!("`{path}` says nothing of memory"))?));
-    }
-    let sum = |is_it: &dyn Fn(&str) -> bool| -> f64 {
-        maps.iter().filter(|(name, _)| is_it(name)).map(|(_, bytes)| bytes / f64::from(1 << 20)).sum()
-    };
-    let is_flat = |name: &str| ["LISTINGS", "BLOCKS", "COUNTRIES"].contains(&name);
-    let used: Vec<_> = filter
-        .datapath
-        .lines()
-        .iter()
-        .map(|(name, used, room)| format!("{name} {used} of {room} lines"))
-        .collect();
-    Ok(vec![
-        figure(name("memory of lists and countries, both halves and headroom"), sum(&is_flat), "MiB")
-            .note(used.join(", ")),
-        figure(name("memory of all maps but FLOWS"), sum(&|name| name != "FLOWS"), "MiB"),
-        figure(name("memory of FLOWS"), sum(&|name| name == "FLOWS"), "MiB")
-            .note(format!("{} flows", case::HOSPITAL.flows)),
-    ])
+/// Looks up random addresses and those at the ends of prefixes, in the tables and by a plain search.
+fn look_up() -> Result<Figure> {
+    let lists = lookups::Lists::new(1, lookups::MILLION);
+    let seen = lists.compare(2, LOOKUPS).map_err(anyhow::Error::msg)?;
+    ensure!(seen.addresses >= LOOKUPS, "{} addresses were looked up", seen.addresses);
+    let millions = seen.addresses as f64 / 1e6;
+    let note = format!(
+        "as a plain search has it, in lists of 1 M hosts and prefixes, and in countries; {} listed, {} with a country",
+        seen.listed, seen.with_country
+    );
+    Ok(figure("addresses that were looked up without a difference", millions, "M").note(note))
 }

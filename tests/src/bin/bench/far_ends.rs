@@ -47,6 +47,27 @@ pub(crate) fn listings(count: u32) -> impl Iterator<Item = (Prefix, Listing)> {
     v4.chain(v6)
 }
 
+/// As many of IPv6 as of IPv4: hosts of IPv4, hosts of IPv6, and a network for every ten of those.
+pub(crate) fn as_many(count: u32) -> impl Iterator<Item = (Prefix, Listing)> {
+    let listing = |prefix_bits| Listing { feed: 1, score: 90, prefix_bits };
+    let v4 = listed_addresses(Family::V4, count).map(move |address| (address.into(), listing(128)));
+    let v6 = (0..count).filter_map(|number| Some((number, address(Family::V6, number)?)));
+    let v6 = v6.map(move |(number, address)| match is_network(number) {
+        true => (IpNet::new_assert(address, 64).into(), listing(64)),
+        false => (address.into(), listing(128)),
+    });
+    v4.chain(v6)
+}
+
+/// The first so many addresses that [`as_many`] lists, in the order of chance.
+pub(crate) fn of_all_listed(family: Family, count: u32, wanted: usize) -> Vec<IpAddr> {
+    (0..count).filter_map(|number| address(family, number)).take(wanted).collect()
+}
+
+const fn is_network(number: u32) -> bool {
+    number.is_multiple_of(10)
+}
+
 /// One address in each of what feeds list.
 fn listed_addresses(family: Family, count: u32) -> impl Iterator<Item = IpAddr> {
     let count = match family {

@@ -36,7 +36,7 @@ pub(crate) fn table(machine: &Machine, about: &str, figures: &[Figure]) -> Strin
     let mut text = format!("{machine}\n{about}\n\n");
     for Figure { name, value, unit, note } in figures {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name:<64} {value:>10.2} {unit:<10} {note}");
+        let _ = writeln!(text, "{name:<80} {value:>8.2} {unit:<10} {note}");
     }
     text
 }

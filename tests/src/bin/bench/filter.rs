@@ -3,7 +3,10 @@
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{MapData, RingBuf};
 use iomt_filter::datapath::{Datapath, LoadOptions, Room, WriterToken};
+use iomt_filter::rows::Rows;
 use iomt_filter_common::device::Port;
+use iomt_filter_common::event::Event;
+use iomt_filter_common::pod::Pod as _;
 use serde::Serialize;
 
 use crate::case::Case;
@@ -50,7 +53,11 @@ impl Filter {
         countries: &Countries,
         size: impl Fn(Room) -> Room,
     ) -> Result<Self> {
-        let rows = hospital.rows(countries);
+        Self::load_rows(hospital, hospital.rows(countries), size)
+    }
+
+    /// The same with other rows than those of the hospital.
+    pub(crate) fn load_rows(hospital: Hospital, rows: Rows, size: impl Fn(Room) -> Room) -> Result<Self> {
         let room = size(Room::of(&rows)?);
         let events_per_second =
             if hospital.records_all { u32::MAX } else { LoadOptions::default().events_per_second };
@@ -89,6 +96,11 @@ impl Filter {
         let devices = 1..=self.hospital.devices;
         let counts = self.datapath.readings().counts(devices).context("failed to read the counters")?;
         Ok(counts.into_iter().map(|row| ((row.device, row.verdict, row.reason), row.frames)).collect())
+    }
+
+    /// The next record that was not read yet.
+    pub(crate) fn record(&mut self) -> Option<Event> {
+        self.events.next().and_then(|record| Event::from_bytes(&record))
     }
 
     /// Says what faces the interface that test runs come in on.

@@ -24,9 +24,13 @@ const PROFILES: u16 = 8;
 /// Peer classes that no frame here meets, so that their table is as large as a policy makes it.
 const OTHER_PEERS: u32 = 200;
 const OTHER_SERVICES: u16 = 20;
+/// Services of rules that allow nothing here begin with this port.
+const FIRST_OF_RULES: u16 = 30_000;
 const FAR_CLASS: u16 = 1;
 const SERVICE_CLASS: u16 = 1;
+const OTHER_SERVICE_CLASS: u16 = 10_000;
 const MANAGEMENT_CLASS: u16 = 2;
+const MANAGEMENT_SERVICE_CLASS: u16 = 20_000;
 
 /// IP version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -45,6 +49,8 @@ pub(crate) struct Hospital {
     pub(crate) devices: u32,
     /// Flows that are remembered.
     pub(crate) flows: u32,
+    /// Rules of each profile, of which one allows what is allowed here.
+    pub(crate) rules: u16,
     /// Whether management pairs are configured.
     pub(crate) has_management: bool,
     /// Whether every frame that is dropped is recorded, and not the first few of a second.
@@ -56,7 +62,7 @@ impl Hospital {
     pub(crate) fn rows(self, countries: &Countries) -> Rows {
         let mut rows = Rows { settings: self.settings(), ..Rows::default() };
         self.add_devices(&mut rows);
-        add_policy(&mut rows);
+        add_policy(&mut rows, self.rules);
         if self.has_management {
             add_management(&mut rows);
         }
@@ -90,6 +96,11 @@ impl Hospital {
     }
 }
 
+/// The service of each rule of a profile.
+pub(crate) fn services(rules: u16) -> impl Iterator<Item = u16> {
+    [ALLOWED_PORT].into_iter().chain(FIRST_OF_RULES..).take(usize::from(rules))
+}
+
 /// The address of a device.
 pub(crate) fn device_address(family: Family, device: u32) -> IpAddr {
     match family {
@@ -104,7 +115,7 @@ pub(crate) fn device_mac(device: u32) -> Mac {
     Mac([0x02, 0x10, a, b, c, d])
 }
 
-fn add_policy(rows: &mut Rows) {
+fn add_policy(rows: &mut Rows, rules: u16) {
     let mut profile = Profile { block_score: 50, has_geo: 1, is_set: 1, ..Profile::default() };
     (0..1024)
         .map(Country)
@@ -112,15 +123,18 @@ fn add_policy(rows: &mut Rows) {
         .for_each(|country| profile.geo.deny(country));
     for number in 1..=PROFILES {
         rows.profiles.insert(number, profile);
-        let direction = RuleDirection::To;
-        let cell = RuleCell { profile: number, direction, peer: FAR_CLASS, service: SERVICE_CLASS };
-        rows.rules.insert(cell, u32::from(number));
     }
-    let service = ServicePrefix { protocol: protocol::TCP, port: ALLOWED_PORT, bits: 16 };
-    rows.services.insert(service, SERVICE_CLASS);
+    for (class, port) in (SERVICE_CLASS..).zip(services(rules)) {
+        rows.services.insert(ServicePrefix { protocol: protocol::TCP, port, bits: 16 }, class);
+        for profile in 1..=PROFILES {
+            let direction = RuleDirection::To;
+            let cell = RuleCell { profile, direction, peer: FAR_CLASS, service: class };
+            rows.rules.insert(cell, u32::from(class) * u32::from(PROFILES) + u32::from(profile));
+        }
+    }
     for other in 1..=OTHER_SERVICES {
         let service = ServicePrefix { protocol: protocol::TCP, port: other * 1000, bits: 16 };
-        rows.services.insert(service, SERVICE_CLASS + other);
+        rows.services.insert(service, OTHER_SERVICE_CLASS + other);
     }
     let segment = PeerClass { in_segment: 1, ..PeerClass::default() };
     let far = PeerClass { class: FAR_CLASS, ..PeerClass::default() };
@@ -143,8 +157,8 @@ fn add_management(rows: &mut Rows) {
     let class = PeerClass { class: MANAGEMENT_CLASS, ..PeerClass::default() };
     rows.peers.insert(IpNet::new_assert(Ipv4Addr::new(10, 30, 0, 0).into(), 28).into(), class);
     let service = ServicePrefix { protocol: protocol::TCP, port: 22, bits: 16 };
-    rows.services.insert(service, 100);
-    let profile = MANAGEMENT_PROFILE;
-    let cell = RuleCell { profile, direction: RuleDirection::From, peer: MANAGEMENT_CLASS, service: 100 };
-    rows.rules.insert(cell, u32::from(PROFILES) + 1);
+    rows.services.insert(service, MANAGEMENT_SERVICE_CLASS);
+    let (profile, direction) = (MANAGEMENT_PROFILE, RuleDirection::From);
+    let cell = RuleCell { profile, direction, peer: MANAGEMENT_CLASS, service: MANAGEMENT_SERVICE_CLASS };
+    rows.rules.insert(cell, 1);
 }

@@ -54,7 +54,10 @@ pub(crate) fn measure(countries: &Countries, is_short: bool) -> Result<(Vec<Figu
     let of_short = if is_short { 1 } else { peers.len() };
     for (command, make) in peers.into_iter().take(of_short) {
         match is_installed(command) {
-            true => dropping.push(make(&listed)?),
+            true => match make(&listed) {
+                Ok(receiver) => dropping.push(receiver),
+                Err(error) => missing.push(format!("not measured: {error:#}")),
+            },
             false => missing.push(format!("not measured: `{command}` is not installed")),
         }
     }

@@ -21,6 +21,7 @@ mod xdp_filter;
 mod sample;
 mod measure;
 mod figure;
+mod lookups;
 mod control;
 mod live;
 mod machine;
@@ -72,6 +73,13 @@ fn run() -> Result<ExitCode> {
             match arguments.json {
                 true => report::json(&machine, effort, &measured)?,
                 false => report::table(&machine, effort, &measured),
+            }
+        }
+        Subject::Lookups => {
+            let figures = lookups::measure(&countries, effort.is_short)?;
+            match arguments.json {
+                true => figure::json(&machine, lookups::ABOUT, &figures)?,
+                false => figure::table(&machine, lookups::ABOUT, &figures),
             }
         }
         Subject::Control => {

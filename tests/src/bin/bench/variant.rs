@@ -20,12 +20,12 @@ use crate::contender::{Contender, Expected};
 use crate::countries::{Countries, is_denied};
 use crate::driver::{Driver, OBJECT, Place, Timed, xdp};
 use crate::far_ends;
-use crate::hospital::{ALLOWED_PORT, Hospital, device_mac};
+use crate::hospital::{Hospital, device_mac, services};
 use crate::traffic::Traffic;
 
 const PLACE: Place = Place { is_plain: false, number: 2 };
 /// Prefixes that each trie has room for; they take memory as they fill.
-const TRIE_ROWS: u32 = 1 << 23;
+pub(crate) const TRIE_ROWS: u32 = 1 << 23;
 /// More would take minutes to write, one system call each.
 const MOST_LISTED: u32 = 1_000_000;
 
@@ -45,8 +45,8 @@ impl Variant {
     /// Whether it is measured in this hospital: it has no records and no management, and its size in devices is
     /// of no interest.
     pub(crate) fn is_for(hospital: Hospital) -> bool {
-        let Hospital { listed, flows, .. } = hospital;
-        listed <= MOST_LISTED && hospital == Hospital { listed, flows, ..HOSPITAL }
+        let Hospital { listed, flows, rules, .. } = hospital;
+        listed <= MOST_LISTED && hospital == Hospital { listed, flows, rules, ..HOSPITAL }
     }
 
     /// Loads it and fills its tables.
@@ -59,6 +59,7 @@ impl Variant {
             loader.map_max_entries(flows, hospital.flows);
         }
         loader.map_max_entries(MACS, hospital.devices * 2);
+        loader.map_max_entries(ALLOWED, u32::from(hospital.rules) * 2);
         let mut ebpf = loader.load(OBJECT).context("failed to load the variant")?;
         xdp(&mut ebpf, VARIANT)?.load().context("the kernel refused the variant")?;
         add_policy(&mut ebpf, hospital)?;
@@ -156,7 +157,9 @@ fn add_policy(ebpf: &mut Ebpf, hospital: Hospital) -> Result<()> {
         macs.insert(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]), device, 0)?;
     }
     let mut allowed: HashMap<_, u32, u32> = HashMap::try_from(take(ebpf, ALLOWED)?)?;
-    allowed.insert(u32::from(ALLOWED_PORT.to_be()), 1, 0)?;
+    for port in services(hospital.rules) {
+        allowed.insert(u32::from(port.to_be()), 1, 0)?;
+    }
     let mut denied: Array<_, Denied> = Array::try_from(take(ebpf, DENIED)?)?;
     let mut set = Denied::default();
     for country in (0..1024).map(Country).filter(|country| is_denied(*country)) {
@@ -165,7 +168,8 @@ fn add_policy(ebpf: &mut Ebpf, hospital: Hospital) -> Result<()> {
     Ok(denied.set(0, set, 0)?)
 }
 
-fn fill_v4(map: Map, rows: impl Iterator<Item = (Prefix, u32)>) -> Result<()> {
+/// Writes those of IPv4.
+pub(crate) fn fill_v4(map: Map, rows: impl Iterator<Item = (Prefix, u32)>) -> Result<()> {
     let mut trie: LpmTrie<_, u32, u32> = LpmTrie::try_from(map)?;
     for (prefix, value) in rows.filter(|(prefix, _)| prefix.is_v4()) {
         let address = prefix.address.low().to_be();
@@ -174,7 +178,8 @@ fn fill_v4(map: Map, rows: impl Iterator<Item = (Prefix, u32)>) -> Result<()> {
     Ok(())
 }
 
-fn fill_v6(map: Map, rows: impl Iterator<Item = (Prefix, u32)>) -> Result<()> {
+/// Writes those of IPv6.
+pub(crate) fn fill_v6(map: Map, rows: impl Iterator<Item = (Prefix, u32)>) -> Result<()> {
     let mut trie: LpmTrie<_, [u32; 4], u32> = LpmTrie::try_from(map)?;
     for (prefix, value) in rows.filter(|(prefix, _)| !prefix.is_v4()) {
         let octets = prefix.address.octets();

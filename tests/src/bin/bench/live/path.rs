@@ -83,7 +83,8 @@ impl Path {
         found.context("no count of forwarded packets")?.1.parse().context("no number of forwarded packets")
     }
 
-    fn received(&self) -> Result<u64> {
+    /// Frames that came in so far.
+    pub(crate) fn received(&self) -> Result<u64> {
         let path = format!("/sys/class/net/{IN}/statistics/rx_packets");
         let text = self.receiver.run(&["cat", &path])?;
         text.trim().parse().with_context(|| format!("`{path}` holds no number"))

@@ -1,12 +1,12 @@
 //! Whoever takes frames at the end of a path.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::net::IpAddr;
-use std::process::Stdio;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use aya::programs::{Xdp, XdpMode};
 use bench_ebpf::{DROP, FLOOR};
 use iomt_filter::datapath::Roles;
@@ -39,18 +39,25 @@ enum Judge {
     Floor(#[expect(dead_code, reason = "held for the program's sake")] aya::Ebpf),
     Filter(Box<Filter>),
     Variant(Box<Variant>),
-    /// A counter of this rule.
-    Rules(&'static [&'static str]),
+    /// The rule of iptables that this command shows counts what it drops.
+    Dropped(&'static [&'static str]),
+    /// A chain that this command shows counts what comes behind the rule. To show the chain of the rule, `nft` asks
+    /// for every address of its set, which takes half a minute.
+    Passed(&'static [&'static str]),
 }
 
 /// Rules of nftables in which `KIND` and `ADDRESSES` are replaced.
 const NETDEV: &str = "table netdev bench { set listed { type ipv4_addr; KIND elements = { ADDRESSES }; }
-    chain ingress { type filter hook ingress device \"in\" priority 0; ip daddr @listed counter drop; }; }";
+    chain ingress { type filter hook ingress device \"in\" priority 0; ip daddr @listed counter drop; }; }
+    table netdev behind { chain ingress { type filter hook ingress device \"in\" priority 10; counter; }; }";
 const PREROUTING: &str = "table ip bench { set listed { type ipv4_addr; KIND elements = { ADDRESSES }; }
-    chain prerouting { type filter hook prerouting priority -300; ip daddr @listed counter drop; }; }";
+    chain prerouting { type filter hook prerouting priority -300; ip daddr @listed counter drop; }; }
+    table ip behind { chain prerouting { type filter hook prerouting priority -290; counter; }; }";
 const CONNTRACK: &str = "table ip bench { chain forward { type filter hook forward priority 0; \
     ct state established,related counter accept; ct state new counter accept; }; }";
 const INTERVALS: &str = "flags interval;";
+/// How long a list may take to be loaded.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 impl Receiver {
     /// Nobody: the kernel forwards.
@@ -94,7 +101,10 @@ impl Receiver {
         is_intervals: bool,
         listed: &[IpAddr],
     ) -> Result<Self> {
-        let rules = if is_netdev { NETDEV } else { PREROUTING };
+        let (rules, behind): (_, &[_]) = match is_netdev {
+            true => (NETDEV, &["nft", "list", "chain", "netdev", "behind", "ingress"]),
+            false => (PREROUTING, &["nft", "list", "chain", "ip", "behind", "prerouting"]),
+        };
         let mut addresses = String::new();
         for address in listed {
             // Writing to a string cannot fail.
@@ -102,12 +112,12 @@ impl Receiver {
         }
         let kind = if is_intervals { INTERVALS } else { "" };
         let rules = rules.replace("KIND", kind).replace("ADDRESSES", addresses.trim_end_matches(','));
-        Self::of_rules(name, &["nft", "-f", "-"], &rules, &["nft", "list", "chain"], is_netdev)
+        Self::of_rules(name, &["nft", "-f", "-"], &rules, Judge::Passed(behind))
     }
 
     /// Connection tracking, which lets everything through.
     pub(crate) fn conntrack() -> Result<Self> {
-        Self::of_rules("nftables, conntrack", &["nft", "-f", "-"], CONNTRACK, &[], false)
+        Self::of_rules("nftables, conntrack", &["nft", "-f", "-"], CONNTRACK, Judge::Nobody)
     }
 
     /// `ipset` behind a rule of iptables.
@@ -116,29 +126,19 @@ impl Receiver {
         for address in listed {
             let _ = writeln!(commands, "add listed {address}");
         }
-        let receiver = Self::of_rules("ipset, raw prerouting", &["ipset", "restore"], &commands, &[], false)?;
+        let counter = &["iptables", "-t", "raw", "-L", "PREROUTING", "-v", "-x", "-n"];
+        let judge = Judge::Dropped(counter);
+        let receiver = Self::of_rules("ipset, raw prerouting", &["ipset", "restore"], &commands, judge)?;
         let rule = "iptables -t raw -A PREROUTING -m set --match-set listed dst -j DROP";
         receiver.path.receiver.run(&["sh", "-c", rule])?;
-        let counter = &["iptables", "-t", "raw", "-L", "PREROUTING", "-v", "-x", "-n"];
-        Ok(Self { judge: Judge::Rules(counter), ..receiver })
+        Ok(receiver)
     }
 
-    fn of_rules(
-        name: &'static str,
-        command: &[&str],
-        input: &str,
-        counter: &[&str],
-        is_netdev: bool,
-    ) -> Result<Self> {
+    fn of_rules(name: &'static str, command: &[&str], input: &str, judge: Judge) -> Result<Self> {
         let path = Path::new()?;
         let start = Instant::now();
-        feed(&path.receiver, command, input)?;
+        feed(&path.receiver, command, input).with_context(|| format!("`{name}` has not taken the list"))?;
         let loaded = (input.len() > 1000).then(|| start.elapsed().as_secs_f64());
-        let judge = match (counter.is_empty(), is_netdev) {
-            (true, _) => Judge::Nobody,
-            (false, true) => Judge::Rules(&["nft", "list", "chain", "netdev", "bench", "ingress"]),
-            (false, false) => Judge::Rules(&["nft", "list", "chain", "ip", "bench", "prerouting"]),
-        };
         Ok(Self { name, path, loaded, judge })
     }
 
@@ -153,15 +153,22 @@ impl Receiver {
                 Ok(Some(counts.iter().filter(|(key, _)| is_it(key)).map(|(_, frames)| frames).sum()))
             }
             Judge::Variant(variant) => variant.dropped().map(Some),
-            Judge::Rules(command) => {
-                let text = self.path.receiver.run(command)?;
-                let line = text.lines().find(|line| line.contains("listed")).context("the rule is gone")?;
-                let mut words = line.split_whitespace().skip_while(|word| *word != "packets");
-                let counted = words.nth(1).or_else(|| line.split_whitespace().next());
-                let counted = counted.context("the rule does not count")?;
-                Ok(Some(counted.parse().with_context(|| format!("no number in `{line}`"))?))
+            Judge::Dropped(command) => self.counted(command, "listed").map(Some),
+            Judge::Passed(command) => {
+                let passed = self.counted(command, "counter")?;
+                Ok(Some(self.path.received()? - passed))
             }
         }
+    }
+
+    /// Packets that a rule has counted; the rule is in the line with this word.
+    fn counted(&self, command: &[&str], word: &str) -> Result<u64> {
+        let text = self.path.receiver.run(command)?;
+        let line = text.lines().find(|line| line.contains(word)).context("the rule is gone")?;
+        let mut words = line.split_whitespace().skip_while(|word| *word != "packets");
+        let counted = words.nth(1).or_else(|| line.split_whitespace().next());
+        let counted = counted.context("the rule does not count")?;
+        counted.parse().with_context(|| format!("no number in `{line}`"))
     }
 }
 
@@ -174,15 +181,29 @@ fn attach(program: &mut Xdp, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command there that reads `input`.
+/// Runs a command there that reads `input`, for as long as one bears it.
 fn feed(namespace: &Namespace, command: &[&str], input: &str) -> Result<()> {
+    // From a file, so that whoever does not read it keeps nobody waiting.
+    let mut file = tempfile::tempfile().context("failed to make a file")?;
+    file.write_all(input.as_bytes())?;
+    file.rewind()?;
+    let name = command.join(" ");
     let mut child = namespace
         .command(command)
-        .stdin(Stdio::piped())
+        .stdin(file)
         .spawn()
-        .with_context(|| format!("failed to start `{}`", command.join(" ")))?;
-    child.stdin.take().context("no standard input")?.write_all(input.as_bytes())?;
-    let status = child.wait()?;
-    ensure!(status.success(), "`{}`: {status}", command.join(" "));
-    Ok(())
+        .with_context(|| format!("failed to start `{name}`"))?;
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            ensure!(status.success(), "`{name}`: {status}");
+            return Ok(());
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill()?;
+            child.wait()?;
+            bail!("`{name}` was not done after {} s", PATIENCE.as_secs());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
