@@ -1,5 +1,8 @@
 //! Blocks by hand: added, withdrawn, and let go when their time is up.
 
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::Errors;
@@ -76,8 +79,10 @@ impl Core {
         }
         let now = Clocks::now();
         let mut blocks = self.blocks.at(now.boot.nanoseconds);
-        blocks.0.retain(|entry| !request.targets.contains(&entry.block.target));
-        blocks.0.extend(request.targets.iter().map(|&target| Entry {
+        let targets: BTreeSet<IpNet> = request.targets.iter().copied().collect();
+        blocks.0.retain(|entry| !targets.contains(&entry.block.target));
+        let count = targets.len();
+        blocks.0.extend(targets.into_iter().map(|target| Entry {
             block: ManualBlock {
                 target,
                 score: request.score,
@@ -88,15 +93,15 @@ impl Core {
             },
             ends: request.until.map(|until| now.boot.after(between(now.time_of_day, until))),
         }));
-        self.replace_blocks(blocks, request.targets.len())
+        self.replace_blocks(blocks, count)
     }
 
     pub(super) fn unblock(&mut self, request: &UnblockRequest) -> Result<Changed, Errors> {
         let mut blocks = self.blocks.at(boottime());
-        let unknown: Errors = request
-            .targets
-            .iter()
-            .filter(|target| !blocks.0.iter().any(|entry| entry.block.target == **target))
+        let targets: BTreeSet<IpNet> = request.targets.iter().copied().collect();
+        let held: BTreeSet<IpNet> = blocks.0.iter().map(|entry| entry.block.target).collect();
+        let unknown: Errors = targets
+            .difference(&held)
             .map(|target| {
                 format!("`{target}` is not blocked by hand; `iomt-filter block list` shows what is")
             })
@@ -104,8 +109,8 @@ impl Core {
         if !unknown.is_empty() {
             return Err(unknown);
         }
-        blocks.0.retain(|entry| !request.targets.contains(&entry.block.target));
-        self.replace_blocks(blocks, request.targets.len())
+        blocks.0.retain(|entry| !targets.contains(&entry.block.target));
+        self.replace_blocks(blocks, targets.len())
     }
 
     /// Lets manual blocks go whose time is up.

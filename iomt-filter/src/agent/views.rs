@@ -77,7 +77,7 @@ pub(super) fn status(running: &Running) -> Result<Status, Errors> {
         segments: running.intent.segments.clone(),
         devices: modes,
         tables: tables(running, rows)?,
-        feeds: running.intent.feeds.iter().filter_map(|feed| serde_json::to_value(feed).ok()).collect(),
+        feeds: running.intent.feeds.iter().filter_map(|feed| serde_json::to_value(&**feed).ok()).collect(),
         geo: running.intent.geo.as_ref().and_then(|geo| serde_json::to_value(geo).ok()),
         frames,
         events,
