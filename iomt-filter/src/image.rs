@@ -198,7 +198,8 @@ impl Classes {
             Some(number) => *number,
             None => {
                 self.listings.push(listing);
-                let number = u16::try_from(self.listings.len()).ok().filter(|number| number | LONGER != DEEPER);
+                let number =
+                    u16::try_from(self.listings.len()).ok().filter(|number| number | LONGER != DEEPER);
                 let number = number.ok_or(ImageError::TooManyClasses)?;
                 self.numbers.insert(listing, number);
                 number
@@ -362,7 +363,12 @@ mod tests {
         assert!(image.tables.v6.tree.levels.iter().filter(|level| **level != 0).count() > 3);
         for address in edges(&rows) {
             let found = image.tables.find(&Flat(&image.lines), address);
-            assert_eq!(found, rows.longest(address).copied().unwrap_or_default(), "{:?}", IpAddr::from(address));
+            assert_eq!(
+                found,
+                rows.longest(address).copied().unwrap_or_default(),
+                "{:?}",
+                IpAddr::from(address)
+            );
         }
     }
 

@@ -56,9 +56,7 @@ impl Page {
             host: &self.host,
             interface: &|index| self.interfaces.get(&index).cloned(),
             country: &|address| self.countries.as_ref()?.country(address),
-            expected: &|device| {
-                self.expected.get_or_init(|| expectations(&self.rows)).get(&device).cloned()
-            },
+            expected: &|device| self.expected.get_or_init(|| expectations(&self.rows)).get(&device).cloned(),
             time_base,
         };
         decode(event, &self.rows.names, &context)

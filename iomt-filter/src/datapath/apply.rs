@@ -7,6 +7,7 @@ use iomt_filter_common::lookup::Directory;
 use iomt_filter_common::policy::{GrantKey, Profile};
 use thiserror::Error;
 
+use super::capacity;
 use super::generation::Generation;
 use super::load::Datapath;
 use super::lock::WriterToken;
@@ -19,14 +20,18 @@ use crate::rows::{Prefix, Rows, ServicePrefix};
 #[derive(Debug, Error)]
 pub enum ApplyError {
     /// The new rows do not fit.
-    #[error("table `{table}` has room for {capacity} rows, {needed} are needed; nothing was changed")]
+    #[error(
+        "table `{table}` has room for {capacity} rows, {needed} are needed; nothing was changed; {way_out}"
+    )]
     Full {
         /// The map.
         table: &'static str,
-        /// Rows of both generations together.
+        /// Rows of the new generation.
         needed: usize,
-        /// Rows that fit.
+        /// Rows of a generation that fit.
         capacity: usize,
+        /// What to do.
+        way_out: &'static str,
     },
     /// The lists of a new generation are larger than a half of their table.
     #[error(
@@ -64,7 +69,7 @@ impl Datapath {
         let before = self.generation().unwrap_or(Generation { number: 0, slot: 1 });
         let slot = 1 - before.slot;
         let index = slot as usize;
-        self.check_capacity(&rows, before.slot)?;
+        capacity::check(&rows, self.device_capacity)?;
         let read = self.maps.directory.get(&before.slot, 0).map_err(failed(map::DIRECTORY))?;
         let staged = self.maps.shelves.stage(&rows, &read)?;
         self.grace.wait();
@@ -81,27 +86,6 @@ impl Datapath {
         self.active.store(generation);
         self.grace.begin();
         Ok(generation)
-    }
-
-    fn check_capacity(&self, rows: &Rows, other: u32) -> Result<(), ApplyError> {
-        let none = Rows::default();
-        let beside = self.slots[other as usize].as_ref().unwrap_or(&none);
-        let highest = rows.devices.keys().next_back().copied().unwrap_or(0) as usize;
-        let capacity = self.device_capacity as usize;
-        let checks = [
-            (map::DEVICES, highest + 1, capacity),
-            (map::DEVICE_MACS, rows.device_macs.len() + beside.device_macs.len(), capacity * 8),
-            (map::DEVICE_ADDRS, rows.device_addresses.len() + beside.device_addresses.len(), capacity * 16),
-            (map::PROFILES, rows.profiles.len() + 1, MAX_PROFILES as usize),
-            (map::RULES, rows.rules.len() + beside.rules.len(), super::load::RULE_CELLS as usize),
-            (map::GRANTS, rows.grants.len() + beside.grants.len(), super::load::GRANT_CELLS as usize),
-        ];
-        for (table, needed, capacity) in checks {
-            if needed > capacity {
-                return Err(ApplyError::Full { table, needed, capacity });
-            }
-        }
-        Ok(())
     }
 }
 

@@ -127,9 +127,9 @@ impl<V: Copy + PartialEq, T: Copy + Default> Shelf<V, T> {
     /// The half that holds `rows`, and where in it.
     fn held(&self, rows: &Prefixes<V>) -> Option<(usize, T)> {
         let halves = self.halves.iter().enumerate();
-        halves.filter_map(|(half, it)| Some((half, it.held.as_ref()?))).find_map(|(half, (held, tables))| {
-            (held == rows).then_some((half, *tables))
-        })
+        halves
+            .filter_map(|(half, it)| Some((half, it.held.as_ref()?)))
+            .find_map(|(half, (held, tables))| (held == rows).then_some((half, *tables)))
     }
 
     /// Makes the lines of `rows`, for a half that is not the one that is `read`.
@@ -187,15 +187,14 @@ impl Shelves {
             self.countries.stage(&rows.countries, countries, |base| image::countries(&rows.countries, base))
         };
         // A second processor has something to do where both are new.
-        let (lists, countries) = beside(self.countries.is_new(&rows.countries), of_countries, || {
-            match of_blocks(&rows.blocks) {
+        let (lists, countries) =
+            beside(self.countries.is_new(&rows.countries), of_countries, || match of_blocks(&rows.blocks) {
                 Err(ApplyError::Large { .. }) => {
                     let all = severest(&rows.listings, &rows.blocks);
                     Ok::<_, ApplyError>((of_listings(&all)?, of_blocks(&Prefixes::default())?))
                 }
                 blocks => Ok((of_listings(&rows.listings)?, blocks?)),
-            }
-        });
+            });
         let (listings, blocks) = lists?;
         Ok(StagedRows { listings, blocks, countries: countries? })
     }
@@ -220,7 +219,11 @@ impl Shelves {
 }
 
 /// Does both, the second on a thread of its own where that is worth one.
-fn beside<A: Send, B>(is_worth_it: bool, on_its_own: impl FnOnce() -> A + Send, here: impl FnOnce() -> B) -> (B, A) {
+fn beside<A: Send, B>(
+    is_worth_it: bool,
+    on_its_own: impl FnOnce() -> A + Send,
+    here: impl FnOnce() -> B,
+) -> (B, A) {
     if !is_worth_it {
         return (here(), on_its_own());
     }

@@ -2,8 +2,8 @@
 
 use iomt_filter_common::lookup::Line;
 use iomt_filter_common::lookup::hosts::{
-    Host, Hosts, MARK, NETWORK_NUMBERS, NETWORK_SLOTS, Network, PLAIN_NUMBERS, PLAIN_SLOTS, PlainV4, SPILL, V4, V4_LEAST_LINES, V4_SLOTS, V6,
-    V6_NUMBERS, V6_SLOTS, filter_bits, filter_word,
+    Host, Hosts, MARK, NETWORK_NUMBERS, NETWORK_SLOTS, Network, PLAIN_NUMBERS, PLAIN_SLOTS, PlainV4, SPILL,
+    V4, V4_LEAST_LINES, V4_SLOTS, V6, V6_NUMBERS, V6_SLOTS, filter_bits, filter_word,
 };
 
 use super::{ImageError, Memory, put_half, put_quarter};

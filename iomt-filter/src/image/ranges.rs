@@ -1,7 +1,7 @@
 //! Writes prefixes of IPv4 as ranges.
 
-use iomt_filter_common::lookup::{HALVES, Line};
 use iomt_filter_common::lookup::ranges::{INDEX_LINES, OFFSET_BITS, ONE_VALUE, Ranges};
+use iomt_filter_common::lookup::{HALVES, Line};
 
 use super::pieces::{Piece, Valued, cut};
 use super::{ImageError, Memory, put_half};

@@ -51,7 +51,9 @@ fn write(ranges: &[Piece], memory: &mut Memory) -> Result<Tree, ImageError> {
     let key = |at: usize| ranges.get(at).map_or(NO_KEY, |range| range.first as u64 - 1);
     let count = ranges.len().div_ceil(RANGES as usize);
     let leaves = memory.add(count)?;
-    for (number, (line, ranges)) in memory.from(leaves).iter_mut().zip(ranges.chunks(RANGES as usize)).enumerate() {
+    for (number, (line, ranges)) in
+        memory.from(leaves).iter_mut().zip(ranges.chunks(RANGES as usize)).enumerate()
+    {
         for (place, word) in (1..).zip(&mut line[..LEAF_KEYS as usize]) {
             *word = key(number * RANGES as usize + place);
         }
