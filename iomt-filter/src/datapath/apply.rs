@@ -78,7 +78,7 @@ impl Datapath {
             None => self.maps.clear(slot, self.device_capacity)?,
         };
         // Until the write is complete nobody knows what the slot holds: it is then cleared first.
-        self.maps.write(&diff(&held, &rows), slot, self.device_capacity)?;
+        self.maps.write(&diff(&with_lists_of(&rows, &held), &rows), slot, self.device_capacity)?;
         let directory = self.maps.shelves.put(staged);
         self.maps.directory.set(slot, directory, 0).map_err(failed(map::DIRECTORY))?;
         self.slots[index] = Some(rows);
@@ -86,6 +86,39 @@ impl Datapath {
         self.active.store(generation);
         self.grace.begin();
         Ok(generation)
+    }
+}
+
+impl Datapath {
+    /// Waits until no packet is judged by the generation before.
+    pub fn wait_for_readers(&mut self) {
+        self.grace.wait();
+    }
+
+    /// Writes what is active into the other slot too, once nobody reads that, so that the next change has only
+    /// itself to write.
+    ///
+    /// # Errors
+    /// When the kernel refuses a row.
+    pub fn settle(&mut self, _token: &WriterToken) -> Result<(), ApplyError> {
+        let Some(active) = self.generation() else { return Ok(()) };
+        let (idle, index) = (1 - active.slot, 1 - active.slot as usize);
+        let [Some(rows), Some(held)] = [active.slot as usize, index].map(|slot| self.slots[slot].as_ref())
+        else {
+            return Ok(());
+        };
+        // Lists and countries wait for the change that needs them: both slots can refer to the same lines.
+        let rows = with_lists_of(held, rows);
+        let plan = diff(held, &rows);
+        if plan.is_empty() {
+            return Ok(());
+        }
+        self.grace.wait();
+        // As in a change: what is half written is cleared by the next one.
+        self.slots[index] = None;
+        self.maps.write(&plan, idle, self.device_capacity)?;
+        self.slots[index] = Some(rows);
+        Ok(())
     }
 }
 
@@ -172,6 +205,12 @@ impl Maps {
         clear_trie(&mut self.protected, map::PROTECTED, |key: &ProtectedKey| key.slot == slot)?;
         Ok(Rows::default())
     }
+}
+
+/// `rows` with the lists and countries of others: those are written in lines, and need not be compared.
+fn with_lists_of(others: &Rows, rows: &Rows) -> Rows {
+    let Rows { listings, blocks, countries, .. } = others.clone();
+    Rows { listings, blocks, countries, ..rows.clone() }
 }
 
 fn failed(table: &'static str) -> impl Fn(MapError) -> ApplyError {
