@@ -60,7 +60,7 @@ shared! {
     Country = 2,
     Decision = 24,
     Device = 12,
-    Directory = 168,
+    Directory = 344,
     Event = 160,
     EventLimit = 16,
     FirstFragment = 56,

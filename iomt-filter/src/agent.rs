@@ -16,7 +16,7 @@ mod leases;
 mod running;
 mod work;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
 
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -35,11 +35,16 @@ pub struct Agent {
     /// Given in the order in which it was asked for: the work of every second waits for the changes that
     /// were there before it, and for no later one.
     core: Mutex<Core>,
+    /// Blocks that somebody waits for, held only while one is added or all are taken.
+    asked: std::sync::Mutex<Vec<AskedBlock>>,
     /// Held only while it is taken along or exchanged.
     running: RwLock<Arc<Running>>,
     history: Arc<History>,
     signs: Arc<Signs>,
 }
+
+/// A block that somebody waits for, by whom, and where the answer goes.
+type AskedBlock = (BlockRequest, String, mpsc::Sender<Result<Changed, Errors>>);
 
 /// Why a request changed nothing: what the user is told.
 pub type Errors = Vec<String>;
@@ -47,7 +52,7 @@ pub type Errors = Vec<String>;
 impl Agent {
     pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>) -> Self {
         let running = RwLock::new(Arc::new(core.running()));
-        Self { core: Mutex::new(core), running, history, signs }
+        Self { core: Mutex::new(core), asked: std::sync::Mutex::default(), running, history, signs }
     }
 
     /// Recorded events.
@@ -91,8 +96,28 @@ impl Agent {
     ///
     /// # Errors
     /// When one of them would cut what must not be cut, or the tables cannot be written.
-    pub fn block(&self, request: &BlockRequest, by: &str) -> Result<Changed, Errors> {
-        self.change(|core| core.block(request, by))
+    pub fn block(&self, request: BlockRequest, by: String) -> Result<Changed, Errors> {
+        let (answer, answered) = mpsc::channel();
+        self.asked().push((request, by, answer));
+        // Whoever comes first does it for all who have come until the tables may be written.
+        self.change(|core| {
+            core.wait_for_readers();
+            let (asked, answers): (Vec<_>, Vec<_>) = std::mem::take(&mut *self.asked())
+                .into_iter()
+                .map(|(request, by, answer)| ((request, by), answer))
+                .unzip();
+            if !asked.is_empty() {
+                for (answer, done) in answers.iter().zip(core.block(&asked)) {
+                    // Who hung up is told nothing.
+                    let _ = answer.send(done);
+                }
+            }
+        });
+        answered.recv().unwrap_or_else(|_| Err(vec!["the agent failed to answer; see its log".to_owned()]))
+    }
+
+    fn asked(&self) -> std::sync::MutexGuard<'_, Vec<AskedBlock>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes manual blocks, all or none.

@@ -8,6 +8,7 @@ pub mod attach;
 pub mod maps;
 pub mod plan;
 pub mod apply;
+mod capacity;
 pub mod generation;
 pub mod lock;
 mod flows;
@@ -23,6 +24,7 @@ mod readings;
 
 pub use apply::ApplyError;
 pub use attach::{AttachError, AttachMode, Attachment, Standing};
+pub use capacity::Fill;
 pub use generation::{Generation, Heartbeat};
 pub use learned::Learned;
 pub use load::{Datapath, LoadError, LoadOptions};

@@ -4,29 +4,28 @@
 use std::collections::HashMap;
 
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::lookup::hosts::{V4, V4_NUMBER_BITS, V6};
-use iomt_filter_common::lookup::{Countries, HALVES, Line, Listings};
+use iomt_filter_common::lookup::hosts::{Network, PlainV4, V4, V4_LEAST_LINES, V4_NUMBER_BITS, V6};
+use iomt_filter_common::lookup::{Countries, DEEPER, HALVES, LONGER, Line, Listings};
 use iomt_filter_common::reputation::Listing;
 use thiserror::Error;
 
-use crate::rows::{Prefix, Prefixes};
+use crate::rows::Prefixes;
 
 mod hosts;
 mod pieces;
 mod ranges;
+mod tree;
 mod trie;
 
+use hosts::Put;
 use pieces::{Family, Valued};
 
 /// Why rows cannot be made an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ImageError {
-    /// Numbers of 16 bits stand for listings.
-    #[error("the lists have more than 65,535 combinations of feed, score and prefix length; merge feeds")]
+    /// Numbers of 15 bits stand for listings, but for the last.
+    #[error("the lists have more than 32,766 combinations of feed, score and prefix length; merge feeds")]
     TooManyClasses,
-    /// In a table of hosts there is room for numbers of 13 bits.
-    #[error("the listed IPv4 addresses have more than 8,191 combinations of feed and score; merge feeds")]
-    TooManyHostClasses,
     /// The buckets of the ranges are counted with 19 bits.
     #[error("the prefixes of IPv4 come to more ranges than a table can hold (8 million)")]
     TooManyRanges,
@@ -44,8 +43,10 @@ pub struct Image<T> {
     pub lines: Vec<Line>,
 }
 
-/// Below this, hosts of IPv4 lie among the prefixes: a table of their own would be larger.
-const FEW_HOSTS: usize = 20_000;
+/// From so many listed hosts of IPv4 on, a table of what their lines do not say of them is the smaller one.
+const MANY_HOSTS: usize = (V4_LEAST_LINES * <PlainV4 as Put>::LOAD) as usize;
+/// Fewer networks of IPv6 of one length lie among the prefixes.
+const FEW_NETWORKS: usize = 1_000;
 
 /// The image of listings whose first line is to stand at `base`, which is not 0. `seed` decides where hosts
 /// lie; nobody outside may know it.
@@ -53,44 +54,64 @@ const FEW_HOSTS: usize = 20_000;
 /// # Errors
 /// [`ImageError`], for lists that are too large or too varied.
 pub fn listings(rows: &Prefixes<Listing>, base: u32, seed: u64) -> Result<Image<Listings>, ImageError> {
-    let mut memory = Memory::new(base);
+    listings_with(rows, base, seed, FEW_NETWORKS)
+}
+
+fn listings_with(
+    rows: &Prefixes<Listing>,
+    base: u32,
+    seed: u64,
+    few_networks: usize,
+) -> Result<Image<Listings>, ImageError> {
+    let network_bits = network_bits(rows, few_networks);
     let mut classes = Classes::default();
-    let is_host = |prefix: &Prefix| prefix.bits == 128 && prefix.address.is_v4();
-    let hosts = || rows.iter().filter(|(prefix, listing)| is_host(prefix) && *listing != Listing::NONE);
-    let mut hosts_v4 = Vec::new();
-    let many = hosts().count() >= FEW_HOSTS;
-    if many {
-        for (prefix, listing) in hosts() {
-            let class = classes.number(*listing)?;
-            hosts_v4.push((V4::new(seed, prefix.address.low()), class));
-        }
-        if classes.listings.len() >= 1 << V4_NUMBER_BITS {
-            return Err(ImageError::TooManyHostClasses);
-        }
-    }
-    let mut hosts_v6 = Vec::new();
+    let (mut hosts_v4, mut hosts_v6, mut networks_v6) = (Vec::new(), Vec::new(), Vec::new());
     let mut prefixes = [Vec::new(), Vec::new()];
     for (prefix, listing) in rows.iter() {
-        let is_listed = *listing != Listing::NONE;
-        if is_listed && many && is_host(prefix) {
-            continue;
-        }
+        let class = classes.number(*listing)?;
+        let is_v4 = prefix.is_v4();
         // What is spared in a wider prefix is a prefix of no class.
-        let class = if is_listed { classes.number(*listing)? } else { 0 };
-        if is_listed && prefix.bits == 128 && !prefix.address.is_v4() {
-            hosts_v6.push((V6::new(seed, prefix.address.words()), class));
-        } else {
-            Family::sort(prefix, class, &mut prefixes);
+        match prefix.bits {
+            128 if class != 0 && is_v4 => hosts_v4.push((V4::new(seed, prefix.address.low()), class)),
+            128 if class != 0 => hosts_v6.push((V6::new(seed, prefix.address.words()), class)),
+            bits if class != 0 && !is_v4 && bits == network_bits => {
+                networks_v6.push((Network::new(seed, prefix.address.words()[0]), class));
+            }
+            bits if !is_v4 && bits > network_bits => Family::sort(prefix, class | LONGER, &mut prefixes),
+            _ => Family::sort(prefix, class, &mut prefixes),
         }
     }
+    let is_many = hosts_v4.len() >= MANY_HOSTS && classes.listings.len() < 1 << V4_NUMBER_BITS;
+    let (many_v4, few_v4) = if is_many { (hosts_v4, Vec::new()) } else { (Vec::new(), hosts_v4) };
+    let few_v4 = few_v4.into_iter().map(|(host, class)| (PlainV4(host), class)).collect();
     let [prefixes_v4, prefixes_v6] = prefixes;
-    let mut tables = Listings { seed, ..Listings::default() };
-    tables.classes = classes.write(&mut memory)?;
-    tables.hosts_v4 = hosts::write(&hosts_v4, &mut memory)?;
-    tables.hosts_v6 = hosts::write(&hosts_v6, &mut memory)?;
-    tables.prefixes_v4 = ranges::write(&prefixes_v4, &mut memory)?;
-    tables.prefixes_v6 = trie::write(&prefixes_v6, &mut memory)?;
-    Ok(Image { tables, lines: memory.lines })
+    let mut memory = Memory::new(base);
+    Ok(Image {
+        tables: Listings {
+            seed,
+            network_mask: !u64::MAX.checked_shr(u32::from(network_bits)).unwrap_or(0),
+            classes: classes.write(&mut memory)?,
+            many_v4: hosts::write(many_v4, &mut memory)?,
+            few_v4: hosts::write::<PlainV4>(few_v4, &mut memory)?,
+            hosts_v6: hosts::write(hosts_v6, &mut memory)?,
+            networks_v6: hosts::write(networks_v6, &mut memory)?,
+            prefixes_v4: ranges::write(&prefixes_v4, &mut memory)?,
+            prefixes_v6: tree::write_both(&prefixes_v6, &mut memory)?,
+        },
+        lines: memory.lines,
+    })
+}
+
+/// The length up to 64 bits that most networks of IPv6 have; 0 where that is few.
+fn network_bits(rows: &Prefixes<Listing>, few: usize) -> u8 {
+    let mut networks = [0_usize; 65];
+    for (prefix, listing) in rows.iter() {
+        if (1..=64).contains(&prefix.bits) && *listing != Listing::NONE {
+            networks[usize::from(prefix.bits)] += 1;
+        }
+    }
+    let most = (0..).zip(networks).max_by_key(|(_, count)| *count);
+    most.filter(|(_, count)| *count >= few.max(1)).map_or(0, |(bits, _)| bits)
 }
 
 /// The image of countries whose first line is to stand at `base`, which is not 0.
@@ -106,7 +127,7 @@ pub fn countries(rows: &Prefixes<Country>, base: u32) -> Result<Image<Countries>
     let [v4, v6] = &prefixes;
     let tables = Countries {
         v4: ranges::write(v4, &mut memory)?,
-        v6: trie::write(v6, &mut memory)?,
+        v6: tree::write_both(v6, &mut memory)?,
         ..Countries::default()
     };
     Ok(Image { tables, lines: memory.lines })
@@ -150,21 +171,41 @@ fn put_quarter(lines: &mut [Line], index: usize, value: u16) {
     lines[index / (2 * HALVES as usize)][within / 4] |= u64::from(value) << (within % 4 * 16);
 }
 
-/// Listings by numbers from 1.
-#[derive(Default)]
+/// Places for listings that were asked for last.
+const RECENT: usize = 64;
+
+/// Listings by numbers from 1; 0 is none.
 struct Classes {
     numbers: HashMap<Listing, u16>,
     listings: Vec<Listing>,
+    recent: [(Listing, u16); RECENT],
+}
+
+impl Default for Classes {
+    fn default() -> Self {
+        let recent = [(Listing::NONE, 0); RECENT];
+        Self { numbers: HashMap::from([recent[0]]), listings: Vec::new(), recent }
+    }
 }
 
 impl Classes {
     fn number(&mut self, listing: Listing) -> Result<u16, ImageError> {
-        if let Some(number) = self.numbers.get(&listing) {
-            return Ok(*number);
+        let recent = &mut self.recent[(usize::from(listing.feed) * 7 + usize::from(listing.score)) % RECENT];
+        if recent.0 == listing {
+            return Ok(recent.1);
         }
-        self.listings.push(listing);
-        let number = u16::try_from(self.listings.len()).map_err(|_| ImageError::TooManyClasses)?;
-        self.numbers.insert(listing, number);
+        let number = match self.numbers.get(&listing) {
+            Some(number) => *number,
+            None => {
+                self.listings.push(listing);
+                let number =
+                    u16::try_from(self.listings.len()).ok().filter(|number| number | LONGER != DEEPER);
+                let number = number.ok_or(ImageError::TooManyClasses)?;
+                self.numbers.insert(listing, number);
+                number
+            }
+        };
+        *recent = (listing, number);
         Ok(number)
     }
 
@@ -188,6 +229,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rows::Prefix;
 
     const BASE: u32 = 7;
 
@@ -247,6 +289,7 @@ mod tests {
         fn listings_are_those_of_the_longest_prefix(
             rows in vec((prefix(), 0..4_u16, 0..100_u8, any::<bool>()), 0..200),
             seed in any::<u64>(),
+            few_networks in prop_oneof![Just(0), Just(FEW_NETWORKS)],
         ) {
             let rows: Prefixes<Listing> = rows
                 .into_iter()
@@ -256,7 +299,7 @@ mod tests {
                     (Prefix::of(prefix.address, bits), if feed == 0 { Listing::NONE } else { listing })
                 })
                 .collect();
-            let image = listings(&rows, BASE, seed).unwrap();
+            let image = listings_with(&rows, BASE, seed, few_networks).unwrap();
             for address in edges(&rows) {
                 let found = image.tables.find(&Flat(&image.lines), address);
                 prop_assert_eq!(found, rows.longest(address).copied().unwrap_or_default(), "{:?}", IpAddr::from(address));
@@ -300,11 +343,61 @@ mod tests {
     }
 
     #[test]
+    fn a_large_tree_answers_as_the_longest_prefix_does() {
+        // A step of an xorshift generator (Marsaglia, 2003).
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut prefix = || {
+            let high = 0x2001_0000_0000_0000 | next() >> (16 + next() % 16);
+            let address = u128::from(high) << 64 | u128::from(next());
+            let bits = if next() % 16 == 0 { 65 + next() % 63 } else { 20 + next() % 45 };
+            Prefix::of(Address::from_v6(address.to_be_bytes()), bits as u8)
+        };
+        let rows: Prefixes<Country> = (0..60_000_u16).map(|n| (prefix(), Country(n % 600))).collect();
+        let image = countries(&rows, BASE).unwrap();
+        assert!(image.tables.v6.tree.levels.iter().filter(|level| **level != 0).count() > 3);
+        for address in edges(&rows) {
+            let found = image.tables.find(&Flat(&image.lines), address);
+            assert_eq!(
+                found,
+                rows.longest(address).copied().unwrap_or_default(),
+                "{:?}",
+                IpAddr::from(address)
+            );
+        }
+    }
+
+    #[test]
+    fn many_hosts_are_found_again_and_nothing_else() {
+        let many = MANY_HOSTS as u32;
+        let host = |number: u32| Address::from_v4(number.wrapping_mul(0x9e37_79b1).to_be_bytes());
+        for feeds in [9, 10_000] {
+            let listing =
+                |number: u32| Listing { feed: (number % feeds) as u16 + 1, score: 90, prefix_bits: 128 };
+            let rows = (0..many).map(|number| (Prefix::of(host(number), 128), listing(number)));
+            let image = listings(&rows.collect(), BASE, 0x5eed).unwrap();
+            // There is no room for larger numbers beside what is left of an address.
+            assert_eq!(image.tables.many_v4.words != 0, feeds == 9);
+            assert_eq!(image.tables.few_v4.words != 0, feeds != 9);
+            let lines = Flat(&image.lines);
+            for number in 0..many {
+                assert_eq!(image.tables.find(&lines, host(number)), listing(number));
+                assert_eq!(image.tables.find(&lines, host(many + number)), Listing::NONE);
+            }
+        }
+    }
+
+    #[test]
     fn what_is_too_varied_is_refused() {
-        let rows = (0..20_000_u32).map(|number| {
+        let rows = (0..40_000_u32).map(|number| {
             let listing = Listing { feed: number as u16, score: (number >> 16) as u8 + 1, prefix_bits: 128 };
             (Prefix::of(Address::from_v4(number.to_be_bytes()), 128), listing)
         });
-        assert_eq!(listings(&rows.collect(), BASE, 1), Err(ImageError::TooManyHostClasses));
+        assert_eq!(listings(&rows.collect(), BASE, 1), Err(ImageError::TooManyClasses));
     }
 }

@@ -51,7 +51,7 @@ pub struct Intent {
     /// What deserves a look.
     pub warnings: Vec<Diagnostic>,
     /// The feeds of the configuration in its order, then the manual blocks.
-    pub feeds: Vec<FeedReport>,
+    pub feeds: Vec<Arc<FeedReport>>,
     /// The country database, where one is configured and could be read.
     pub geo: Option<GeoReport>,
     /// The open database, for the country of any address.

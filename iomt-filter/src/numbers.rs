@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rows::Shared;
+
 /// Names to numbers, from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Numbers {
     /// Devices.
-    pub devices: BTreeMap<String, u32>,
+    pub devices: Shared<BTreeMap<String, u32>>,
     /// Feeds.
-    pub feeds: BTreeMap<String, u16>,
+    pub feeds: Shared<BTreeMap<String, u16>>,
 }
 
 impl Numbers {

@@ -17,34 +17,37 @@ use iomt_filter_common::{Address, Mac};
 use ipnet::IpNet;
 
 mod prefixes;
+mod shared;
 
 pub use prefixes::Prefixes;
+pub use shared::Shared;
 
-/// The content of every policy table, without generation and slot, and the names behind its numbers.
+/// The content of every policy table, without generation and slot, and the names behind its numbers. Copies share
+/// what is the same in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// What holds for all devices.
     pub settings: Settings,
     /// Profiles by number, from 1.
-    pub profiles: BTreeMap<u16, Profile>,
+    pub profiles: Shared<BTreeMap<u16, Profile>>,
     /// Devices by number, from 1.
-    pub devices: BTreeMap<u32, Device>,
+    pub devices: Shared<BTreeMap<u32, Device>>,
     /// Hardware address and VLAN to device; VLAN 0 answers for every VLAN that has no row of its own, and
     /// [`CLIENT`](iomt_filter_common::abi::CLIENT) and more are the devices by DHCP.
-    pub device_macs: BTreeMap<(Mac, u16), u32>,
+    pub device_macs: Shared<BTreeMap<(Mac, u16), u32>>,
     /// Bound address to device.
-    pub device_addresses: BTreeMap<Address, u32>,
+    pub device_addresses: Shared<BTreeMap<Address, u32>>,
     /// Prefix to peer class: the longest prefix answers, and holds what shorter ones say too.
-    pub peers: BTreeMap<Prefix, PeerClass>,
+    pub peers: Shared<BTreeMap<Prefix, PeerClass>>,
     /// Ports to service class: the longest prefix answers, and holds what shorter ones say too.
-    pub services: BTreeMap<ServicePrefix, u16>,
+    pub services: Shared<BTreeMap<ServicePrefix, u16>>,
     /// The rule matrix; where several rules meet in a cell, the first one in the file is there.
-    pub rules: BTreeMap<RuleCell, u32>,
+    pub rules: Shared<BTreeMap<RuleCell, u32>>,
     /// Rules of single devices that end by themselves; where several meet in a cell, the one that ends last is
     /// there.
-    pub grants: BTreeMap<GrantCell, Grant>,
+    pub grants: Shared<BTreeMap<GrantCell, Grant>>,
     /// Device and far ends that no feed and no geo rule may cut.
-    pub protected: BTreeSet<(u32, Prefix)>,
+    pub protected: Shared<BTreeSet<(u32, Prefix)>>,
     /// Prefix to the most severe entry of a feed that covers it.
     pub listings: Prefixes<Listing>,
     /// Prefix to the most severe block by hand that covers it. Apart, so that one more of them does not make
@@ -93,13 +96,13 @@ impl Rows {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
     /// Devices.
-    pub devices: BTreeMap<u32, String>,
+    pub devices: Shared<BTreeMap<u32, String>>,
     /// Profiles.
-    pub profiles: BTreeMap<u16, String>,
+    pub profiles: Shared<BTreeMap<u16, String>>,
     /// Allow rules, as `PROFILE[INDEX] to PEER service SERVICE`; the index counts from 1.
-    pub rules: BTreeMap<u32, String>,
+    pub rules: Shared<BTreeMap<u32, String>>,
     /// Feeds.
-    pub feeds: BTreeMap<u16, String>,
+    pub feeds: Shared<BTreeMap<u16, String>>,
 }
 
 /// A prefix in the 128-bit form of [`Address`].

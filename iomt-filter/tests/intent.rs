@@ -124,7 +124,7 @@ fn other_blocks_are_as_if_everything_had_been_read_with_them() {
     let list: &[(&str, &[u8])] = &[("c2.txt", b"203.0.113.9\n192.0.2.0/24\n9.9.9.0/24\n9.9.9.9\n9.9.9.9\n")];
     let blocks = [block("9.9.8.0/23"), block("192.0.2.4/30"), block("2001:db8::/32")];
     let whole = load(extra, policy, list, &blocks).unwrap();
-    let mut numbers = Numbers { feeds: [("c2".to_owned(), 1)].into(), ..Numbers::default() };
+    let mut numbers = Numbers { feeds: [("c2".to_owned(), 1)].into_iter().collect(), ..Numbers::default() };
     let later = load(extra, policy, list, &blocks[..1]).unwrap().with_blocks(&mut numbers, &blocks);
     assert_eq!(later.rows, whole.rows);
     assert_eq!(later.feeds.last(), whole.feeds.last());
@@ -134,7 +134,7 @@ fn other_blocks_are_as_if_everything_had_been_read_with_them() {
 fn other_grants_change_nothing_else() {
     let extra = "[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\nscore = 70\n";
     let list: &[(&str, &[u8])] = &[("c2.txt", b"203.0.113.9\n9.9.9.0/24\n")];
-    let mut numbers = Numbers { feeds: [("c2".to_owned(), 1)].into(), ..Numbers::default() };
+    let mut numbers = Numbers { feeds: [("c2".to_owned(), 1)].into_iter().collect(), ..Numbers::default() };
     let without = load(extra, "", list, &[]).unwrap();
     let device = without.rows.names.devices.values().next().unwrap().clone();
     let grant = Grant {

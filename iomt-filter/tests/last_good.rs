@@ -110,7 +110,7 @@ fn a_feed_that_cannot_be_loaded_stays_as_it_was() {
             let feed = &intent.feeds[0];
             let FeedState::Kept(reason) = &feed.state else { panic!("{what}: {feed:?}") };
             assert!(reason.contains("its last good copy is of 2"), "{reason}");
-            assert_eq!(serde_json::to_value(feed).unwrap()["state"], "kept");
+            assert_eq!(serde_json::to_value(&**feed).unwrap()["state"], "kept");
             assert_eq!(feed.entries, 2);
             let warning = intent.warnings.iter().map(ToString::to_string).collect::<String>();
             assert!(warning.contains("feed `c2` cannot be loaded and stays as it was"), "{warning}");

@@ -7,6 +7,7 @@ mod explain;
 mod lifecycle;
 mod ward;
 mod grants;
+mod import;
 mod agent_loss;
 mod busy;
 mod kept_leases;

@@ -1,4 +1,4 @@
-//! Single addresses with a number each: a filter of one word that most addresses do not pass, then an exact
+//! Single addresses, or networks of one length, with a number each: a filter of one word that most addresses do not pass, then an exact
 //! table of which mostly one line is read.
 //!
 //! The filter is a register-blocked Bloom filter (Putze, Sanders, Singler: "Cache-, Hash- and Space-Efficient
@@ -6,9 +6,9 @@
 //!
 //! The table holds IPv4 addresses by what their line does not say of them (a quotient, Cleary: "Compact Hash
 //! Tables Using Bidirectional Linear Probing", 1984): the address is mixed by a bijection of 32 bits, and of
-//! two that have the same line the next 16 bits differ.
+//! two that have the same line the next 16 bits differ. Fewer of them are held whole: there are too few lines then.
 
-use super::{HALVES, Line, Lines, at_most, half, quarter};
+use super::{HALVES, Line, Lines, at_most, half, if_zero, quarter};
 
 /// Lines that an address may lie in: its own, and those behind it.
 pub const SPILL: u32 = 8;
@@ -18,12 +18,21 @@ pub const V4_SLOTS: u32 = HALVES - 1;
 pub const V4_LEAST_LINES: u32 = 1 << 16;
 /// Bits of an IPv4 address's number, below those that say which address it is.
 pub const V4_NUMBER_BITS: u32 = 13;
+/// IPv4 addresses in a line of a table that holds them whole: 32 bits each, then 16 bits of number each, then the mark.
+pub const PLAIN_SLOTS: u32 = 10;
+/// The place of such an address's number, in 16 bits, behind the addresses.
+pub const PLAIN_NUMBERS: u32 = 20;
 /// IPv6 addresses in a line: two words each, then 16 bits of number each, then the mark.
 pub const V6_SLOTS: u32 = 3;
 /// The place of the mark, in 16 bits, of a line whose addresses lie in part in lines behind it.
 pub const MARK: u32 = 31;
 /// The place of an IPv6 address's number, in 16 bits, behind the addresses.
 pub const V6_NUMBERS: u32 = 24;
+
+/// Networks of IPv6 in a line: a word each, then 16 bits of number each, then the mark.
+pub const NETWORK_SLOTS: u32 = 6;
+/// The place of a network's number, in 16 bits, behind the networks.
+pub const NETWORK_NUMBERS: u32 = 24;
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -45,11 +54,19 @@ pub struct Hosts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct V4(u32);
 
+/// An IPv4 address, mixed, in a table that holds it whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainV4(pub V4);
+
 /// An IPv6 address, and what it hashes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct V6([u64; 2], u64);
 
-/// An address as a table knows it.
+/// A network of IPv6 by its upper 64 bits, and what they hash to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(u64, u64);
+
+/// An address, or a network of a length that is known, as a table knows it.
 pub trait Host: Copy {
     /// Its own line of `lines`.
     fn line(self, lines: u32) -> u32;
@@ -105,6 +122,37 @@ impl Host for V4 {
     }
 }
 
+impl PlainV4 {
+    /// The address, mixed.
+    pub const fn mixed(self) -> u32 {
+        self.0.0
+    }
+}
+
+impl Host for PlainV4 {
+    #[inline(always)]
+    fn line(self, lines: u32) -> u32 {
+        self.0.line(lines)
+    }
+
+    #[inline(always)]
+    fn hash(self) -> u64 {
+        self.0.hash()
+    }
+
+    #[inline(always)]
+    fn number(self, line: &Line, _lines: u32, _behind: u32) -> u16 {
+        let mut number = 0;
+        let mut slot = 0;
+        while slot < PLAIN_SLOTS {
+            let difference = half(line, slot) ^ self.mixed();
+            number |= quarter(line, PLAIN_NUMBERS + slot) & if_zero(difference as u64);
+            slot += 1;
+        }
+        number
+    }
+}
+
 impl V6 {
     /// The address of two words, hashed with a secret.
     #[inline(always)]
@@ -143,6 +191,43 @@ impl Host for V6 {
             if line[at] == self.0[0] && line[at + 1] == self.0[1] {
                 number |= quarter(line, V6_NUMBERS + slot);
             }
+            slot += 1;
+        }
+        number
+    }
+}
+
+impl Network {
+    /// The network whose upper 64 bits are `high`, hashed with a secret.
+    #[inline(always)]
+    pub const fn new(seed: u64, high: u64) -> Self {
+        let V6([high, _], hash) = V6::new(seed, [high, 0]);
+        Self(high, hash)
+    }
+
+    /// Its upper 64 bits.
+    pub const fn high(self) -> u64 {
+        self.0
+    }
+}
+
+impl Host for Network {
+    #[inline(always)]
+    fn line(self, lines: u32) -> u32 {
+        (((self.1 & 0xffff_ffff) * lines as u64) >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn hash(self) -> u64 {
+        self.1
+    }
+
+    #[inline(always)]
+    fn number(self, line: &Line, _lines: u32, _behind: u32) -> u16 {
+        let mut number = 0;
+        let mut slot = 0;
+        while slot < NETWORK_SLOTS {
+            number |= quarter(line, NETWORK_NUMBERS + slot) & if_zero(line[slot as usize] ^ self.0);
             slot += 1;
         }
         number

@@ -1,4 +1,4 @@
-//! Prefixes of IPv6 in a multiway trie: an index by the first 16 bits, then nodes of 64 children that are
+//! Prefixes of IPv6 in a multiway trie: an index by the first 10 bits, then nodes of 64 children that are
 //! found by counting bits. After Poptrie (Asai, Ohara: "Poptrie: A Compressed Trie with Population Count for
 //! Fast and Scalable Software IP Routing Table Lookup", SIGCOMM 2015).
 
@@ -6,10 +6,10 @@ use super::{HALVES, Lines, QUARTERS, half, quarter};
 
 /// Set in an index entry that is a value, not the number of a node.
 pub const ONE_VALUE: u32 = 1 << 31;
-/// Lines of the index: 65,536 entries of 32 bits.
-pub const INDEX_LINES: u32 = 65_536 / HALVES;
 /// Bits that the index takes.
-pub const INDEX_BITS: u32 = 16;
+pub const INDEX_BITS: u32 = 10;
+/// Lines of the index: an entry of 32 bits for each value of these bits.
+pub const INDEX_LINES: u32 = (1 << INDEX_BITS) / HALVES;
 /// Bits that a node takes.
 pub const STRIDE: u32 = 6;
 /// Nodes on the way to a leaf at most.
@@ -37,7 +37,7 @@ impl Trie {
         if self.index == 0 {
             return 0;
         }
-        let upper = (high >> 48) as u32;
+        let upper = (high >> (64 - INDEX_BITS)) as u32;
         let Some(line) = lines.line(self.index + upper / HALVES) else { return 0 };
         let entry = half(line, upper % HALVES);
         if entry & ONE_VALUE != 0 {

@@ -1,5 +1,8 @@
 //! Blocks by hand: added, withdrawn, and let go when their time is up.
 
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::Errors;
@@ -60,24 +63,12 @@ impl Blocks {
         Self(self.0.iter().filter(|entry| entry.holds(now)).cloned().collect())
     }
 
-    fn ended(&self, now: u64) -> usize {
-        self.0.iter().filter(|entry| !entry.holds(now)).count()
-    }
-}
-
-impl Core {
-    pub(super) fn block(&mut self, request: &BlockRequest, by: &str) -> Result<Changed, Errors> {
-        if request.score > 100 {
-            return Err(vec![format!("score {} is above 100", request.score)]);
-        }
-        let refused = self.intent.refuse_blocks(&request.targets);
-        if !refused.is_empty() {
-            return Err(refused);
-        }
-        let now = Clocks::now();
-        let mut blocks = self.blocks.at(now.boot.nanoseconds);
-        blocks.0.retain(|entry| !request.targets.contains(&entry.block.target));
-        blocks.0.extend(request.targets.iter().map(|&target| Entry {
+    /// Adds those of a request, in the place of what was blocked before; how many there are.
+    fn add(&mut self, request: &BlockRequest, by: &str, now: &Clocks) -> usize {
+        let targets: BTreeSet<IpNet> = request.targets.iter().copied().collect();
+        self.0.retain(|entry| !targets.contains(&entry.block.target));
+        let count = targets.len();
+        self.0.extend(targets.into_iter().map(|target| Entry {
             block: ManualBlock {
                 target,
                 score: request.score,
@@ -88,15 +79,55 @@ impl Core {
             },
             ends: request.until.map(|until| now.boot.after(between(now.time_of_day, until))),
         }));
-        self.replace_blocks(blocks, request.targets.len())
+        count
+    }
+
+    fn ended(&self, now: u64) -> usize {
+        self.0.iter().filter(|entry| !entry.holds(now)).count()
+    }
+}
+
+impl Core {
+    /// Adds blocks for all who ask, with one generation: the answers, in order. What one of them may not block is no
+    /// reason to refuse the others.
+    pub(super) fn block(&mut self, asked: &[(BlockRequest, String)]) -> Vec<Result<Changed, Errors>> {
+        let now = Clocks::now();
+        let mut blocks = self.blocks.at(now.boot.nanoseconds);
+        let add = |(request, by): &(BlockRequest, String)| {
+            self.may_block(request).map(|()| blocks.add(request, by, &now))
+        };
+        let added: Vec<Result<usize, Errors>> = asked.iter().map(add).collect();
+        let count = added.iter().flatten().sum();
+        if count == 0 {
+            let none =
+                |count| Changed { changed: count, generation: self.generation(), warnings: Vec::new() };
+            return added.into_iter().map(|added| added.map(none)).collect();
+        }
+        match self.replace_blocks(blocks, count) {
+            Ok(changed) => {
+                let of = |count| Changed { changed: count, ..changed.clone() };
+                added.into_iter().map(|added| added.map(of)).collect()
+            }
+            Err(errors) if asked.len() == 1 => vec![Err(errors)],
+            // Together they do not fit: some may by themselves.
+            Err(_) => asked.chunks(1).flat_map(|asked| self.block(asked)).collect(),
+        }
+    }
+
+    fn may_block(&self, request: &BlockRequest) -> Result<(), Errors> {
+        if request.score > 100 {
+            return Err(vec![format!("score {} is above 100", request.score)]);
+        }
+        let refused = self.intent.refuse_blocks(&request.targets);
+        if refused.is_empty() { Ok(()) } else { Err(refused) }
     }
 
     pub(super) fn unblock(&mut self, request: &UnblockRequest) -> Result<Changed, Errors> {
         let mut blocks = self.blocks.at(boottime());
-        let unknown: Errors = request
-            .targets
-            .iter()
-            .filter(|target| !blocks.0.iter().any(|entry| entry.block.target == **target))
+        let targets: BTreeSet<IpNet> = request.targets.iter().copied().collect();
+        let held: BTreeSet<IpNet> = blocks.0.iter().map(|entry| entry.block.target).collect();
+        let unknown: Errors = targets
+            .difference(&held)
             .map(|target| {
                 format!("`{target}` is not blocked by hand; `iomt-filter block list` shows what is")
             })
@@ -104,8 +135,8 @@ impl Core {
         if !unknown.is_empty() {
             return Err(unknown);
         }
-        blocks.0.retain(|entry| !request.targets.contains(&entry.block.target));
-        self.replace_blocks(blocks, request.targets.len())
+        blocks.0.retain(|entry| !targets.contains(&entry.block.target));
+        self.replace_blocks(blocks, targets.len())
     }
 
     /// Lets manual blocks go whose time is up.

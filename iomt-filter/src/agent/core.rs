@@ -54,11 +54,24 @@ impl Core {
         self.expire_blocks();
         self.expire_grants();
         self.look_after_interfaces();
+        if let Err(error) = self.datapath.settle(&self.token) {
+            tracing::error!(error = chain(&error), "the next change writes more than it needs to");
+        }
         self.seconds = self.seconds.wrapping_add(1);
         if self.seconds.is_multiple_of(KEPT_EVERY) {
             self.keep_leases();
             self.keep_clock();
         }
+    }
+
+    /// Waits until the tables may be written, where they were only just.
+    pub(super) fn wait_for_readers(&mut self) {
+        self.datapath.wait_for_readers();
+    }
+
+    /// The number of the generation that judges.
+    pub(super) fn generation(&self) -> u32 {
+        self.datapath.generation().map_or(0, |generation| generation.number)
     }
 
     /// Reads everything again that the configuration names, and the configuration itself.

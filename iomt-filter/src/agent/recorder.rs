@@ -1,7 +1,7 @@
 //! Drains the program's records on a timer, names what is in them, and adds them to the history.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::datapath::Attachment;
 use crate::events::{EnrichContext, Expected, Record, decode, expectations};
 use crate::geo::CountryDatabase;
 use crate::intent::Intent;
-use crate::rows::Names;
+use crate::rows::Rows;
 
 /// The program submits records without waking anybody; this is how long one waits at most.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -28,8 +28,10 @@ const GENERATIONS: usize = 16;
 
 /// What the numbers of one generation mean.
 pub(crate) struct Page {
-    names: Names,
-    expected: BTreeMap<u32, Expected>,
+    /// Names, devices and addresses alone.
+    rows: Rows,
+    /// Made when the first record asks for it.
+    expected: OnceLock<BTreeMap<u32, Expected>>,
     host: String,
     interfaces: BTreeMap<u32, String>,
     countries: Option<Arc<CountryDatabase>>,
@@ -39,9 +41,10 @@ impl Page {
     pub(crate) fn new(host: &str, intent: &Intent, attachments: &[Attachment]) -> Self {
         let interfaces =
             attachments.iter().map(|attachment| (attachment.index, attachment.interface.clone())).collect();
+        let Rows { names, devices, device_addresses, .. } = intent.rows.clone();
         Self {
-            names: intent.rows.names.clone(),
-            expected: expectations(&intent.rows),
+            rows: Rows { names, devices, device_addresses, ..Rows::default() },
+            expected: OnceLock::new(),
             host: host.to_owned(),
             interfaces,
             countries: intent.countries.clone(),
@@ -53,10 +56,10 @@ impl Page {
             host: &self.host,
             interface: &|index| self.interfaces.get(&index).cloned(),
             country: &|address| self.countries.as_ref()?.country(address),
-            expected: &|device| self.expected.get(&device).cloned(),
+            expected: &|device| self.expected.get_or_init(|| expectations(&self.rows)).get(&device).cloned(),
             time_base,
         };
-        decode(event, &self.names, &context)
+        decode(event, &self.rows.names, &context)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::api::messages::{
 };
 use crate::clock::{boottime, time_of_day};
 use crate::datapath::counts::Count;
-use crate::datapath::{AttachMode, Attachment, Standing};
+use crate::datapath::{AttachMode, Attachment, Fill, Standing};
 use crate::events::protocol_name;
 use crate::inventory::show_mac;
 use crate::rows::Rows;
@@ -77,7 +77,7 @@ pub(super) fn status(running: &Running) -> Result<Status, Errors> {
         segments: running.intent.segments.clone(),
         devices: modes,
         tables: tables(running, rows)?,
-        feeds: running.intent.feeds.iter().filter_map(|feed| serde_json::to_value(feed).ok()).collect(),
+        feeds: running.intent.feeds.iter().filter_map(|feed| serde_json::to_value(&**feed).ok()).collect(),
         geo: running.intent.geo.as_ref().and_then(|geo| serde_json::to_value(geo).ok()),
         frames,
         events,
@@ -276,17 +276,23 @@ fn otherwise(number: u8) -> String {
 }
 
 fn tables(running: &Running, rows: &Rows) -> Result<Vec<Table>, Errors> {
-    let of_policy = running.readings.room().into_iter().map(|(name, capacity)| {
-        let used = match name {
-            abi::map::DEVICES => rows.devices.len(),
-            abi::map::DEVICE_ADDRS => rows.device_addresses.len(),
-            abi::map::RULES => rows.rules.len(),
-            abi::map::PEERS => rows.peers.len(),
-            _ => 0,
-        };
-        (name, used, capacity)
-    });
+    let of_policy = running.readings.fills(rows);
     let filled = running.readings.filled(rows).map_err(|error| vec![chain(&error)])?;
-    let table = |(name, used, capacity): (&str, _, _)| Table { name: name.to_lowercase(), used, capacity };
-    Ok(of_policy.chain(running.lines).chain(filled).map(table).collect())
+    let table = |unit: &'static str| {
+        move |Fill { table, used, capacity }: Fill| Table {
+            name: table.to_lowercase(),
+            used,
+            free: capacity.saturating_sub(used),
+            capacity,
+            unit: unit.to_owned(),
+        }
+    };
+    let lines = running.lines.map(|(table, used, capacity)| Fill { table, used, capacity });
+    let lines = lines.into_iter().map(table("lines of 64 bytes"));
+    Ok(of_policy
+        .into_iter()
+        .map(table("rows"))
+        .chain(lines)
+        .chain(filled.into_iter().map(table("rows")))
+        .collect())
 }

@@ -104,15 +104,22 @@ pub struct Interface {
     pub mode: String,
 }
 
-/// Rows and room of a table.
+/// How full a table is. Tables of rows and lists hold two generations at once, the one that judges and the one that
+/// is to: what is said here is of one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Table {
     /// Its name.
     pub name: String,
-    /// Rows of the active generation.
+    /// What the active generation uses.
     pub used: usize,
-    /// Rows that fit.
+    /// What another one could use more.
+    #[serde(default)]
+    pub free: usize,
+    /// Both together.
     pub capacity: usize,
+    /// What is counted.
+    #[serde(default)]
+    pub unit: String,
 }
 
 /// What became of the records of one verdict.

@@ -203,7 +203,7 @@ async fn block(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<BlockRequest>,
 ) -> Response {
-    desk.change(move |agent| agent.block(&request, &peer.name())).await
+    desk.change(move |agent| agent.block(request, peer.name())).await
 }
 
 async fn unblock(State(desk): State<Desk>, Json(request): Json<UnblockRequest>) -> Response {

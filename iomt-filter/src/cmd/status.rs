@@ -64,7 +64,10 @@ fn shown(status: &Status) -> String {
         ));
     }
     for table in &status.tables {
-        lines.push(format!("table       {}: {} of {}", table.name, table.used, table.capacity));
+        lines.push(format!(
+            "table       {}: {} of {} {}, {} free",
+            table.name, table.used, table.capacity, table.unit, table.free
+        ));
     }
     lines.extend(status.feeds.iter().map(feed));
     if let Some(geo) = &status.geo {

@@ -7,6 +7,7 @@ use iomt_filter_common::lookup::Directory;
 use iomt_filter_common::policy::{GrantKey, Profile};
 use thiserror::Error;
 
+use super::capacity;
 use super::generation::Generation;
 use super::load::Datapath;
 use super::lock::WriterToken;
@@ -19,14 +20,18 @@ use crate::rows::{Prefix, Rows, ServicePrefix};
 #[derive(Debug, Error)]
 pub enum ApplyError {
     /// The new rows do not fit.
-    #[error("table `{table}` has room for {capacity} rows, {needed} are needed; nothing was changed")]
+    #[error(
+        "table `{table}` has room for {capacity} rows, {needed} are needed; nothing was changed; {way_out}"
+    )]
     Full {
         /// The map.
         table: &'static str,
-        /// Rows of both generations together.
+        /// Rows of the new generation.
         needed: usize,
-        /// Rows that fit.
+        /// Rows of a generation that fit.
         capacity: usize,
+        /// What to do.
+        way_out: &'static str,
     },
     /// The lists of a new generation are larger than a half of their table.
     #[error(
@@ -64,7 +69,7 @@ impl Datapath {
         let before = self.generation().unwrap_or(Generation { number: 0, slot: 1 });
         let slot = 1 - before.slot;
         let index = slot as usize;
-        self.check_capacity(&rows, before.slot)?;
+        capacity::check(&rows, self.device_capacity)?;
         let read = self.maps.directory.get(&before.slot, 0).map_err(failed(map::DIRECTORY))?;
         let staged = self.maps.shelves.stage(&rows, &read)?;
         self.grace.wait();
@@ -73,7 +78,7 @@ impl Datapath {
             None => self.maps.clear(slot, self.device_capacity)?,
         };
         // Until the write is complete nobody knows what the slot holds: it is then cleared first.
-        self.maps.write(&diff(&held, &rows), slot, self.device_capacity)?;
+        self.maps.write(&diff(&with_lists_of(&rows, &held), &rows), slot, self.device_capacity)?;
         let directory = self.maps.shelves.put(staged);
         self.maps.directory.set(slot, directory, 0).map_err(failed(map::DIRECTORY))?;
         self.slots[index] = Some(rows);
@@ -82,25 +87,37 @@ impl Datapath {
         self.grace.begin();
         Ok(generation)
     }
+}
 
-    fn check_capacity(&self, rows: &Rows, other: u32) -> Result<(), ApplyError> {
-        let none = Rows::default();
-        let beside = self.slots[other as usize].as_ref().unwrap_or(&none);
-        let highest = rows.devices.keys().next_back().copied().unwrap_or(0) as usize;
-        let capacity = self.device_capacity as usize;
-        let checks = [
-            (map::DEVICES, highest + 1, capacity),
-            (map::DEVICE_MACS, rows.device_macs.len() + beside.device_macs.len(), capacity * 8),
-            (map::DEVICE_ADDRS, rows.device_addresses.len() + beside.device_addresses.len(), capacity * 16),
-            (map::PROFILES, rows.profiles.len() + 1, MAX_PROFILES as usize),
-            (map::RULES, rows.rules.len() + beside.rules.len(), super::load::RULE_CELLS as usize),
-            (map::GRANTS, rows.grants.len() + beside.grants.len(), super::load::GRANT_CELLS as usize),
-        ];
-        for (table, needed, capacity) in checks {
-            if needed > capacity {
-                return Err(ApplyError::Full { table, needed, capacity });
-            }
+impl Datapath {
+    /// Waits until no packet is judged by the generation before.
+    pub fn wait_for_readers(&mut self) {
+        self.grace.wait();
+    }
+
+    /// Writes what is active into the other slot too, once nobody reads that, so that the next change has only
+    /// itself to write.
+    ///
+    /// # Errors
+    /// When the kernel refuses a row.
+    pub fn settle(&mut self, _token: &WriterToken) -> Result<(), ApplyError> {
+        let Some(active) = self.generation() else { return Ok(()) };
+        let (idle, index) = (1 - active.slot, 1 - active.slot as usize);
+        let [Some(rows), Some(held)] = [active.slot as usize, index].map(|slot| self.slots[slot].as_ref())
+        else {
+            return Ok(());
+        };
+        // Lists and countries wait for the change that needs them: both slots can refer to the same lines.
+        let rows = with_lists_of(held, rows);
+        let plan = diff(held, &rows);
+        if plan.is_empty() {
+            return Ok(());
         }
+        self.grace.wait();
+        // As in a change: what is half written is cleared by the next one.
+        self.slots[index] = None;
+        self.maps.write(&plan, idle, self.device_capacity)?;
+        self.slots[index] = Some(rows);
         Ok(())
     }
 }
@@ -188,6 +205,12 @@ impl Maps {
         clear_trie(&mut self.protected, map::PROTECTED, |key: &ProtectedKey| key.slot == slot)?;
         Ok(Rows::default())
     }
+}
+
+/// `rows` with the lists and countries of others: those are written in lines, and need not be compared.
+fn with_lists_of(others: &Rows, rows: &Rows) -> Rows {
+    let Rows { listings, blocks, countries, .. } = others.clone();
+    Rows { listings, blocks, countries, ..rows.clone() }
 }
 
 fn failed(table: &'static str) -> impl Fn(MapError) -> ApplyError {

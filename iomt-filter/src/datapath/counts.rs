@@ -1,13 +1,13 @@
 //! Reads the exact counters and the flow table.
 
 use aya::maps::MapError;
-use iomt_filter_common::abi::map;
 use iomt_filter_common::counters::{Fate, PER_DEVICE, fate_index, index};
 use iomt_filter_common::flow::{Flow, FlowKey, timeout};
 use iomt_filter_common::{Reason, Verdict};
 
-use super::load::{RULE_CELLS, TRIE_ROWS};
+use super::capacity::{self, Fill};
 use super::readings::Readings;
+use crate::rows::Rows;
 
 /// Frames of one device, or of none, with one verdict for one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,16 +69,10 @@ impl Readings {
         })
     }
 
-    /// The policy tables and the rows that one generation may have in each.
+    /// How full the tables of `rows` are that are written row by row.
     #[must_use]
-    pub fn room(&self) -> Vec<(&'static str, usize)> {
-        let devices = self.device_capacity as usize - 1;
-        vec![
-            (map::DEVICES, devices),
-            (map::DEVICE_ADDRS, devices * 8),
-            (map::RULES, RULE_CELLS as usize / 2),
-            (map::PEERS, TRIE_ROWS as usize / 2),
-        ]
+    pub fn fills(&self, rows: &Rows) -> [Fill; 9] {
+        capacity::fills(rows, self.device_capacity)
     }
 
     /// All flows that are remembered at `now` (nanoseconds since boot), of whatever generation up to this one.

@@ -11,8 +11,9 @@ use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, Requests, index};
 use iomt_filter_common::limit::{Bucket, Buckets, window};
 
+use super::capacity::Fill;
 use super::generation::wait_for_readers;
-use super::load::{Datapath, FRAGMENTS, GRANT_CELLS, lru_rows};
+use super::load::{Datapath, FRAGMENTS, lru_rows};
 use super::lock::WriterToken;
 use super::maps::Maps;
 use super::readings::Readings;
@@ -125,19 +126,18 @@ impl Readings {
         Ok(count(Bucket::FlowsFrom).max(count(Bucket::FlowsTo)))
     }
 
-    /// Rows and room of the tables that the program fills, where that is told by a short walk, and of the grants
-    /// in `rows`.
+    /// How full the tables are that the program fills, where that is told by a short walk.
     ///
     /// # Errors
     /// When the kernel refuses a read.
-    pub fn filled(&self, rows: &Rows) -> Result<Vec<(&'static str, usize, usize)>, MapError> {
+    pub fn filled(&self, rows: &Rows) -> Result<[Fill; 3], MapError> {
         let leases = self.leases(rows)?.values().map(Vec::len).sum();
         let fragments = lru_rows(FRAGMENTS) as usize;
-        Ok(vec![
-            (map::GRANTS, rows.grants.len(), GRANT_CELLS as usize / 2),
-            (map::LEASES, leases, (self.device_capacity * FAMILIES) as usize),
-            ("FLOWS", self.flows(0, boottime()).len(), self.flows.capacity()),
-            (map::FRAGMENTS, count(&self.fragments, fragments)?, fragments),
+        let of = |table, used, capacity| Fill { table, used, capacity };
+        Ok([
+            of(map::LEASES, leases, (self.device_capacity * FAMILIES) as usize),
+            of("FLOWS", self.flows(0, boottime()).len(), self.flows.capacity()),
+            of(map::FRAGMENTS, count(&self.fragments, fragments)?, fragments),
         ])
     }
 }

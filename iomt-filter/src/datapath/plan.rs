@@ -10,7 +10,7 @@ use iomt_filter_common::device::Device;
 use iomt_filter_common::policy::{Grant, Profile, Settings};
 use iomt_filter_common::{Address, Mac};
 
-use crate::rows::{GrantCell, Prefix, Prefixes, Rows, RuleCell, ServicePrefix};
+use crate::rows::{GrantCell, Prefix, Prefixes, Rows, RuleCell, ServicePrefix, Shared};
 
 /// Rows to write and rows to remove, of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,12 @@ pub fn diff(from: &Rows, to: &Rows) -> Plan {
     }
 }
 
+impl<K, V> Default for Changes<K, V> {
+    fn default() -> Self {
+        Self { put: Vec::new(), remove: Vec::new() }
+    }
+}
+
 impl<K, V> Changes<K, V> {
     fn len(&self) -> usize {
         self.put.len() + self.remove.len()
@@ -119,13 +125,19 @@ impl fmt::Display for Plan {
 }
 
 fn changes<K: Ord + Clone, V: PartialEq + Clone>(
-    from: &BTreeMap<K, V>,
-    to: &BTreeMap<K, V>,
+    from: &Shared<BTreeMap<K, V>>,
+    to: &Shared<BTreeMap<K, V>>,
 ) -> Changes<K, V> {
+    if from.is_same(to) {
+        return Changes::default();
+    }
     merge(from.iter().peekable(), to.iter().peekable())
 }
 
-fn set_changes<K: Ord + Clone>(from: &BTreeSet<K>, to: &BTreeSet<K>) -> Changes<K, ()> {
+fn set_changes<K: Ord + Clone>(from: &Shared<BTreeSet<K>>, to: &Shared<BTreeSet<K>>) -> Changes<K, ()> {
+    if from.is_same(to) {
+        return Changes::default();
+    }
     merge(from.iter().map(|key| (key, &())).peekable(), to.iter().map(|key| (key, &())).peekable())
 }
 
@@ -146,7 +158,7 @@ fn merge<'a, K: Ord + Clone + 'a, V: PartialEq + Clone + 'a>(
     mut from: Peekable<impl Iterator<Item = (&'a K, &'a V)>>,
     mut to: Peekable<impl Iterator<Item = (&'a K, &'a V)>>,
 ) -> Changes<K, V> {
-    let mut changes = Changes { put: Vec::new(), remove: Vec::new() };
+    let mut changes = Changes::default();
     loop {
         let order = match (from.peek(), to.peek()) {
             (None, None) => return changes,
@@ -169,14 +181,15 @@ fn merge<'a, K: Ord + Clone + 'a, V: PartialEq + Clone + 'a>(
 mod tests {
     use super::*;
 
-    fn map(rows: &[(u16, u32)]) -> BTreeMap<u16, u32> {
+    fn map(rows: &[(u16, u32)]) -> Shared<BTreeMap<u16, u32>> {
         rows.iter().copied().collect()
     }
 
     #[test]
     fn rows_that_are_alike_are_left_alone() {
         let rows = map(&[(1, 10), (2, 20)]);
-        assert_eq!(changes(&rows, &rows), Changes { put: vec![], remove: vec![] });
+        assert_eq!(changes(&rows, &rows), Changes::default());
+        assert_eq!(changes(&rows, &map(&[(1, 10), (2, 20)])), Changes::default());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The tables in lines: memory that is shared with the kernel, in two halves. One is read by the active
 //! generation, the other one takes what comes next.
 
+use std::thread;
+
 use iomt_filter_common::abi::map;
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::lookup::{Countries, Directory, Line, Listings};
@@ -31,27 +33,32 @@ impl Default for Room {
 }
 
 impl Room {
-    /// For `rows`, without headroom.
+    /// For `rows`, without headroom but for where chance puts addresses.
     ///
     /// # Errors
     /// [`ImageError`], for lists that fit no table.
     pub fn of(rows: &Rows) -> Result<Self, ImageError> {
         let least = Self::default();
         let lines = |lines: usize| u32::try_from(lines).map_err(|_| ImageError::TooLarge);
-        let blocks = lines(image::listings(&rows.blocks, FIRST, 0)?.lines.len())?;
-        let listings = match blocks <= least.blocks {
-            true => image::listings(&rows.listings, FIRST, 0)?,
-            false => image::listings(&severest(&rows.listings, &rows.blocks), FIRST, 0)?,
-        };
-        let listings = lines(listings.lines.len())?.max(least.listings);
-        let countries = lines(image::countries(&rows.countries, FIRST)?.lines.len())?.max(least.countries);
-        Ok(Self { listings, countries, ..least })
+        let of_countries = || image::countries(&rows.countries, FIRST);
+        let (of_lists, of_countries) = beside(!rows.countries.is_empty(), of_countries, || {
+            let blocks = lines(image::listings(&rows.blocks, FIRST, 0)?.lines.len())?;
+            let listings = match blocks <= least.blocks {
+                true => image::listings(&rows.listings, FIRST, 0)?,
+                false => image::listings(&severest(&rows.listings, &rows.blocks), FIRST, 0)?,
+            };
+            lines(listings.lines.len())
+        });
+        let listings = of_lists?;
+        let countries = lines(of_countries?.lines.len())?.max(least.countries);
+        Ok(Self { listings: listings.saturating_add(listings / 32).max(least.listings), countries, ..least })
     }
 
-    /// A quarter more, and at least for half a million listed addresses and the countries of a large database.
+    /// A thirty-second more, beside what [`of`](Self::of) adds, and at least for half a million listed addresses and
+    /// the countries of a large database.
     #[must_use]
     pub fn with_headroom(self) -> Self {
-        let more = |lines: u32, least: u32| lines.saturating_add(lines / 4).max(least);
+        let more = |lines: u32, least: u32| lines.saturating_add(lines / 32).max(least);
         Self { listings: more(self.listings, 81_920), countries: more(self.countries, 32_768), ..self }
     }
 
@@ -112,6 +119,19 @@ impl<V: Copy + PartialEq, T: Copy + Default> Shelf<V, T> {
         Self { name, words, half: lines.saturating_sub(FIRST) / 2, halves: [half(), half()] }
     }
 
+    /// Whether lines have to be made for `rows`.
+    fn is_new(&self, rows: &Prefixes<V>) -> bool {
+        self.held(rows).is_none()
+    }
+
+    /// The half that holds `rows`, and where in it.
+    fn held(&self, rows: &Prefixes<V>) -> Option<(usize, T)> {
+        let halves = self.halves.iter().enumerate();
+        halves
+            .filter_map(|(half, it)| Some((half, it.held.as_ref()?)))
+            .find_map(|(half, (held, tables))| (held == rows).then_some((half, *tables)))
+    }
+
     /// Makes the lines of `rows`, for a half that is not the one that is `read`.
     fn stage(
         &self,
@@ -119,10 +139,8 @@ impl<V: Copy + PartialEq, T: Copy + Default> Shelf<V, T> {
         read: usize,
         image: impl Fn(u32) -> Result<Image<T>, ImageError>,
     ) -> Result<Staged<V, T>, ApplyError> {
-        for (half, Half { held, .. }) in self.halves.iter().enumerate() {
-            if let Some((_, tables)) = held.as_ref().filter(|(held, _)| held == rows) {
-                return Ok(Staged { half, rows: rows.clone(), tables: *tables, lines: None });
-            }
+        if let Some((half, tables)) = self.held(rows) {
+            return Ok(Staged { half, rows: rows.clone(), tables, lines: None });
         }
         let half = 1 - read;
         let Image { tables, lines } = image(FIRST + half as u32 * self.half)?;
@@ -165,17 +183,20 @@ impl Shelves {
         let of_listings = |rows: &Prefixes<_>| {
             self.listings.stage(rows, listings, |base| image::listings(rows, base, seed))
         };
-        let (listings, blocks) = match of_blocks(&rows.blocks) {
-            Err(ApplyError::Large { .. }) => {
-                let all = severest(&rows.listings, &rows.blocks);
-                (of_listings(&all)?, of_blocks(&Prefixes::default())?)
-            }
-            blocks => (of_listings(&rows.listings)?, blocks?),
+        let of_countries = || {
+            self.countries.stage(&rows.countries, countries, |base| image::countries(&rows.countries, base))
         };
-        let countries = self
-            .countries
-            .stage(&rows.countries, countries, |base| image::countries(&rows.countries, base))?;
-        Ok(StagedRows { listings, blocks, countries })
+        // A second processor has something to do where both are new.
+        let (lists, countries) =
+            beside(self.countries.is_new(&rows.countries), of_countries, || match of_blocks(&rows.blocks) {
+                Err(ApplyError::Large { .. }) => {
+                    let all = severest(&rows.listings, &rows.blocks);
+                    Ok::<_, ApplyError>((of_listings(&all)?, of_blocks(&Prefixes::default())?))
+                }
+                blocks => Ok((of_listings(&rows.listings)?, blocks?)),
+            });
+        let (listings, blocks) = lists?;
+        Ok(StagedRows { listings, blocks, countries: countries? })
     }
 
     /// Writes what was staged, where no packet is judged by it yet.
@@ -195,6 +216,22 @@ impl Shelves {
 
     /// Names of the maps.
     pub(super) const NAMES: [&'static str; 3] = [map::LISTINGS, map::BLOCKS, map::COUNTRIES];
+}
+
+/// Does both, the second on a thread of its own where that is worth one.
+fn beside<A: Send, B>(
+    is_worth_it: bool,
+    on_its_own: impl FnOnce() -> A + Send,
+    here: impl FnOnce() -> B,
+) -> (B, A) {
+    if !is_worth_it {
+        return (here(), on_its_own());
+    }
+    thread::scope(|scope| {
+        let other = scope.spawn(on_its_own);
+        let here = here();
+        (here, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// A number that nobody outside can know.

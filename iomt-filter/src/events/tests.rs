@@ -28,10 +28,10 @@ fn event(frame: &[u8], port: Port, decision: Decision) -> Event {
 
 fn words(event: &Event) -> Record {
     let names = Names {
-        devices: BTreeMap::from([(7, "ct-3".into())]),
-        profiles: BTreeMap::from([(2, "ct-scanner".into())]),
-        rules: BTreeMap::from([(4, "ct-scanner[1] to pacs service dicom".into())]),
-        feeds: BTreeMap::from([(1, "threatfox".into())]),
+        devices: BTreeMap::from([(7, "ct-3".into())]).into(),
+        profiles: BTreeMap::from([(2, "ct-scanner".into())]).into(),
+        rules: BTreeMap::from([(4, "ct-scanner[1] to pacs service dicom".into())]).into(),
+        feeds: BTreeMap::from([(1, "threatfox".into())]).into(),
     };
     let russian: IpAddr = "203.0.113.9".parse().unwrap();
     let context = EnrichContext {

@@ -1,15 +1,15 @@
-//! Writes single addresses into a filter and a table.
+//! Writes single addresses, or networks of one length, into a filter and a table.
 
 use iomt_filter_common::lookup::Line;
 use iomt_filter_common::lookup::hosts::{
-    Host, Hosts, MARK, SPILL, V4, V4_LEAST_LINES, V4_SLOTS, V6, V6_NUMBERS, V6_SLOTS, filter_bits,
-    filter_word,
+    Host, Hosts, MARK, NETWORK_NUMBERS, NETWORK_SLOTS, Network, PLAIN_NUMBERS, PLAIN_SLOTS, PlainV4, SPILL,
+    V4, V4_LEAST_LINES, V4_SLOTS, V6, V6_NUMBERS, V6_SLOTS, filter_bits, filter_word,
 };
 
 use super::{ImageError, Memory, put_half, put_quarter};
 
-/// Bits of the filter for each address: about one in a hundred others passes it.
-const FILTER_BITS: usize = 12;
+/// Bits of the filter for each address: about one in fifty others passes it.
+const FILTER_BITS: usize = 10;
 
 /// An address that can be put into a table.
 pub(super) trait Put: Host {
@@ -27,11 +27,22 @@ pub(super) trait Put: Host {
 
 impl Put for V4 {
     const SLOTS: usize = V4_SLOTS as usize;
-    const LOAD: u32 = 13;
+    const LOAD: u32 = 14;
     const LEAST_LINES: u32 = V4_LEAST_LINES;
 
     fn put(self, line: &mut Line, slot: usize, number: u16, lines: u32, behind: u32) {
         put_half(std::slice::from_mut(line), slot, self.rest(lines, behind) | u32::from(number));
+    }
+}
+
+impl Put for PlainV4 {
+    const SLOTS: usize = PLAIN_SLOTS as usize;
+    const LOAD: u32 = 9;
+    const LEAST_LINES: u32 = 1;
+
+    fn put(self, line: &mut Line, slot: usize, number: u16, _lines: u32, _behind: u32) {
+        put_half(std::slice::from_mut(line), slot, self.mixed());
+        put_quarter(std::slice::from_mut(line), PLAIN_NUMBERS as usize + slot, number);
     }
 }
 
@@ -46,8 +57,19 @@ impl Put for V6 {
     }
 }
 
+impl Put for Network {
+    const SLOTS: usize = NETWORK_SLOTS as usize;
+    const LOAD: u32 = 5;
+    const LEAST_LINES: u32 = 1;
+
+    fn put(self, line: &mut Line, slot: usize, number: u16, _lines: u32, _behind: u32) {
+        line[slot] = self.high();
+        put_quarter(std::slice::from_mut(line), NETWORK_NUMBERS as usize + slot, number);
+    }
+}
+
 /// Nothing for no addresses.
-pub(super) fn write<H: Put>(hosts: &[(H, u16)], memory: &mut Memory) -> Result<Hosts, ImageError> {
+pub(super) fn write<H: Put>(hosts: Vec<(H, u16)>, memory: &mut Memory) -> Result<Hosts, ImageError> {
     if hosts.is_empty() {
         return Ok(Hosts::default());
     }
@@ -55,8 +77,9 @@ pub(super) fn write<H: Put>(hosts: &[(H, u16)], memory: &mut Memory) -> Result<H
     let words = (hosts.len() * FILTER_BITS).div_ceil(64);
     let filter = memory.add(words.div_ceil(8))?;
     let words = u32::try_from(words).map_err(|_| ImageError::TooLarge)?;
+    let hosts = near(&hosts);
     let filter_lines = memory.from(filter);
-    for (host, _) in hosts {
+    for (host, _) in &hosts {
         let hash = host.hash();
         let word = filter_word(hash, words) as usize;
         filter_lines[word / 8][word % 8] |= filter_bits(hash);
@@ -65,11 +88,30 @@ pub(super) fn write<H: Put>(hosts: &[(H, u16)], memory: &mut Memory) -> Result<H
     loop {
         if let Some(places) = place::<H>(hosts.iter().map(|(host, _)| host.line(lines)), lines) {
             let table = memory.add(places.ends.len())?;
-            fill(hosts, &places, lines, memory.from(table));
+            fill(&hosts, &places, lines, memory.from(table));
             return Ok(Hosts { filter, words, table, lines });
         }
-        lines = lines.checked_add(lines / 8 + 1).ok_or(ImageError::TooLarge)?;
+        lines = lines.checked_add(lines / 32 + 1).ok_or(ImageError::TooLarge)?;
     }
+}
+
+/// The same, with those near to each other whose lines are: what is written then is in the processor's caches.
+fn near<H: Put>(hosts: &[(H, u16)]) -> Vec<(H, u16)> {
+    const PARTS: u32 = 512;
+    let part = |(host, _): &(H, u16)| host.line(PARTS) as usize;
+    let mut next = [0; PARTS as usize];
+    hosts.iter().for_each(|host| next[part(host)] += 1);
+    let mut first = 0;
+    for count in &mut next {
+        first += std::mem::replace(count, first);
+    }
+    let mut sorted = hosts.to_vec();
+    for host in hosts {
+        let place = &mut next[part(host)];
+        sorted[*place] = *host;
+        *place += 1;
+    }
+    sorted
 }
 
 /// Where addresses go.

@@ -56,7 +56,8 @@ fn close(pieces: &mut Vec<Piece>, open: &mut Vec<&Valued>, has_ended: impl Fn(&V
     }
 }
 
-fn push(pieces: &mut Vec<Piece>, piece: Piece) {
+/// Adds a piece behind the others, or in the place of one that begins with it.
+pub(super) fn push(pieces: &mut Vec<Piece>, piece: Piece) {
     pieces.pop_if(|last| last.first == piece.first);
     if pieces.last().is_none_or(|last| last.value != piece.value) {
         pieces.push(piece);

@@ -1,6 +1,7 @@
 //! Feeds and manual blocks: read, guarded, merged into listings, and accounted for.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use iomt_filter_common::reputation::Listing;
 use ipnet::IpNet;
@@ -88,7 +89,7 @@ pub(super) struct Lists<'c> {
 pub(super) struct FeedLists {
     listings: Prefixes<Listing>,
     operators: Guard,
-    reports: Vec<FeedReport>,
+    reports: Vec<Arc<FeedReport>>,
 }
 
 /// Entries on their way into the rows.
@@ -131,7 +132,7 @@ impl Lists<'_> {
             }
             warnings.extend(warning(feed, &report));
             report.number = numbers.feeds.get(&feed.name).copied().unwrap_or(0);
-            reports.push(report);
+            reports.push(Arc::new(report));
         }
         let listings = listings(gathered.listed, gathered.holes);
         FeedLists { listings, operators: Guard::for_operators(ranges), reports }
@@ -261,10 +262,11 @@ impl FeedLists {
         numbers: &mut Numbers,
         blocks: &[ManualBlock],
         warnings: &mut Vec<Diagnostic>,
-    ) -> Vec<FeedReport> {
+    ) -> Vec<Arc<FeedReport>> {
         let mut gathered = Gathered::default();
         let mut reports = self.reports.clone();
-        reports.push(manual_blocks(blocks, &self.operators, numbers, &mut gathered, warnings));
+        let by_hand = manual_blocks(blocks, &self.operators, numbers, &mut gathered, warnings);
+        reports.push(Arc::new(by_hand));
         let numbered = reports.iter().filter(|report| report.number != 0);
         rows.names.feeds = numbered.map(|report| (report.number, report.name.clone())).collect();
         rows.blocks = listings(gathered.listed, gathered.holes);

@@ -136,7 +136,7 @@ impl World {
             let class = PeerClass { class: *class, in_segment, is_own, is_named, ..PeerClass::default() };
             rows.peers.insert((*net).into(), class);
         }
-        rows.services = services.prefixes.clone();
+        rows.services = services.prefixes.clone().into();
 
         let cells_of = |rule: &Rule| {
             let (peers, services) = (peers.cells(&rule.peer, self), &services);
