@@ -3,7 +3,7 @@
 //! Policy tables hold two generations at once, in slots 0 and 1; every key begins with the slot. One
 //! word says which of them is active, and a swap changes that word alone.
 
-use crate::addr::{Address, Mac};
+use crate::addr::Address;
 
 /// Version of this contract. Raised whenever a name, a layout or a meaning here changes.
 pub const VERSION: u32 = 6;
@@ -18,16 +18,6 @@ pub mod map {
     pub const PROFILES: &str = "PROFILES";
     /// Array: slot and device to [`Device`](crate::device::Device).
     pub const DEVICES: &str = "DEVICES";
-    /// Hash: [`MacKey`](super::MacKey) to device.
-    pub const DEVICE_MACS: &str = "DEVICE_MACS";
-    /// Hash: [`AddressKey`](super::AddressKey) to device.
-    pub const DEVICE_ADDRS: &str = "DEVICE_ADDRS";
-    /// LPM trie: [`AddressKey`](super::AddressKey) to [`PeerClass`](super::PeerClass).
-    pub const PEERS: &str = "PEERS";
-    /// LPM trie: [`ServiceKey`](super::ServiceKey) to service class.
-    pub const SERVICES: &str = "SERVICES";
-    /// Hash: [`RuleKey`](super::RuleKey) to rule.
-    pub const RULES: &str = "RULES";
     /// LPM trie: [`ProtectedKey`](super::ProtectedKey) to 1.
     pub const PROTECTED: &str = "PROTECTED";
     /// Array: slot to [`Directory`](crate::lookup::Directory).
@@ -38,6 +28,8 @@ pub mod map {
     pub const BLOCKS: &str = "BLOCKS";
     /// Array of [`Line`](crate::lookup::Line), mapped into user space: countries.
     pub const COUNTRIES: &str = "COUNTRIES";
+    /// Array of [`Line`](crate::lookup::Line), mapped into user space: policy and inventory.
+    pub const POLICY: &str = "POLICY";
     /// Array of sets, mapped into user space: flows of IPv4, see [`flowtable`](crate::flowtable).
     pub const FLOWS_V4: &str = "FLOWS_V4";
     /// Array of sets, mapped into user space: flows of IPv6.
@@ -121,29 +113,6 @@ impl Active {
     }
 }
 
-/// A hardware address in a VLAN: 12 bytes. VLAN 0 stands for frames of any VLAN, [`CLIENT`] and more for
-/// those that DHCP gives addresses to.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MacKey {
-    /// Slot of the generation.
-    pub slot: u32,
-    /// Hardware address.
-    pub mac: Mac,
-    /// VLAN.
-    pub vlan: u16,
-}
-
-/// An address: 20 bytes. In tries the prefix length counts the slot's 32 bits too.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AddressKey {
-    /// Slot of the generation.
-    pub slot: u32,
-    /// Address.
-    pub address: Address,
-}
-
 /// A far end as a protected pair names it: 24 bytes, 64 bits of prefix before the address.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,21 +125,7 @@ pub struct ProtectedKey {
     pub address: Address,
 }
 
-/// A service: 8 bytes, 48 bits of prefix before the port, which is in network order.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceKey {
-    /// Slot of the generation.
-    pub slot: u32,
-    /// IP protocol number.
-    pub protocol: u8,
-    /// Padding, zero.
-    pub reserved: u8,
-    /// Port, network order.
-    pub port: [u8; 2],
-}
-
-/// In a [`MacKey`]: added to `n`, the `n`th of the devices by DHCP that have this hardware address, each in a
+/// As the VLAN of a hardware address: added to `n`, the `n`th of the devices by DHCP that have this hardware address, each in a
 /// VLAN of its own. A relay's server answers in another VLAN than the device asks in, or in none.
 pub const CLIENT: u16 = 0x1000;
 /// Devices by DHCP that can share a hardware address.
@@ -194,29 +149,36 @@ pub struct PeerClass {
     pub reserved: [u8; 3],
 }
 
-/// A cell of the rule matrix: 12 bytes.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RuleKey {
-    /// Slot of the generation.
-    pub slot: u32,
-    /// Profile of the device that the rule belongs to.
-    pub profile: u16,
-    /// [`RuleDirection`](crate::policy::RuleDirection) as a number.
-    pub direction: u16,
-    /// Class of the peer: an address class, [`PEER_ANY`], or [`PEER_PROFILE`] plus a profile.
-    pub peer: u16,
-    /// Class of the service, or [`SERVICE_ANY`].
-    pub service: u16,
+impl PeerClass {
+    /// As one word: the class lowest, then the flags.
+    #[inline(always)]
+    pub const fn word(self) -> u64 {
+        self.class as u64
+            | (self.in_segment as u64) << 16
+            | (self.is_own as u64) << 24
+            | (self.is_named as u64) << 32
+    }
+
+    /// As [`word`](Self::word) says.
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Self {
+        Self {
+            class: word as u16,
+            in_segment: (word >> 16) as u8,
+            is_own: (word >> 24) as u8,
+            is_named: (word >> 32) as u8,
+            reserved: [0; 3],
+        }
+    }
 }
 
-/// In a [`RuleKey`]: any peer.
+/// In a cell of the rule matrix: any peer.
 pub const PEER_ANY: u16 = 0xffff;
-/// In a [`RuleKey`]: added to a profile's number, the devices of that profile.
+/// In a cell of the rule matrix: added to a profile's number, the devices of that profile.
 pub const PEER_PROFILE: u16 = 0x8000;
 /// Address classes stay below this.
 pub const MAX_PEER_CLASSES: u16 = 0x7fff;
-/// In a [`RuleKey`]: any service.
+/// In a cell of the rule matrix: any service.
 pub const SERVICE_ANY: u16 = 0xffff;
 
 /// What a replay feeds the program beside the frame: 16 bytes.

@@ -12,11 +12,14 @@ use crate::geo::Country;
 use crate::reputation::Listing;
 
 pub mod hosts;
+pub mod known;
+pub mod policy;
 pub mod ranges;
 pub mod tree;
 pub mod trie;
 
 use hosts::{Hosts, Network, PlainV4, V4, V6};
+use policy::Policy;
 use ranges::Ranges;
 use tree::Tree;
 use trie::Trie;
@@ -38,7 +41,7 @@ pub trait Lines {
     fn line(&self, number: u32) -> Option<&Line>;
 }
 
-/// The tables of one generation in their lines: 344 bytes, a table value. All zero holds nothing.
+/// The tables of one generation in their lines: 424 bytes, a table value. All zero holds nothing.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Directory {
@@ -48,10 +51,10 @@ pub struct Directory {
     pub blocks: Listings,
     /// Countries.
     pub countries: Countries,
-    /// Which half of their lines each of them lies in, 0 or 1: listings, blocks, countries.
-    pub halves: [u32; 3],
-    /// Padding, zero.
-    pub reserved: u32,
+    /// Policy and inventory.
+    pub policy: Policy,
+    /// Which half of their lines each of them lies in, 0 or 1: listings, blocks, countries, policy.
+    pub halves: [u32; 4],
 }
 
 /// Listed addresses: 136 bytes. Hosts are looked for first, because the longest prefix answers. Of IPv6, the networks of the one length that most of them have are in a table like the

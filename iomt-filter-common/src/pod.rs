@@ -1,6 +1,6 @@
 //! Marks the types that are shared memory, and pins their layout. The only unsafe code of this crate.
 
-use crate::abi::{Active, AddressKey, Input, MacKey, PeerClass, ProtectedKey, RuleKey, ServiceKey};
+use crate::abi::{Active, Input, PeerClass, ProtectedKey};
 use crate::addr::Address;
 use crate::case::Case;
 use crate::counters::EventLimit;
@@ -54,13 +54,12 @@ macro_rules! shared {
 shared! {
     Active = 8,
     Address = 16,
-    AddressKey = 20,
     Buckets = 64,
     Case = 200,
     Country = 2,
     Decision = 24,
     Device = 12,
-    Directory = 344,
+    Directory = 424,
     Event = 160,
     EventLimit = 16,
     FirstFragment = 56,
@@ -72,7 +71,6 @@ shared! {
     Input = 16,
     Lease = 24,
     Listing = 4,
-    MacKey = 12,
     Packet = 112,
     PeerClass = 8,
     Place = 16,
@@ -81,7 +79,5 @@ shared! {
     Query = 48,
     Request = 16,
     Requests = 64,
-    RuleKey = 12,
-    ServiceKey = 8,
     Settings = 8,
 }

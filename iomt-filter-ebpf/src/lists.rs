@@ -1,14 +1,17 @@
-//! What lists and the country database say of an address: flat tables in lines that user space has written.
+//! What lists, the country database, policy and inventory say: flat tables in lines that user space has written.
 //!
 //! Each has a function with a symbol of its own, which the verifier walks once: see [`stages`](crate::stages).
 
 use aya_ebpf::maps::Array;
 use iomt_filter_common::Address;
+use iomt_filter_common::abi::PeerClass;
 use iomt_filter_common::geo::Country;
+use iomt_filter_common::lookup::known::Kind;
 use iomt_filter_common::lookup::{Line, Lines};
+use iomt_filter_common::policy::Service;
 use iomt_filter_common::reputation::Listing;
 
-use crate::maps::{BLOCKS, COUNTRIES, DIRECTORY, LISTINGS, seen, shown};
+use crate::maps::{BLOCKS, COUNTRIES, DIRECTORY, LISTINGS, POLICY, seen, shown};
 
 struct Shelf(&'static Array<Line>);
 
@@ -30,6 +33,38 @@ pub(crate) fn listing(slot: u32, address: Address) -> Listing {
 #[inline(always)]
 pub(crate) fn country(slot: u32, address: Address) -> Country {
     Country(iomt_country(slot, shown(&address)) as u16)
+}
+
+/// What rules know of an address.
+#[inline(always)]
+pub(crate) fn peer(slot: u32, address: Address) -> PeerClass {
+    PeerClass::from_word(iomt_peer(slot, shown(&address)))
+}
+
+/// The class of a service.
+#[inline(always)]
+pub(crate) fn service(slot: u32, service: Service) -> u16 {
+    DIRECTORY.get(slot).map_or(0, |directory| directory.policy.service(&Shelf(&POLICY), service))
+}
+
+/// The number of a key, 0 for none.
+#[inline(always)]
+pub(crate) fn known(slot: u32, kind: Kind, [high, low]: [u64; 2]) -> u32 {
+    iomt_known(slot, kind as u32, high, low)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn iomt_peer(slot: u32, address: *mut Address) -> u64 {
+    let (Some(directory), Some(address)) = (DIRECTORY.get(slot), seen(address)) else { return 0 };
+    directory.policy.peer(&Shelf(&POLICY), *address)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn iomt_known(slot: u32, kind: u32, high: u64, low: u64) -> u32 {
+    let Some(directory) = DIRECTORY.get(slot) else { return 0 };
+    directory.policy.known.find(&Shelf(&POLICY), kind, [high, low])
 }
 
 #[unsafe(no_mangle)]

@@ -8,9 +8,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::programs::XdpContext;
-use iomt_filter_common::abi::{
-    Active, AddressKey, Input, MAX_PROFILES, MacKey, PeerClass, ProtectedKey, RuleKey, SLOTS, ServiceKey,
-};
+use iomt_filter_common::abi::{Active, Input, MAX_PROFILES, ProtectedKey, SLOTS};
 use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVICE};
 use iomt_filter_common::decide::Moment;
 use iomt_filter_common::device::{Device, Port};
@@ -32,16 +30,6 @@ pub(crate) static PROFILES: Array<Profile> = Array::with_max_entries(SLOTS * MAX
 #[map]
 pub(crate) static DEVICES: Array<Device> = Array::with_max_entries(SLOTS, 0);
 #[map]
-pub(crate) static DEVICE_MACS: HashMap<MacKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
-#[map]
-pub(crate) static DEVICE_ADDRS: HashMap<AddressKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
-#[map]
-pub(crate) static PEERS: LpmTrie<AddressKey, PeerClass> = LpmTrie::with_max_entries(1, 0);
-#[map]
-pub(crate) static SERVICES: LpmTrie<ServiceKey, u32> = LpmTrie::with_max_entries(1, 0);
-#[map]
-pub(crate) static RULES: HashMap<RuleKey, u32> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
-#[map]
 pub(crate) static PROTECTED: LpmTrie<ProtectedKey, u32> = LpmTrie::with_max_entries(1, 0);
 #[map]
 pub(crate) static DIRECTORY: Array<Directory> = Array::with_max_entries(SLOTS, 0);
@@ -51,6 +39,8 @@ pub(crate) static LISTINGS: Array<Line> = Array::with_max_entries(1, BPF_F_MMAPA
 pub(crate) static BLOCKS: Array<Line> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static COUNTRIES: Array<Line> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static POLICY: Array<Line> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static FLOWS_V4: Array<[u64; V4_WORDS]> = Array::with_max_entries(2, BPF_F_MMAPABLE);
 #[map]

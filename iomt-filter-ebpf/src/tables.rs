@@ -4,8 +4,8 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 
 use aya_ebpf::maps::lpm_trie::Key;
 use iomt_filter_common::abi::{
-    Active, AddressKey, CLIENT, MANAGEMENT_PROFILE, MAX_PROFILES, MacKey, PEER_ANY, PEER_PROFILE, PeerClass,
-    ProtectedKey, RuleKey, SERVICE_ANY, ServiceKey,
+    Active, CLIENT, MANAGEMENT_PROFILE, MAX_PROFILES, PEER_ANY, PEER_PROFILE, PeerClass, ProtectedKey,
+    SERVICE_ANY,
 };
 use iomt_filter_common::decide::Stage;
 use iomt_filter_common::device::Device;
@@ -15,6 +15,8 @@ use iomt_filter_common::fragment::{FirstFragment, FragmentKey, Shelf};
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::lease::{self, Lease, Request};
 use iomt_filter_common::limit::Bucket;
+use iomt_filter_common::lookup::known::Kind;
+use iomt_filter_common::lookup::policy::{self, Asked};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::query::Query;
 use iomt_filter_common::reputation::Listing;
@@ -22,9 +24,8 @@ use iomt_filter_common::{Address, Case, Mac, Tables};
 
 use crate::flows::{self, Flows};
 use crate::maps::{
-    self, ACTIVE, BUCKETS, DEVICE_ADDRS, DEVICE_MACS, DEVICES, FAR_HOSTS, FRAGMENTS, GRANTS, HEARTBEAT,
-    LEASED, LEASES, OTHER_FRAGMENTS, PEERS, PROFILES, PROTECTED, QUERIES, REQUESTS, RULES, SERVICES,
-    SETTINGS,
+    self, ACTIVE, BUCKETS, DEVICES, FAR_HOSTS, FRAGMENTS, GRANTS, HEARTBEAT, LEASED, LEASES, OTHER_FRAGMENTS,
+    PROFILES, PROTECTED, QUERIES, REQUESTS, SETTINGS,
 };
 use crate::{lists, stages};
 
@@ -70,36 +71,23 @@ impl Maps {
     }
 
     #[inline(always)]
-    fn address_key(&self, address: Address) -> AddressKey {
-        AddressKey { slot: self.active.slot(), address }
-    }
-
-    #[inline(always)]
-    fn trie_key(&self, address: Address) -> Key<AddressKey> {
-        Key::new(32 + 128, self.address_key(address))
+    fn known(&self, kind: Kind, key: [u64; 2]) -> u32 {
+        lists::known(self.active.slot(), kind, key)
     }
 
     #[inline(always)]
     fn mac_row(&self, mac: Mac, vlan: u16) -> u32 {
-        let key = MacKey { slot: self.active.slot(), mac, vlan };
-        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-        unsafe { DEVICE_MACS.get(&key) }.copied().unwrap_or(0)
+        self.known(Kind::Hardware, policy::hardware(mac, vlan))
     }
 
     #[inline(always)]
     fn peer_class(&self, address: Address) -> PeerClass {
-        PEERS.get(&self.trie_key(address)).copied().unwrap_or_default()
+        lists::peer(self.active.slot(), address)
     }
 
     #[inline(always)]
     fn service_class(&self, service: Service) -> u16 {
-        let key = ServiceKey {
-            slot: self.active.slot(),
-            protocol: service.protocol,
-            reserved: 0,
-            port: service.port.to_be_bytes(),
-        };
-        SERVICES.get(&Key::new(32 + 32, key)).copied().unwrap_or(0) as u16
+        lists::service(self.active.slot(), service)
     }
 
     /// The grant in any of the cells of a peer and a service that ends last.
@@ -118,22 +106,6 @@ impl Maps {
             }
         }
         last
-    }
-
-    /// The lowest rule in any of the cells of a peer and a service, 0 for none.
-    #[inline(always)]
-    fn first_rule(&self, profile: u16, direction: RuleDirection, peers: [u16; 3], service: u16) -> u32 {
-        let mut first = u32::MAX;
-        let (slot, direction) = (self.active.slot(), direction as u16);
-        for peer in peers {
-            for service in [service, SERVICE_ANY] {
-                let key = RuleKey { slot, profile, direction, peer, service };
-                // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-                let rule = unsafe { RULES.get(&key) }.copied().unwrap_or(0);
-                first = first.min(rule.wrapping_sub(1));
-            }
-        }
-        first.wrapping_add(1)
     }
 }
 
@@ -157,16 +129,13 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn device_by_address(&self, address: Address) -> Option<u32> {
-        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-        let found = unsafe { DEVICE_ADDRS.get(&self.address_key(address)) }.copied().unwrap_or(0);
-        some(found)
+        some(self.known(Kind::Address, address.words()))
     }
 
     #[inline(always)]
     fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32> {
-        let any = self.mac_row(mac, 0);
         let found = self.mac_row(mac, vlan);
-        some(if found == 0 { any } else { found })
+        some(if found == 0 && vlan != 0 { self.mac_row(mac, 0) } else { found })
     }
 
     #[inline(always)]
@@ -215,22 +184,7 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn is_management(&self, peer: Address, service: Service) -> bool {
-        let class = self.peer_class(peer).class;
-        let service = self.service_class(service);
-        let key = RuleKey {
-            slot: self.active.slot(),
-            profile: MANAGEMENT_PROFILE,
-            direction: RuleDirection::From as u16,
-            peer: class,
-            service,
-        };
-        // SAFETY: rows of the active generation are not removed while a program that reads it runs.
-        if unsafe { RULES.get(&key) }.is_some() {
-            return true;
-        }
-        let key = RuleKey { service: SERVICE_ANY, ..key };
-        // SAFETY: as above.
-        unsafe { RULES.get(&key) }.is_some()
+        self.rule(MANAGEMENT_PROFILE, RuleDirection::From, peer, 0, service).is_some()
     }
 
     #[inline(always)]
@@ -260,8 +214,8 @@ impl Tables for Maps {
     ) -> Option<u32> {
         let class = self.peer_class(peer).class;
         let service = self.service_class(service);
-        let peers = [class, PEER_ANY, PEER_PROFILE | peer_profile];
-        some(self.first_rule(profile, direction, peers, service))
+        let asked = Asked { profile, direction, peer: class, peer_profile, service };
+        some(policy::first_rule(&asked, |kind, key| self.known(kind, key)))
     }
 
     #[inline(always)]

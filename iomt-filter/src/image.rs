@@ -13,9 +13,12 @@ use crate::rows::Prefixes;
 
 mod hosts;
 mod pieces;
+mod policy;
 mod ranges;
 mod tree;
 mod trie;
+
+pub use policy::{PolicyRows, policy};
 
 use hosts::Put;
 use pieces::{Family, Valued};
@@ -29,6 +32,9 @@ pub enum ImageError {
     /// The buckets of the ranges are counted with 19 bits.
     #[error("the prefixes of IPv4 come to more ranges than a table can hold (8 million)")]
     TooManyRanges,
+    /// Numbers of 16 bits stand for peer classes.
+    #[error("the rules tell more than 65,534 sorts of peers apart; name wider networks")]
+    TooManyPeers,
     /// Lines are counted with 32 bits.
     #[error("the lists are larger than a table can be")]
     TooLarge,

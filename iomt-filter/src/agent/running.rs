@@ -31,7 +31,7 @@ pub(super) struct Running {
     pub(super) generation_since: Timestamp,
     pub(super) failed_reload: Option<FailedReload>,
     /// Lists and countries: names, lines in use, and lines.
-    pub(super) lines: [(&'static str, usize, usize); 3],
+    pub(super) lines: [(&'static str, usize, usize); 4],
 }
 
 impl Core {

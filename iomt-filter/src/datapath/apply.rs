@@ -1,7 +1,7 @@
 //! The one executor of plans: writes the idle slot, then makes it the active one.
 
 use aya::maps::MapError;
-use iomt_filter_common::abi::{AddressKey, MAX_PROFILES, MacKey, ProtectedKey, RuleKey, ServiceKey, map};
+use iomt_filter_common::abi::{MAX_PROFILES, ProtectedKey, map};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::lookup::Directory;
 use iomt_filter_common::policy::{GrantKey, Profile};
@@ -14,7 +14,7 @@ use super::lock::WriterToken;
 use super::maps::{Maps, trie_key};
 use super::plan::{Plan, diff};
 use crate::image::ImageError;
-use crate::rows::{Prefix, Rows, ServicePrefix};
+use crate::rows::{Prefix, Rows};
 
 /// Why a generation could not be made active. The one before stays as it is.
 #[derive(Debug, Error)]
@@ -147,19 +147,6 @@ impl Maps {
     }
 
     fn write_keyed(&mut self, plan: &Plan, slot: u32) -> Result<(), ApplyError> {
-        let mac_key = |(mac, vlan): &(_, u16)| MacKey { slot, mac: *mac, vlan: *vlan };
-        hash(&mut self.device_macs, map::DEVICE_MACS, &plan.device_macs, mac_key, |v| *v)?;
-        let address_key = |address: &_| AddressKey { slot, address: *address };
-        hash(&mut self.device_addresses, map::DEVICE_ADDRS, &plan.device_addresses, address_key, |v| *v)?;
-        let rule_key = |cell: &crate::rows::RuleCell| RuleKey {
-            slot,
-            profile: cell.profile,
-            direction: cell.direction as u16,
-            peer: cell.peer,
-            service: cell.service,
-        };
-        hash(&mut self.rules, map::RULES, &plan.rules, rule_key, |v| *v)?;
-
         let grant_key = |cell: &crate::rows::GrantCell| GrantKey {
             slot,
             device: cell.device,
@@ -170,13 +157,6 @@ impl Maps {
         };
         hash(&mut self.grants, map::GRANTS, &plan.grants, grant_key, |v| *v)?;
 
-        let prefix_key = |p: &Prefix| trie_key(32, p.bits, AddressKey { slot, address: p.address });
-        trie(&mut self.peers, map::PEERS, &plan.peers, prefix_key, |v| *v)?;
-        let service_key = |s: &ServicePrefix| {
-            let key = ServiceKey { slot, protocol: s.protocol, reserved: 0, port: s.port.to_be_bytes() };
-            trie_key(48, s.bits, key)
-        };
-        trie(&mut self.services, map::SERVICES, &plan.services, service_key, |v| u32::from(*v))?;
         let protected_key = |(device, p): &(u32, Prefix)| {
             trie_key(64, p.bits, ProtectedKey { slot, device: *device, address: p.address })
         };
@@ -195,13 +175,8 @@ impl Maps {
         self.settings
             .set(slot, iomt_filter_common::policy::Settings::default(), 0)
             .map_err(failed(map::SETTINGS))?;
-        clear_hash(&mut self.device_macs, map::DEVICE_MACS, |key: &MacKey| key.slot == slot)?;
-        clear_hash(&mut self.device_addresses, map::DEVICE_ADDRS, |key: &AddressKey| key.slot == slot)?;
-        clear_hash(&mut self.rules, map::RULES, |key: &RuleKey| key.slot == slot)?;
         clear_hash(&mut self.grants, map::GRANTS, |key: &GrantKey| key.slot == slot)?;
-        clear_trie(&mut self.peers, map::PEERS, |key: &AddressKey| key.slot == slot)?;
         self.directory.set(slot, Directory::default(), 0).map_err(failed(map::DIRECTORY))?;
-        clear_trie(&mut self.services, map::SERVICES, |key: &ServiceKey| key.slot == slot)?;
         clear_trie(&mut self.protected, map::PROTECTED, |key: &ProtectedKey| key.slot == slot)?;
         Ok(Rows::default())
     }

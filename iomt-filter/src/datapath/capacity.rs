@@ -1,10 +1,10 @@
 //! What fits: the rows that a generation has in each table, how many one may have, and what to do where there are
-//! more. Lists and countries are counted in lines, see [`Room`](super::Room).
+//! more. Lists, countries, policy and inventory are counted in lines, see [`Room`](super::Room).
 
 use iomt_filter_common::abi::{MAX_PROFILES, map};
 
 use super::apply::ApplyError;
-use super::load::{GRANT_CELLS, RULE_CELLS, TRIE_ROWS};
+use super::load::{GRANT_CELLS, TRIE_ROWS};
 use crate::rows::Rows;
 
 /// How full a table is.
@@ -19,7 +19,7 @@ pub struct Fill {
 }
 
 /// What `rows` take of each table that is written row by row, where there is room for `devices` numbers of devices.
-pub(super) fn fills(rows: &Rows, devices: u32) -> [Fill; 9] {
+pub(super) fn fills(rows: &Rows, devices: u32) -> [Fill; 4] {
     let devices = devices as usize;
     let half = |rows: u32| rows as usize / 2;
     // Arrays are as full as the highest number says.
@@ -28,12 +28,7 @@ pub(super) fn fills(rows: &Rows, devices: u32) -> [Fill; 9] {
     let of = |table, used, capacity| Fill { table, used, capacity };
     [
         of(map::DEVICES, last_device, devices - 1),
-        of(map::DEVICE_MACS, rows.device_macs.len(), devices * 4),
-        of(map::DEVICE_ADDRS, rows.device_addresses.len(), devices * 8),
         of(map::PROFILES, last_profile, MAX_PROFILES as usize - 1),
-        of(map::PEERS, rows.peers.len(), half(TRIE_ROWS)),
-        of(map::SERVICES, rows.services.len(), half(TRIE_ROWS)),
-        of(map::RULES, rows.rules.len(), half(RULE_CELLS)),
         of(map::GRANTS, rows.grants.len(), half(GRANT_CELLS)),
         of(map::PROTECTED, rows.protected.len(), half(TRIE_ROWS)),
     ]
@@ -49,9 +44,7 @@ pub(super) fn check(rows: &Rows, devices: u32) -> Result<(), ApplyError> {
 
 fn way_out(table: &str) -> &'static str {
     match table {
-        map::DEVICES | map::DEVICE_MACS | map::DEVICE_ADDRS => {
-            "to make larger tables, run `iomt-filter detach`, then start again"
-        }
+        map::DEVICES => "to make larger tables, run `iomt-filter detach`, then start again",
         map::PROFILES => "give more devices the same profile",
         map::GRANTS => "revoke grants, or name fewer peers and services in them",
         map::PROTECTED => "protect fewer devices, or wider peers",

@@ -71,7 +71,7 @@ impl Readings {
 
     /// How full the tables of `rows` are that are written row by row.
     #[must_use]
-    pub fn fills(&self, rows: &Rows) -> [Fill; 9] {
+    pub fn fills(&self, rows: &Rows) -> [Fill; 4] {
         capacity::fills(rows, self.device_capacity)
     }
 

@@ -12,9 +12,7 @@ use aya::programs::{ProgramError, Xdp};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
-use iomt_filter_common::abi::{
-    self, Active, AddressKey, MAX_PROFILES, MacKey, PeerClass, ProtectedKey, RuleKey, SLOTS, ServiceKey, map,
-};
+use iomt_filter_common::abi::{self, Active, MAX_PROFILES, ProtectedKey, SLOTS, map};
 use iomt_filter_common::counters::{EventLimit, FATES, PER_DEVICE, REASONS};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::flowtable::{MOST_DEVICES, V4_WORDS, V6_WORDS};
@@ -45,8 +43,6 @@ static PROGRAM: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/i
 pub const OLDEST_KERNEL: (u32, u32) = (6, 1);
 /// Flows that are remembered where nothing else is said.
 pub const DEFAULT_FLOWS: u32 = 131_072;
-/// Cells of the rule matrix that fit, both generations together.
-pub(super) const RULE_CELLS: u32 = 524_288;
 /// Rows of a trie that fit, both generations together; tries take memory as they fill.
 pub(super) const TRIE_ROWS: u32 = 16_777_216;
 /// Fragmented packets on their way at once.
@@ -289,7 +285,7 @@ impl Datapath {
     /// Names of the tables in lines, and how many lines of 64 bytes the active generation uses of how many that
     /// there are for one; 0 as long as this process has written none.
     #[must_use]
-    pub fn lines(&self) -> [(&'static str, usize, usize); 3] {
+    pub fn lines(&self) -> [(&'static str, usize, usize); 4] {
         let slot = self.generation().map_or(0, |generation| generation.slot);
         // What cannot be read is shown as if it lay in the first half.
         self.maps.shelves.fill(&self.maps.directory.get(&slot, 0).unwrap_or_default())
@@ -368,16 +364,12 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<u32, Settings>(map::SETTINGS, SLOTS),
         Shape::of::<u32, Profile>(map::PROFILES, SLOTS * MAX_PROFILES),
         Shape::of::<u32, Device>(map::DEVICES, SLOTS * devices),
-        Shape::of::<MacKey, u32>(map::DEVICE_MACS, SLOTS * devices * 4),
-        Shape::of::<AddressKey, u32>(map::DEVICE_ADDRS, SLOTS * devices * 8),
-        Shape::of::<Key<AddressKey>, PeerClass>(map::PEERS, TRIE_ROWS),
-        Shape::of::<Key<ServiceKey>, u32>(map::SERVICES, TRIE_ROWS),
-        Shape::of::<RuleKey, u32>(map::RULES, RULE_CELLS),
         Shape::of::<Key<ProtectedKey>, u32>(map::PROTECTED, TRIE_ROWS),
         Shape::of::<u32, Directory>(map::DIRECTORY, SLOTS),
         Shape::of::<u32, Line>(map::LISTINGS, Room::of_both(options.room.listings)),
         Shape::of::<u32, Line>(map::BLOCKS, Room::of_both(options.room.blocks)),
         Shape::of::<u32, Line>(map::COUNTRIES, Room::of_both(options.room.countries)),
+        Shape::of::<u32, Line>(map::POLICY, Room::of_both(options.room.policy)),
         Shape::of::<u32, [u64; V4_WORDS]>(map::FLOWS_V4, flows::sets(options.flows)),
         Shape::of::<u32, [u64; V6_WORDS]>(map::FLOWS_V6, flows::of_family(flows::sets(options.flows), false)),
         Shape::of::<u32, u64>(map::FLOW_SECRET, 1),

@@ -6,7 +6,7 @@ use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, RingBuf};
 use iomt_filter_common::Address;
-use iomt_filter_common::abi::{AddressKey, Input, MacKey, PeerClass, ProtectedKey, RuleKey, ServiceKey, map};
+use iomt_filter_common::abi::{Input, ProtectedKey, map};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{Lease, Requests};
@@ -26,16 +26,11 @@ pub(super) struct Maps {
     pub(super) settings: Array<MapData, Settings>,
     pub(super) profiles: Array<MapData, Profile>,
     pub(super) devices: Array<MapData, Device>,
-    pub(super) device_macs: HashMap<MapData, MacKey, u32>,
-    pub(super) device_addresses: HashMap<MapData, AddressKey, u32>,
-    pub(super) peers: LpmTrie<MapData, AddressKey, PeerClass>,
-    pub(super) services: LpmTrie<MapData, ServiceKey, u32>,
-    pub(super) rules: HashMap<MapData, RuleKey, u32>,
     pub(super) protected: LpmTrie<MapData, ProtectedKey, u32>,
     pub(super) directory: Array<MapData, Directory>,
     pub(super) shelves: Shelves,
     /// Shared as memory; the handles stay, because the program may be loaded again.
-    _lines: [MapData; 3],
+    _lines: [MapData; 4],
     /// Shared as memory; the handles stay, because the program may be loaded again.
     _flows: [MapData; 3],
     pub(super) fragments: HashMap<MapData, FragmentKey, FirstFragment>,
@@ -55,13 +50,14 @@ pub(super) struct Maps {
 impl Maps {
     /// Takes them, beside `heartbeat` and `flows`, which were taken by [`data`].
     pub(super) fn take(ebpf: &mut Ebpf, heartbeat: MapData, flows: [MapData; 3]) -> Result<Self, LoadError> {
-        let [listings, blocks, countries] = Shelves::NAMES.map(|name| data(ebpf, name));
-        let lines = [listings?, blocks?, countries?];
-        let [listings, blocks, countries] = &lines;
+        let [listings, blocks, countries, policy] = Shelves::NAMES.map(|name| data(ebpf, name));
+        let lines = [listings?, blocks?, countries?, policy?];
+        let [listings, blocks, countries, policy] = &lines;
         let shelves = Shelves {
             listings: shelf(map::LISTINGS, listings)?,
             blocks: shelf(map::BLOCKS, blocks)?,
             countries: shelf(map::COUNTRIES, countries)?,
+            policy: shelf(map::POLICY, policy)?,
         };
         Ok(Self {
             active: data(ebpf, map::ACTIVE)?,
@@ -69,11 +65,6 @@ impl Maps {
             settings: typed(ebpf, map::SETTINGS)?,
             profiles: typed(ebpf, map::PROFILES)?,
             devices: typed(ebpf, map::DEVICES)?,
-            device_macs: typed(ebpf, map::DEVICE_MACS)?,
-            device_addresses: typed(ebpf, map::DEVICE_ADDRS)?,
-            peers: typed(ebpf, map::PEERS)?,
-            services: typed(ebpf, map::SERVICES)?,
-            rules: typed(ebpf, map::RULES)?,
             protected: typed(ebpf, map::PROTECTED)?,
             directory: typed(ebpf, map::DIRECTORY)?,
             shelves,
@@ -108,10 +99,10 @@ fn typed<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str)
     M::try_from(map).map_err(|error| LoadError::Map(name, error))
 }
 
-fn shelf<V: Copy + PartialEq, T: Copy + Default>(
+fn shelf<R: Clone + PartialEq, T: Copy + Default>(
     name: &'static str,
     map: &MapData,
-) -> Result<Shelf<V, T>, LoadError> {
+) -> Result<Shelf<R, T>, LoadError> {
     let lines = map.info().map_err(|error| LoadError::Map(name, error))?.max_entries();
     let words = lines as usize * size_of::<Line>() / size_of::<u64>();
     let words = SharedWords::map(map.fd(), words).map_err(LoadError::Shared)?;

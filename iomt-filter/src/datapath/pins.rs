@@ -31,8 +31,10 @@ impl Shape {
     /// What of a pinned map is not as it should be. Hash maps that only the kernel fills, or that are
     /// written row by row, may have another size, and so may lists: what does not fit is refused later.
     fn differs(self, found: &MapInfo) -> bool {
-        let may_have_any_size =
-            matches!(self.name, map::FLOWS_V4 | map::FLOWS_V6 | map::LISTINGS | map::BLOCKS | map::COUNTRIES);
+        let may_have_any_size = matches!(
+            self.name,
+            map::FLOWS_V4 | map::FLOWS_V6 | map::LISTINGS | map::BLOCKS | map::COUNTRIES | map::POLICY
+        );
         found.key_size() != self.key
             || found.value_size() != self.value
             || (!may_have_any_size && found.max_entries() != self.entries)

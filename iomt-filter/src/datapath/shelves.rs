@@ -5,13 +5,14 @@ use std::thread;
 
 use iomt_filter_common::abi::map;
 use iomt_filter_common::geo::Country;
+use iomt_filter_common::lookup::policy::Policy;
 use iomt_filter_common::lookup::{Countries, Directory, Line, Listings};
 use iomt_filter_common::reputation::Listing;
 
 use super::apply::ApplyError;
 use super::shared::SharedWords;
 use crate::feeds::merge::severest;
-use crate::image::{self, Image, ImageError};
+use crate::image::{self, Image, ImageError, PolicyRows};
 use crate::rows::{Prefixes, Rows};
 
 /// Lines of 64 bytes that each half of a table has.
@@ -23,12 +24,14 @@ pub struct Room {
     pub blocks: u32,
     /// For countries.
     pub countries: u32,
+    /// For policy and inventory.
+    pub policy: u32,
 }
 
 impl Default for Room {
     /// For a few thousand addresses, and the countries of a small database.
     fn default() -> Self {
-        Self { listings: 16_384, blocks: 16_384, countries: 16_384 }
+        Self { listings: 16_384, blocks: 16_384, countries: 16_384, policy: 32_768 }
     }
 }
 
@@ -51,15 +54,22 @@ impl Room {
         });
         let listings = of_lists?;
         let countries = lines(of_countries?.lines.len())?.max(least.countries);
-        Ok(Self { listings: listings.saturating_add(listings / 32).max(least.listings), countries, ..least })
+        let policy = lines(image::policy(&PolicyRows::from(rows), FIRST)?.lines.len())?.max(least.policy / 2);
+        let listings = listings.saturating_add(listings / 32).max(least.listings);
+        Ok(Self { listings, countries, policy, ..least })
     }
 
     /// A thirty-second more, beside what [`of`](Self::of) adds, and at least for half a million listed addresses and
-    /// the countries of a large database.
+    /// the countries of a large database; for policy and inventory twice as much.
     #[must_use]
     pub fn with_headroom(self) -> Self {
         let more = |lines: u32, least: u32| lines.saturating_add(lines / 32).max(least);
-        Self { listings: more(self.listings, 81_920), countries: more(self.countries, 32_768), ..self }
+        Self {
+            listings: more(self.listings, 81_920),
+            countries: more(self.countries, 32_768),
+            policy: self.policy.saturating_mul(2),
+            ..self
+        }
     }
 
     /// Lines of a whole table whose halves have so many.
@@ -72,27 +82,27 @@ impl Room {
 const FIRST: u32 = 1;
 const WORDS: usize = size_of::<Line>() / size_of::<u64>();
 
-/// One table in lines. `V` is the value of its rows, `T` says where in a half they are.
+/// One table in lines. `R` is the rows, `T` says where in a half they are.
 #[derive(Debug)]
-pub(super) struct Shelf<V, T> {
+pub(super) struct Shelf<R, T> {
     name: &'static str,
     words: SharedWords,
     /// Lines of each half.
     half: u32,
-    halves: [Half<V, T>; 2],
+    halves: [Half<R, T>; 2],
 }
 
 /// What a half holds, where that is known.
 #[derive(Debug)]
-struct Half<V, T> {
-    held: Option<(Prefixes<V>, T)>,
+struct Half<R, T> {
+    held: Option<(R, T)>,
     used: usize,
 }
 
 /// What is to go on a shelf: a half that holds it already, or lines for one that nobody reads.
-struct Staged<V, T> {
+struct Staged<R, T> {
     half: usize,
-    rows: Prefixes<V>,
+    rows: R,
     tables: T,
     lines: Option<Vec<Line>>,
 }
@@ -100,19 +110,21 @@ struct Staged<V, T> {
 /// All tables in lines.
 #[derive(Debug)]
 pub(super) struct Shelves {
-    pub(super) listings: Shelf<Listing, Listings>,
-    pub(super) blocks: Shelf<Listing, Listings>,
-    pub(super) countries: Shelf<Country, Countries>,
+    pub(super) listings: Shelf<Prefixes<Listing>, Listings>,
+    pub(super) blocks: Shelf<Prefixes<Listing>, Listings>,
+    pub(super) countries: Shelf<Prefixes<Country>, Countries>,
+    pub(super) policy: Shelf<PolicyRows, Policy>,
 }
 
 /// What is to go on all of them, see [`Shelves::stage`].
 pub(super) struct StagedRows {
-    listings: Staged<Listing, Listings>,
-    blocks: Staged<Listing, Listings>,
-    countries: Staged<Country, Countries>,
+    listings: Staged<Prefixes<Listing>, Listings>,
+    blocks: Staged<Prefixes<Listing>, Listings>,
+    countries: Staged<Prefixes<Country>, Countries>,
+    policy: Staged<PolicyRows, Policy>,
 }
 
-impl<V: Copy + PartialEq, T: Copy + Default> Shelf<V, T> {
+impl<R: Clone + PartialEq, T: Copy + Default> Shelf<R, T> {
     /// On the mapped lines of a table, of which there are so many.
     pub(super) fn new(name: &'static str, words: SharedWords, lines: u32) -> Self {
         let half = || Half { held: None, used: 0 };
@@ -120,12 +132,12 @@ impl<V: Copy + PartialEq, T: Copy + Default> Shelf<V, T> {
     }
 
     /// Whether lines have to be made for `rows`.
-    fn is_new(&self, rows: &Prefixes<V>) -> bool {
+    fn is_new(&self, rows: &R) -> bool {
         self.held(rows).is_none()
     }
 
     /// The half that holds `rows`, and where in it.
-    fn held(&self, rows: &Prefixes<V>) -> Option<(usize, T)> {
+    fn held(&self, rows: &R) -> Option<(usize, T)> {
         let halves = self.halves.iter().enumerate();
         halves
             .filter_map(|(half, it)| Some((half, it.held.as_ref()?)))
@@ -135,10 +147,10 @@ impl<V: Copy + PartialEq, T: Copy + Default> Shelf<V, T> {
     /// Makes the lines of `rows`, for a half that is not the one that is `read`.
     fn stage(
         &self,
-        rows: &Prefixes<V>,
+        rows: &R,
         read: usize,
         image: impl Fn(u32) -> Result<Image<T>, ImageError>,
-    ) -> Result<Staged<V, T>, ApplyError> {
+    ) -> Result<Staged<R, T>, ApplyError> {
         if let Some((half, tables)) = self.held(rows) {
             return Ok(Staged { half, rows: rows.clone(), tables, lines: None });
         }
@@ -155,7 +167,7 @@ impl<V: Copy + PartialEq, T: Copy + Default> Shelf<V, T> {
     }
 
     /// Writes them; where the tables are then.
-    fn put(&mut self, staged: Staged<V, T>) -> (T, u32) {
+    fn put(&mut self, staged: Staged<R, T>) -> (T, u32) {
         let Staged { half, rows, tables, lines } = staged;
         if let Some(lines) = lines {
             let first = (FIRST as usize + half * self.half as usize) * WORDS;
@@ -176,7 +188,7 @@ impl Shelves {
     ///
     /// `read` is the directory of the generation that judges: what it refers to stays.
     pub(super) fn stage(&self, rows: &Rows, read: &Directory) -> Result<StagedRows, ApplyError> {
-        let [listings, blocks, countries] = read.halves.map(|half| half as usize & 1);
+        let [listings, blocks, countries, policy] = read.halves.map(|half| half as usize & 1);
         let seed = secret();
         let of_blocks =
             |rows: &Prefixes<_>| self.blocks.stage(rows, blocks, |base| image::listings(rows, base, seed));
@@ -196,7 +208,9 @@ impl Shelves {
                 blocks => Ok((of_listings(&rows.listings)?, blocks?)),
             });
         let (listings, blocks) = lists?;
-        Ok(StagedRows { listings, blocks, countries: countries? })
+        let rows = PolicyRows::from(rows);
+        let policy = self.policy.stage(&rows, policy, |base| image::policy(&rows, base))?;
+        Ok(StagedRows { listings, blocks, countries: countries?, policy })
     }
 
     /// Writes what was staged, where no packet is judged by it yet.
@@ -204,18 +218,24 @@ impl Shelves {
         let (listings, half_of_listings) = self.listings.put(staged.listings);
         let (blocks, half_of_blocks) = self.blocks.put(staged.blocks);
         let (countries, half_of_countries) = self.countries.put(staged.countries);
-        let halves = [half_of_listings, half_of_blocks, half_of_countries];
-        Directory { listings, blocks, countries, halves, reserved: 0 }
+        let (policy, half_of_policy) = self.policy.put(staged.policy);
+        let halves = [half_of_listings, half_of_blocks, half_of_countries, half_of_policy];
+        Directory { listings, blocks, countries, policy, halves }
     }
 
     /// Names, lines in use and lines, as far as this process has written them.
-    pub(super) fn fill(&self, read: &Directory) -> [(&'static str, usize, usize); 3] {
-        let [listings, blocks, countries] = read.halves;
-        [self.listings.fill(listings), self.blocks.fill(blocks), self.countries.fill(countries)]
+    pub(super) fn fill(&self, read: &Directory) -> [(&'static str, usize, usize); 4] {
+        let [listings, blocks, countries, policy] = read.halves;
+        [
+            self.listings.fill(listings),
+            self.blocks.fill(blocks),
+            self.countries.fill(countries),
+            self.policy.fill(policy),
+        ]
     }
 
     /// Names of the maps.
-    pub(super) const NAMES: [&'static str; 3] = [map::LISTINGS, map::BLOCKS, map::COUNTRIES];
+    pub(super) const NAMES: [&'static str; 4] = [map::LISTINGS, map::BLOCKS, map::COUNTRIES, map::POLICY];
 }
 
 /// Does both, the second on a thread of its own where that is worth one.
