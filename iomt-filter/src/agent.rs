@@ -9,6 +9,7 @@ pub mod recorder;
 pub mod views;
 mod explaining;
 pub mod store;
+mod journal;
 mod term;
 mod blocks;
 mod grants;
@@ -174,6 +175,7 @@ impl Agent {
         let mut core = self.core.blocking_lock();
         core.keep_leases();
         core.keep_clock();
+        core.keep_blocks();
         core
     }
 
