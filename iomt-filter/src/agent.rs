@@ -9,6 +9,7 @@ pub mod recorder;
 pub mod views;
 mod explaining;
 pub mod store;
+mod journal;
 mod term;
 mod blocks;
 mod grants;
@@ -101,16 +102,17 @@ impl Agent {
         self.asked().push((request, by, answer));
         // Whoever comes first does it for all who have come until the tables may be written.
         self.change(|core| {
+            if self.asked().is_empty() {
+                return;
+            }
             core.wait_for_readers();
             let (asked, answers): (Vec<_>, Vec<_>) = std::mem::take(&mut *self.asked())
                 .into_iter()
                 .map(|(request, by, answer)| ((request, by), answer))
                 .unzip();
-            if !asked.is_empty() {
-                for (answer, done) in answers.iter().zip(core.block(&asked)) {
-                    // Who hung up is told nothing.
-                    let _ = answer.send(done);
-                }
+            for (answer, done) in answers.iter().zip(core.block(&asked)) {
+                // Who hung up is told nothing.
+                let _ = answer.send(done);
             }
         });
         answered.recv().unwrap_or_else(|_| Err(vec!["the agent failed to answer; see its log".to_owned()]))
@@ -173,6 +175,7 @@ impl Agent {
         let mut core = self.core.blocking_lock();
         core.keep_leases();
         core.keep_clock();
+        core.keep_blocks();
         core
     }
 

@@ -1,13 +1,15 @@
 //! Blocks by hand: added, withdrawn, and let go when their time is up.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::Errors;
 use super::core::{Core, chain};
-use super::store;
+use super::journal::{self, Journal};
+use super::store::{self, StoreError};
 use super::term::{Term, between};
 use crate::api::messages::{BlockRequest, Changed, UnblockRequest};
 use crate::clock::{BootTime, Clocks, boottime};
@@ -16,6 +18,8 @@ use crate::numbers::Numbers;
 
 /// The file of the manual blocks, in the state folder.
 pub(super) const BLOCKS: &str = "blocks.json";
+/// The file of what changed since.
+const CHANGES: &str = "blocks.journal";
 
 /// What is kept of the blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +35,14 @@ struct Entry {
     ends: Option<BootTime>,
 }
 
+/// What is kept of a change: targets that are blocked from then on, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Change {
+    Add(Vec<Entry>),
+    Remove(BTreeSet<IpNet>),
+}
+
 impl Entry {
     fn holds(&self, now: u64) -> bool {
         self.ends.is_none_or(|ends| now < ends.nanoseconds)
@@ -38,6 +50,21 @@ impl Entry {
 }
 
 impl Blocks {
+    /// What was kept in `folder`.
+    pub(super) fn load(folder: &Path) -> Result<Self, StoreError> {
+        let mut blocks: Self = store::load(folder, BLOCKS)?;
+        let changes: Vec<Vec<Change>> = journal::read(folder, CHANGES)?;
+        changes.into_iter().flatten().for_each(|change| blocks.change(change));
+        Ok(blocks)
+    }
+
+    /// Keeps them whole; where their changes go from then on. Changes that are kept twice do no harm: of one target
+    /// the last one counts.
+    pub(super) fn keep(&self, folder: &Path) -> Result<Journal, StoreError> {
+        store::save(folder, BLOCKS, self)?;
+        Journal::new(folder, CHANGES)
+    }
+
     /// As they were kept, for this boot; see [`Term::ends`].
     pub(super) fn begun(mut self, seen: BootTime, now: &Clocks) -> Self {
         for Entry { block, ends } in &mut self.0 {
@@ -63,27 +90,21 @@ impl Blocks {
         Self(self.0.iter().filter(|entry| entry.holds(now)).cloned().collect())
     }
 
-    /// Adds those of a request, in the place of what was blocked before; how many there are.
-    fn add(&mut self, request: &BlockRequest, by: &str, now: &Clocks) -> usize {
-        let targets: BTreeSet<IpNet> = request.targets.iter().copied().collect();
-        self.0.retain(|entry| !targets.contains(&entry.block.target));
-        let count = targets.len();
-        self.0.extend(targets.into_iter().map(|target| Entry {
-            block: ManualBlock {
-                target,
-                score: request.score,
-                until: request.until,
-                note: request.note.clone(),
-                added: now.time_of_day,
-                by: by.to_owned(),
-            },
-            ends: request.until.map(|until| now.boot.after(between(now.time_of_day, until))),
-        }));
-        count
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Add(entries) => {
+                let targets: BTreeSet<IpNet> = entries.iter().map(|entry| entry.block.target).collect();
+                self.0.retain(|entry| !targets.contains(&entry.block.target));
+                self.0.extend(entries);
+            }
+            Change::Remove(targets) => self.0.retain(|entry| !targets.contains(&entry.block.target)),
+        }
     }
 
-    fn ended(&self, now: u64) -> usize {
-        self.0.iter().filter(|entry| !entry.holds(now)).count()
+    /// Targets of those that hold no longer.
+    fn ended(&self, now: u64) -> BTreeSet<IpNet> {
+        let ended = self.0.iter().filter(|entry| !entry.holds(now));
+        ended.map(|entry| entry.block.target).collect()
     }
 }
 
@@ -93,8 +114,14 @@ impl Core {
     pub(super) fn block(&mut self, asked: &[(BlockRequest, String)]) -> Vec<Result<Changed, Errors>> {
         let now = Clocks::now();
         let mut blocks = self.blocks.at(now.boot.nanoseconds);
+        let mut changes = Vec::new();
         let add = |(request, by): &(BlockRequest, String)| {
-            self.may_block(request).map(|()| blocks.add(request, by, &now))
+            self.may_block(request).map(|()| {
+                let entries = entries(request, by, &now);
+                let count = entries.len();
+                changes.push(Change::Add(entries));
+                count
+            })
         };
         let added: Vec<Result<usize, Errors>> = asked.iter().map(add).collect();
         let count = added.iter().flatten().sum();
@@ -103,7 +130,8 @@ impl Core {
                 |count| Changed { changed: count, generation: self.generation(), warnings: Vec::new() };
             return added.into_iter().map(|added| added.map(none)).collect();
         }
-        match self.replace_blocks(blocks, count) {
+        changes.iter().for_each(|change| blocks.change(change.clone()));
+        match self.replace_blocks(blocks, &changes, count) {
             Ok(changed) => {
                 let of = |count| Changed { changed: count, ..changed.clone() };
                 added.into_iter().map(|added| added.map(of)).collect()
@@ -135,38 +163,76 @@ impl Core {
         if !unknown.is_empty() {
             return Err(unknown);
         }
-        blocks.0.retain(|entry| !targets.contains(&entry.block.target));
-        self.replace_blocks(blocks, targets.len())
+        let count = targets.len();
+        let change = Change::Remove(targets);
+        blocks.change(change.clone());
+        self.replace_blocks(blocks, &[change], count)
     }
 
     /// Lets manual blocks go whose time is up.
     pub(super) fn expire_blocks(&mut self) {
         let now = boottime();
         let ended = self.blocks.ended(now);
-        if ended > 0
-            && let Err(errors) = self.replace_blocks(self.blocks.at(now), ended)
+        let count = ended.len();
+        if count > 0
+            && let Err(errors) = self.replace_blocks(self.blocks.at(now), &[Change::Remove(ended)], count)
         {
             tracing::error!(errors = errors.join("; "), "blocks that have ended could not be removed");
         }
     }
 
-    fn replace_blocks(&mut self, blocks: Blocks, count: usize) -> Result<Changed, Errors> {
+    fn replace_blocks(
+        &mut self,
+        blocks: Blocks,
+        changes: &[Change],
+        count: usize,
+    ) -> Result<Changed, Errors> {
         let mut numbers = Numbers::clone(&self.numbers);
         let intent = self.intent.with_blocks(&mut numbers, &blocks.list());
-        let state = self.config.paths.state.clone();
         let before = self.blocks.clone();
         // Kept before they bite: what is in the kernel always survives a restart.
-        store::save(&state, BLOCKS, &blocks).map_err(|error| vec![chain(&error)])?;
+        let failed = |error: StoreError| vec![chain(&error)];
+        let is_noted = self.journal.note(&changes).map_err(failed)?;
+        if !is_noted {
+            self.journal = blocks.keep(&self.config.paths.state).map_err(failed)?;
+        }
         match self.activate(intent, numbers, blocks.into()) {
             Ok(changed) => Ok(Changed { changed: count, ..changed }),
             Err(mut errors) => {
-                if let Err(error) = store::save(&state, BLOCKS, &*before) {
-                    errors.push(chain(&error));
-                }
+                let undone = match is_noted {
+                    true => self.journal.take_back(),
+                    false => store::save(&self.config.paths.state, BLOCKS, &*before),
+                };
+                errors.extend(undone.err().map(|error| chain(&error)));
                 Err(errors)
             }
         }
     }
+
+    /// Keeps the blocks whole, as agents before knew them.
+    pub(super) fn keep_blocks(&mut self) {
+        match self.blocks.keep(&self.config.paths.state) {
+            Ok(journal) => self.journal = journal,
+            Err(error) => tracing::error!(error = chain(&error), "blocks are kept as changes only"),
+        }
+    }
+}
+
+/// What a request adds.
+fn entries(request: &BlockRequest, by: &str, now: &Clocks) -> Vec<Entry> {
+    let targets: BTreeSet<IpNet> = request.targets.iter().copied().collect();
+    let entry = |target| Entry {
+        block: ManualBlock {
+            target,
+            score: request.score,
+            until: request.until,
+            note: request.note.clone(),
+            added: now.time_of_day,
+            by: by.to_owned(),
+        },
+        ends: request.until.map(|until| now.boot.after(between(now.time_of_day, until))),
+    };
+    targets.into_iter().map(entry).collect()
 }
 
 #[cfg(test)]
@@ -202,6 +268,29 @@ mod tests {
         let left = begun.0[1].ends.unwrap().nanoseconds - now.boot.nanoseconds;
         assert!((59_000_000_000..=60_000_000_000).contains(&left), "{left}");
         assert!(begun.0[0].ends.is_none() && begun.any_ends());
+    }
+
+    #[test]
+    fn blocks_are_those_that_were_kept_whole_and_what_changed_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = |target| Entry { block: block(target, None), ends: None };
+        let targets = |blocks: &Blocks| -> Vec<String> {
+            blocks.0.iter().map(|entry| entry.block.target.to_string()).collect()
+        };
+        let whole = Blocks(vec![entry("203.0.113.1/32"), entry("203.0.113.2/32")]);
+        let mut journal = whole.keep(folder.path()).unwrap();
+        let changes = [
+            Change::Add(vec![entry("203.0.113.3/32"), entry("2001:db8::/48")]),
+            Change::Remove(["203.0.113.1/32".parse().unwrap(), "203.0.113.3/32".parse().unwrap()].into()),
+        ];
+        assert!(journal.note(&changes).unwrap());
+        let loaded = Blocks::load(folder.path()).unwrap();
+        assert_eq!(targets(&loaded), ["203.0.113.2/32", "2001:db8::/48"]);
+        // A power cut between the two: the same changes are made once more.
+        store::save(folder.path(), BLOCKS, &loaded).unwrap();
+        assert_eq!(targets(&Blocks::load(folder.path()).unwrap()), targets(&loaded));
+        loaded.keep(folder.path()).unwrap();
+        assert_eq!(Blocks::load(folder.path()).unwrap(), loaded);
     }
 
     #[test]

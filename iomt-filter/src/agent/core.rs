@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::Errors;
 use super::blocks::Blocks;
 use super::grants::Ledger;
+use super::journal::Journal;
 use super::leases::Leases;
 use super::recorder::{Book, Page};
 use super::store;
@@ -39,6 +40,8 @@ pub struct Core {
     pub(super) failed_reload: Option<FailedReload>,
     pub(super) numbers: Arc<Numbers>,
     pub(super) blocks: Arc<Blocks>,
+    /// Changes of the blocks since they were last kept whole.
+    pub(super) journal: Journal,
     pub(super) grants: Arc<Ledger>,
     pub(super) kept_leases: Leases,
     /// Seconds that this agent has worked through.

@@ -16,12 +16,13 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::Agent;
-use super::blocks::{BLOCKS, Blocks};
+use super::blocks::Blocks;
 use super::core::{Core, NUMBERS};
 use super::grants::{GRANTS, Ledger};
 use super::heartbeat::{self, Signs};
 use super::history::History;
 use super::interfaces;
+use super::journal::Journal;
 use super::leases::Leases;
 use super::recorder::{self, Book};
 use super::store;
@@ -65,11 +66,13 @@ pub fn run(config: &Path) -> Result<ExitCode> {
 
     let numbers: Numbers = store::load(state, NUMBERS)?;
     let (seen, now) = (term::seen(state), Clocks::now());
-    let blocks = store::load::<Blocks>(state, BLOCKS)?.begun(seen, &now);
+    let blocks = Blocks::load(state)?.begun(seen, &now);
+    // Changes that are noted from here on are of this boot.
+    let journal = blocks.keep(state)?;
     let grants = store::load::<Ledger>(state, GRANTS)?.begun(seen, &now);
     let history = Arc::new(History::default());
     let signs = Arc::new(Signs::new());
-    let core = match start(config, token, numbers, blocks, grants, &history, &signs)? {
+    let core = match start(config, token, numbers, (blocks, journal), grants, &history, &signs)? {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
     };
@@ -93,7 +96,7 @@ fn start(
     config: Config,
     token: WriterToken,
     mut numbers: Numbers,
-    blocks: Blocks,
+    (blocks, journal): (Blocks, Journal),
     grants: Ledger,
     history: &Arc<History>,
     signs: &Arc<Signs>,
@@ -142,6 +145,7 @@ fn start(
             failed_reload: None,
             numbers: Arc::new(kept),
             blocks: Arc::default(),
+            journal,
             grants: Arc::new(grants),
             kept_leases: Leases::new(),
             seconds: 0,

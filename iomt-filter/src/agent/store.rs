@@ -80,7 +80,8 @@ pub fn keep(folder: &Path, last_good: &LastGood) -> Vec<StoreError> {
     errors
 }
 
-fn replace(path: &Path, bytes: &[u8], modified: Option<SystemTime>) -> io::Result<()> {
+/// Puts a file in the place of another one, whole or not at all.
+pub(super) fn replace(path: &Path, bytes: &[u8], modified: Option<SystemTime>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
