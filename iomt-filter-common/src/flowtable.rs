@@ -1,6 +1,6 @@
 //! Remembered flows in flat memory: sets of four, in one line of which everything lies that tells whether a flow
 //! is there, and a line for each flow. Both directions of a conversation have the same two sets; a flow goes into
-//! the first one as long as half of that is free, then into the emptier one (Azar, Broder, Karlin, Upfal:
+//! the first one as long as that is nearly empty, then into the emptier one (Azar, Broder, Karlin, Upfal:
 //! "Balanced Allocations", STOC 1994). Nobody outside knows the secret that says which.
 //!
 //! # Many processors

@@ -14,7 +14,7 @@ mod ipv4;
 mod ipv6;
 mod transport;
 mod dhcp;
-mod impossible;
+pub(crate) mod impossible;
 pub(crate) mod quoted;
 
 /// Tags that are read (IEEE 802.1Q, 802.1ad); a frame with more is `unsupported`.

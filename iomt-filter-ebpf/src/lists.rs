@@ -7,6 +7,7 @@ use iomt_filter_common::Address;
 use iomt_filter_common::abi::PeerClass;
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::lookup::known::Kind;
+use iomt_filter_common::lookup::policy::{self, Asked};
 use iomt_filter_common::lookup::{Line, Lines};
 use iomt_filter_common::policy::Service;
 use iomt_filter_common::reputation::Listing;
@@ -51,6 +52,19 @@ pub(crate) fn service(slot: u32, service: Service) -> u16 {
 #[inline(always)]
 pub(crate) fn known(slot: u32, kind: Kind, [high, low]: [u64; 2]) -> u32 {
     iomt_known(slot, kind as u32, high, low)
+}
+
+/// The lowest rule that a question meets, 0 for none.
+#[inline(always)]
+pub(crate) fn first_rule(slot: u32, asked: &Asked) -> u32 {
+    let [device, peer] = asked.words();
+    iomt_first_rule(slot, device, peer)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn iomt_first_rule(slot: u32, device: u64, peer: u64) -> u32 {
+    policy::first_rule(&Asked::from_words([device, peer]), |kind, key| known(slot, kind, key))
 }
 
 #[unsafe(no_mangle)]

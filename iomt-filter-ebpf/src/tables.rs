@@ -215,7 +215,7 @@ impl Tables for Maps {
         let class = self.peer_class(peer).class;
         let service = self.service_class(service);
         let asked = Asked { profile, direction, peer: class, peer_profile, service };
-        some(policy::first_rule(&asked, |kind, key| self.known(kind, key)))
+        some(lists::first_rule(self.active.slot(), &asked))
     }
 
     #[inline(always)]

@@ -51,16 +51,16 @@ fn rows_that_do_not_fit_leave_the_generation_before_as_it_is() {
             let device = *rows.devices.values().next().unwrap();
             rows.devices.insert(100_000, device);
         }),
-        ("DEVICE_MACS", "iomt-filter detach", |rows| {
-            rows.device_macs.extend((0..20_000).map(|vlan| ((Mac([2, 0, 0, 0, 0, 1]), vlan), 1)));
+        ("POLICY", "iomt-filter detach", |rows| {
+            rows.device_macs.extend((0..60_000).map(|vlan| ((Mac([2, 0, 0, 0, 0, 1]), vlan), 1)));
         }),
-        ("DEVICE_ADDRS", "iomt-filter detach", |rows| {
-            rows.device_addresses.extend((0..20_000).map(|number| (address(number), 1)));
+        ("POLICY", "iomt-filter detach", |rows| {
+            rows.device_addresses.extend((0..60_000).map(|number| (address(number), 1)));
         }),
         ("PROFILES", "the same profile", |rows| {
             rows.profiles.insert(1024, Profile::default());
         }),
-        ("RULES", "name fewer", |rows| {
+        ("POLICY", "iomt-filter detach", |rows| {
             let cell = |number: u32| RuleCell {
                 profile: (number >> 16) as u16,
                 direction: RuleDirection::To,

@@ -2,7 +2,7 @@
 
 use iomt_filter_tests::differential::{Seen, compare};
 use iomt_filter_tests::generate::{Script, conversations, script};
-use iomt_filter_tests::judge::{Host, Judge};
+use iomt_filter_tests::judge::{Host, Judge, at_a_glance};
 use iomt_filter_tests::oracle::{Flaw, Oracle};
 use iomt_filter_tests::world::World;
 
@@ -45,9 +45,12 @@ fn the_filter_agrees_with_the_reference_model() {
 
 #[test]
 fn the_filter_agrees_with_the_reference_model_on_conversations() {
+    let before = at_a_glance();
     let seen = compare(seeds(), &talking, &mut host, &mut oracle)
         .unwrap_or_else(|difference| panic!("{difference}"));
     if seeds().count() >= 1_200 {
+        let short = at_a_glance() - before;
+        assert!(short > 10_000, "{short} frames were judged at a glance");
         let times = |answer: &str| seen.get(answer).copied().unwrap_or(0);
         let all: usize = seen.values().sum();
         let deep = times("established pass") + times("allowed pass") + times("related pass");

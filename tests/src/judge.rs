@@ -1,6 +1,7 @@
 //! Whatever judges frames: the host build of the filter here, the kernel program in its own level.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use iomt_filter::rows::Rows;
 use iomt_filter_common::decide::{Moment, again, note};
@@ -90,6 +91,14 @@ pub trait Judge {
     }
 }
 
+/// How many frames needed no stage of the judgement, in this process so far.
+static AT_A_GLANCE: AtomicUsize = AtomicUsize::new(0);
+
+/// Frames that the host build has judged at a glance so far.
+pub fn at_a_glance() -> usize {
+    AT_A_GLANCE.load(Ordering::Relaxed)
+}
+
 /// `parse` and `decide` as the kernel program runs them, on tables of the host.
 #[derive(Debug)]
 pub struct Host {
@@ -137,6 +146,7 @@ impl Judge for Host {
         case.set_parsed(parsed);
         let read = case.packet;
         if settled.is_some() {
+            AT_A_GLANCE.fetch_add(1, Ordering::Relaxed);
             note(settled, &mut case, &tables);
         } else {
             if settled.is_absent() {

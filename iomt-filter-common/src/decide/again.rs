@@ -1,5 +1,5 @@
-//! The short way: frames about which nothing is to be judged, because they keep a link alive, or because the flow
-//! that they belong to has been judged, and so was a packet that came the same way.
+//! The short way: frames about which nothing is to be judged, because they keep a link alive or concern no device, or
+//! because the flow that they belong to has been judged, and so was a packet that came the same way.
 //!
 //! It passes nothing that the stages would not pass for the same reason, and it gives way to them wherever a
 //! frame is out of the ordinary. [`settle`] says when a flow may be remembered for it: an answer must not
@@ -15,7 +15,7 @@ use crate::flow::FlowKey;
 use crate::flowtable::{Origin, Recalled, Sighting};
 use crate::limit;
 use crate::packet::{Fragment, Kind, Packet, TCP_FIN, TCP_RST, TCP_SYN, protocol};
-use crate::parse::ethernet;
+use crate::parse::{ethernet, impossible};
 use crate::reader::{Glance, Header};
 use crate::tables::{FlowEntry as _, Tables};
 use crate::verdict::{Reason, Verdict};
@@ -51,6 +51,8 @@ impl Settled {
     const NOT: Self = Self(Recalled::NONE);
     /// A link protocol. No device is more than half of all ones.
     const LINK: Self = Self(Recalled(u64::MAX));
+    /// What concerns no device; likewise.
+    const TRANSIT: Self = Self(Recalled(u64::MAX - 1));
 
     /// From what [`word`](Self::word) said.
     #[inline(always)]
@@ -81,6 +83,8 @@ impl Settled {
     const fn reason(self) -> (Reason, Stage) {
         if self.0.0 == Self::LINK.0.0 {
             (Reason::Link, Stage::Link)
+        } else if self.0.0 == Self::TRANSIT.0.0 {
+            (Reason::NoDevice, Stage::Standing)
         } else {
             (Reason::Established, Stage::Established)
         }
@@ -142,17 +146,44 @@ struct Arrival<P, M> {
 #[inline(always)]
 fn recalled<T: Tables>(
     key: &FlowKey,
+    carried: Carried,
     length: u32,
     arrival: Arrival<impl FnOnce(u16) -> Port, impl FnOnce() -> Moment>,
     tables: &T,
 ) -> Settled {
     let Arrival { macs, vlan, port, moment } = arrival;
-    if macs.destination & GROUP != 0 {
+    if macs.destination & GROUP != 0 || matches!(carried, Carried::Odd) {
         return Settled::NOT;
     }
     let (Moment { now, minute }, generation) = (moment(), tables.generation());
-    let origin = Origin::of(port(vlan), vlan, macs.source);
-    Settled(tables.recall(key, &Sighting { origin, generation, now, minute, length }))
+    let port = port(vlan);
+    let origin = Origin::of(port, vlan, macs.source);
+    let may_be_added = matches!(carried, Carried::GoesOn);
+    let settled =
+        Settled(tables.recall(key, &Sighting { origin, may_be_added, generation, now, minute, length }));
+    let is_transit = settled.is_absent() && port as u8 == Port::Uplink as u8 && concerns_nobody(key, tables);
+    if is_transit { Settled::TRANSIT } else { settled }
+}
+
+/// Whether a packet of an uplink goes to no device and into no segment, can be what it says, and is none that is
+/// read or that management pairs are asked about.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn concerns_nobody<T: Tables>(key: &FlowKey, tables: &T) -> bool {
+    let (ports, destination) = ([key.source_port, key.destination_port], key.destination);
+    tables.settings().has_management == 0
+        && !ports.contains(&0)
+        && !is_served(ports)
+        && !impossible::are_no_ends(key.source, destination)
+        && !destination.is_link_local()
+        && !destination.is_multicast()
+        && tables.device_by_address(destination).is_none()
+        && !tables.in_segment(destination)
+}
+
+/// Whether one of the ports is of DHCP, which is read.
+#[inline(always)]
+const fn is_served([source, destination]: [u16; 2]) -> bool {
+    matches!(source, 67 | 68 | 546 | 547) || matches!(destination, 67 | 68 | 546 | 547)
 }
 
 /// Notes an answer of [`again`] in the case of its frame, which has been read, as the stages would have given it.
@@ -194,14 +225,15 @@ fn ipv4<R: Glance + ?Sized, T: Tables>(
     }
     let protocol = header.u8::<9>();
     let (payload, reach) = (length - HEADER, frame.reach());
-    if start + length > reach || !goes_on(frame, start + HEADER, protocol, payload, header.u16::<24>()) {
+    if start + length > reach {
         return Settled::NOT;
     }
+    let carried = carries(frame, start + HEADER, protocol, payload, header.u16::<24>());
     let [source, destination] = [header.u32::<12>(), header.u32::<16>()];
     let ports = header.u32::<20>();
     let [source, destination] =
         [Address::from_v4(source.to_be_bytes()), Address::from_v4(destination.to_be_bytes())];
-    recalled(&key(source, destination, ports, protocol), reach, arrival, tables)
+    recalled(&key(source, destination, ports, protocol), carried, reach, arrival, tables)
 }
 
 /// The same, without extension headers.
@@ -216,36 +248,50 @@ fn ipv6<R: Glance + ?Sized, T: Tables>(
     let Some(header) = frame.header::<48>(start) else { return Settled::NOT };
     let protocol = header.u8::<6>();
     let (payload, reach) = (header.u16::<4>() as u32, frame.reach());
-    if header.u8::<0>() >> 4 != 6
-        || start + HEADER + payload > reach
-        || !goes_on(frame, start + HEADER, protocol, payload, header.u16::<44>())
-    {
+    if header.u8::<0>() >> 4 != 6 || start + HEADER + payload > reach {
         return Settled::NOT;
     }
+    let carried = carries(frame, start + HEADER, protocol, payload, header.u16::<44>());
     let source = Address::from_words([header.u64::<8>(), header.u64::<16>()]);
     let destination = Address::from_words([header.u64::<24>(), header.u64::<32>()]);
     if source.is_v4() || destination.is_v4() {
         return Settled::NOT;
     }
-    recalled(&key(source, destination, header.u32::<40>(), protocol), reach, arrival, tables)
+    recalled(&key(source, destination, header.u32::<40>(), protocol), carried, reach, arrival, tables)
 }
 
-/// Whether a payload is UDP, or TCP that goes on with a connection, and is as long as it says. `length` is the
-/// third pair of bytes of its header.
+/// What a payload is: UDP or TCP that is as long as it says. `length` is the third pair of bytes of its header.
 #[inline(always)]
-fn goes_on<R: Glance + ?Sized>(frame: &R, start: u32, protocol: u8, payload: u32, length: u16) -> bool {
+fn carries<R: Glance + ?Sized>(frame: &R, start: u32, protocol: u8, payload: u32, length: u16) -> Carried {
     const UDP_HEADER: u32 = 8;
     match protocol {
-        protocol::UDP => (UDP_HEADER..=payload).contains(&(length as u32)),
+        protocol::UDP if (UDP_HEADER..=payload).contains(&(length as u32)) => Carried::GoesOn,
         protocol::TCP => match frame.header::<14>(start) {
             Some(header) => {
                 let header_length = (header.u8::<12>() >> 4) as u32 * 4;
-                (20..=payload).contains(&header_length) && header.u8::<13>() & TURNS == 0
+                if !(20..=payload).contains(&header_length) {
+                    Carried::Odd
+                } else if header.u8::<13>() & TURNS == 0 {
+                    Carried::GoesOn
+                } else {
+                    Carried::Turns
+                }
             }
-            None => false,
+            None => Carried::Odd,
         },
-        _ => false,
+        _ => Carried::Odd,
     }
+}
+
+/// What a packet carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Carried {
+    /// Nothing that is looked at here.
+    Odd,
+    /// TCP that begins or ends a connection.
+    Turns,
+    /// What may just belong to a flow.
+    GoesOn,
 }
 
 #[inline(always)]
@@ -287,11 +333,9 @@ pub(super) fn settle<T: Tables>(case: &Case, tables: &T) {
 /// Whether a packet is one that [`again`] looks at, and not read any further.
 #[inline(always)]
 fn is_plain(packet: &Packet) -> bool {
-    const SERVED: [u16; 4] = [67, 68, 546, 547];
     let goes_on = match packet.protocol {
         protocol::TCP => packet.tcp_flags & TURNS == 0,
-        // DHCP is read.
-        protocol::UDP => !SERVED.contains(&packet.source_port) && !SERVED.contains(&packet.destination_port),
+        protocol::UDP => !is_served([packet.source_port, packet.destination_port]),
         _ => false,
     };
     goes_on

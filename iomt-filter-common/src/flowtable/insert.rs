@@ -8,6 +8,8 @@ use crate::flow::{self, Flow, FlowKey, Progress};
 
 /// How long an answered flow was silent before it gives its place to another one, in nanoseconds.
 const IDLE: u64 = 300_000_000_000;
+/// With so many flows a set takes another one without a look at the other set: its flows are then found at once.
+const FEW: u32 = 1;
 
 /// Remembers a flow, where it was unless it is known to be `absent`, or in the best place that there is; whether
 /// there was one. Two that do so at once may
@@ -21,14 +23,32 @@ pub fn insert<S: Sets>(key: &FlowKey, flow: &Flow, absent: bool, sets: &S) -> bo
         return take(key, &wanted, flow, sets, before.set, before.way);
     }
     let [first, second] = wanted.sets(sets.count(wanted.is_v4));
+    let free = free_in(first, wanted.is_v4, sets);
+    if free < WAYS && take(key, &wanted, flow, sets, first, free) {
+        return true;
+    }
     let one = best_in(first, wanted.is_v4, flow.last_seen, sets);
     let other = best_in(second, wanted.is_v4, flow.last_seen, sets);
     let (best, number) = if other > one { (other, second) } else { (one, first) };
     best >= WAYS as u64 && take(key, &wanted, flow, sets, number, best as u32)
 }
 
+/// A free way of a set that has [`FEW`] flows at most; [`WAYS`] for none.
+#[inline(always)]
+fn free_in<S: Sets>(number: u32, is_v4: bool, sets: &S) -> u32 {
+    let Some(set) = sets.set(is_v4, number) else { return WAYS };
+    let (mut free, mut count, mut way) = (WAYS, 0, 0);
+    while way < WAYS {
+        if set.load(word_of_tag(way)) == 0 {
+            (free, count) = (way, count + 1);
+        }
+        way += 1;
+    }
+    if count >= WAYS - FEW { free } else { WAYS }
+}
+
 /// The way of a set that is best given to a flow, below what that is worth; of two alike that of the emptier set, and
-/// of the first one where half of it is free.
+/// of the first one where both have few.
 #[inline(always)]
 fn best_in<S: Sets>(number: u32, is_v4: bool, now: u64, sets: &S) -> u64 {
     let Some(set) = sets.set(is_v4, number) else { return 0 };
@@ -41,7 +61,7 @@ fn best_in<S: Sets>(number: u32, is_v4: bool, now: u64, sets: &S) -> u64 {
         best = if candidate > best { candidate } else { best };
         way += 1;
     }
-    best.saturating_sub(taken.saturating_sub(WAYS as u64 / 2) * WAYS as u64)
+    best.saturating_sub(taken.saturating_sub(FEW as u64) * WAYS as u64)
 }
 
 /// What [`Sets::worth`] does: how good it is to give a place to another flow at `now`; 0 for one that stays.

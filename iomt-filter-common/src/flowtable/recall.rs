@@ -55,6 +55,8 @@ impl Origin {
 pub struct Sighting {
     /// Where it comes from.
     pub origin: Origin,
+    /// Whether it may be added to a flow; otherwise it is only asked whether there is one.
+    pub may_be_added: bool,
     /// The generation that judges.
     pub generation: u32,
     /// When it came, in nanoseconds of the program's clock.
@@ -167,7 +169,8 @@ fn add<T: Set>(set: T, found: &Found, key: &FlowKey, is_v4: bool, seen: &Sightin
         ASKED => !is_reply && seen.now.saturating_sub(last_seen) <= flow::OPENING,
         _ => false,
     };
-    let is_known = generation == folded(seen.generation) as u64
+    let is_known = seen.may_be_added
+        && generation == folded(seen.generation) as u64
         && has_not_timed_out
         && origin == seen.origin.word(tag)
         && (expires == 0 || seen.now < expires)

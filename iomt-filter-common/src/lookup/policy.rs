@@ -73,6 +73,28 @@ pub struct Asked {
     pub service: u16,
 }
 
+impl Asked {
+    /// As two words, for functions that are verified on their own: the device's side, and the peer's.
+    #[inline(always)]
+    pub const fn words(&self) -> [u64; 2] {
+        let device = (self.direction as u64) << 16 | self.profile as u64;
+        [device, (self.peer_profile as u64) << 32 | (self.peer as u64) << 16 | self.service as u64]
+    }
+
+    /// As [`words`](Self::words) says.
+    #[inline(always)]
+    pub const fn from_words([device, peer]: [u64; 2]) -> Self {
+        let is_to = device >> 16 == RuleDirection::To as u64;
+        Self {
+            profile: device as u16,
+            direction: if is_to { RuleDirection::To } else { RuleDirection::From },
+            peer: (peer >> 16) as u16,
+            peer_profile: (peer >> 32) as u16,
+            service: peer as u16,
+        }
+    }
+}
+
 /// The lowest rule in any of the cells that a question meets, 0 for none. `find` looks for a key.
 #[inline(always)]
 pub fn first_rule(asked: &Asked, find: impl Fn(Kind, [u64; 2]) -> u32) -> u32 {

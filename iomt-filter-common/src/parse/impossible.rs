@@ -1,6 +1,7 @@
 //! Addresses and ports that no honest packet on a wire has.
 
 use super::Unparsed;
+use crate::addr::Address;
 use crate::packet::{Packet, protocol};
 
 /// Refuses a packet that was read well and cannot be: from a group, from or to the loopback, to nobody,
@@ -8,12 +9,7 @@ use crate::packet::{Packet, protocol};
 /// answer may have port 0 (RFC 768).
 #[inline(always)]
 pub(super) fn check(packet: &Packet) -> Result<(), Unparsed> {
-    let (source, destination) = (packet.source, packet.destination);
-    let addresses = source.is_multicast()
-        || source.is_loopback()
-        || destination.is_loopback()
-        || destination.is_unspecified()
-        || source == destination;
+    let addresses = are_no_ends(packet.source, packet.destination);
     let ports = packet.has_transport()
         && match packet.protocol {
             protocol::TCP | protocol::SCTP => packet.source_port == 0 || packet.destination_port == 0,
@@ -21,4 +17,14 @@ pub(super) fn check(packet: &Packet) -> Result<(), Unparsed> {
             _ => false,
         };
     if addresses || ports { Err(Unparsed::Malformed) } else { Ok(()) }
+}
+
+/// Whether no packet goes from one address to the other.
+#[inline(always)]
+pub(crate) fn are_no_ends(source: Address, destination: Address) -> bool {
+    source.is_multicast()
+        || source.is_loopback()
+        || destination.is_loopback()
+        || destination.is_unspecified()
+        || source == destination
 }

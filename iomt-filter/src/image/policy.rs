@@ -153,7 +153,7 @@ fn known(keys: &[Key], memory: &mut Memory) -> Result<Known, ImageError> {
             memory.from(first).copy_from_slice(&words);
             return Ok(Known { first, lines });
         }
-        own *= 2;
+        own += own.div_ceil(2);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use iomt_filter_common::policy::Mode;
 
-use super::{DEVICE, Story, UPLINK};
+use super::{DEVICE, Play, Story, UPLINK};
 use crate::packet::{ACK, FIN, Frame, RST};
 use crate::world::{World, hospital, net};
 
@@ -13,6 +13,8 @@ stories![
     a_new_generation_judges_a_live_flow_again,
     only_what_was_allowed_is_remembered,
     first_fragments_open_flows_with_their_ports,
+    what_goes_on_lets_nobody_else_in,
+    what_goes_on_is_forgotten_by_the_minute_and_by_the_generation,
 ];
 
 const CT_1: [u8; 6] = [2, 0, 0, 0, 1, 0x11];
@@ -127,6 +129,70 @@ fn a_new_generation_judges_a_live_flow_again(story: &mut Story) {
     play.load(&watching).frame("in monitor", DEVICE, &out.clone().ack(), "would-drop not-allowed ct-1");
     let locked = hospital().with_mode("ct-scanner", Mode::Quarantine);
     play.load(&locked).frame("in quarantine", DEVICE, &out.ack(), "drop quarantine ct-1");
+}
+
+/// Packets of both directions, more than it takes until nothing is judged about them any more.
+fn talk<'p>(play: &'p mut Play, (out, back): &(Frame, Frame)) -> &'p mut Play {
+    play.frame("opening", DEVICE, &out.clone().syn(), "pass allowed ct-1");
+    play.frame("the answer", UPLINK, &back.clone().syn_ack(), "pass established ct-1");
+    for _ in 0..3 {
+        play.frame("sent", DEVICE, &out.clone().ack(), "pass established ct-1");
+        play.frame("received", UPLINK, &back.clone().ack(), "pass established ct-1");
+    }
+    play
+}
+
+fn what_goes_on_lets_nobody_else_in(story: &mut Story) {
+    let world = hospital();
+    let both = association(&world);
+    let (out, back) = (both.0.clone().ack(), both.1.clone().ack());
+    let play = talk(story.play(&world), &both);
+    let twin = out.clone().source_mac([2, 0, 0, 0, 1, 0x12]);
+    play.frame("by another device", DEVICE, &twin, "drop spoofed ct-1");
+    play.frame("by nobody", DEVICE, &out.clone().source_mac([9; 6]), "drop spoofed ct-1");
+    play.frame("the device, from the wrong side", UPLINK, &out, "pass no-device");
+    play.frame("the peer, from the wrong side", DEVICE, &back, "drop unknown-device");
+    play.frame("and as before", DEVICE, &out, "pass established ct-1");
+    play.frame("another port", DEVICE, &out.clone().tcp(49153, 104).ack(), "drop no-flow ct-1");
+    play.frame("another protocol", DEVICE, &out.clone().udp(49152, 104), "drop not-allowed ct-1");
+    play.frame("to everybody", DEVICE, &out.clone().destination_mac([0xff; 6]), "pass established ct-1");
+    let reset = back.clone().flags(RST | ACK);
+    play.frame("ended", UPLINK, &reset, "pass established ct-1");
+    play.wait(31).frame("and over", DEVICE, &out, "drop no-flow ct-1");
+
+    let play = talk(story.play(&world), &both);
+    play.frame("in another VLAN", DEVICE, &out.clone().vlan(111), "drop spoofed ct-1");
+    play.frame("in none", DEVICE, &out.clone().untagged(), "drop spoofed ct-1");
+    play.frame("as before", DEVICE, &out, "pass established ct-1").tags_matter();
+
+    let play = talk(story.play(&world), &both);
+    play.frame("cut short", DEVICE, &out.clone().truncate(40), "drop malformed").bytes_matter();
+    play.frame("as before", DEVICE, &out, "pass established ct-1");
+}
+
+fn what_goes_on_is_forgotten_by_the_minute_and_by_the_generation(story: &mut Story) {
+    let world = hospital();
+    let both = association(&world);
+    let (out, back) = (both.0.clone().ack(), both.1.clone().ack());
+    let play = talk(story.play(&world), &both);
+    play.wait(61).frame("a minute later", DEVICE, &out, "pass established ct-1");
+    play.frame("and again", DEVICE, &out, "pass established ct-1");
+    let mut forbidden = hospital();
+    forbidden.profiles[0].rules.remove(0);
+    play.load(&forbidden).frame("its rule is gone", DEVICE, &out, "drop not-allowed ct-1");
+    play.frame("for both", UPLINK, &back, "drop not-allowed ct-1");
+    play.load(&world).frame("its rule is back", UPLINK, &back, "pass established ct-1");
+    play.frame("for both", DEVICE, &out, "pass established ct-1");
+    let twin = out.clone().source_mac([2, 0, 0, 0, 1, 0x12]);
+    play.frame("and for nobody else", DEVICE, &twin, "drop spoofed ct-1");
+
+    let query = world.from("ct-1").to("10.0.0.53").udp(5353, 53);
+    let play = story.play(&world);
+    play.frame("UDP", DEVICE, &query, "pass allowed ct-1");
+    for _ in 0..3 {
+        play.wait(9).frame("that nobody answers", DEVICE, &query, "pass established ct-1");
+    }
+    play.wait(31).frame("begins anew", DEVICE, &query, "pass allowed ct-1");
 }
 
 fn only_what_was_allowed_is_remembered(story: &mut Story) {
