@@ -94,7 +94,7 @@ impl World {
                 named.flat_map(|endpoint| &endpoint.addresses).any(|net| net.contains(&far))
             }
             Peer::Profile(name) => self.devices.iter().any(|device| {
-                let may_be = device.by_dhcp || far.is_unspecified() || is_link_local(far);
+                let may_be = device.by_dhcp || far.is_unspecified() || stays_on_link(far);
                 device.profile == *name && (may_be || device.addresses.contains(&far))
             }),
         }
@@ -133,7 +133,7 @@ pub(super) fn receiver(
     vlan: u16,
     port: Port,
 ) -> Option<&Device> {
-    let by_mac = || world.at_mac(mac, vlan).filter(|_| port == Port::Uplink && is_link_local(destination));
+    let by_mac = || world.at_mac(mac, vlan).filter(|_| port == Port::Uplink && stays_on_link(destination));
     world.owner(destination).or_else(by_mac)
 }
 
@@ -149,4 +149,9 @@ fn is_to_dhcp_servers(rule: &Rule, far: IpAddr) -> bool {
 
 pub(super) fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+/// The same, or one of IPv4 (RFC 3927), where the hardware address says who receives.
+fn stays_on_link(address: IpAddr) -> bool {
+    is_link_local(address) || matches!(address, IpAddr::V4(v4) if v4.is_link_local())
 }
