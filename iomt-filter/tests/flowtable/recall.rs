@@ -123,10 +123,11 @@ fn many_at_once_let_nobody_in_who_was_not_judged() {
                             match Entry::find(memory, &key, generation) {
                                 Some(entry) if mixed & 1 == 0 => entry.store(&new),
                                 // Some take their time.
-                                Some(entry) => match late.replace((entry, number)) {
-                                    Some((entry, number)) => entry.set_origin(false, origin(number)),
-                                    None => {}
-                                },
+                                Some(entry) => {
+                                    if let Some((entry, number)) = late.replace((entry, number)) {
+                                        entry.set_origin(false, origin(number));
+                                    }
+                                }
                                 None => drop(flowtable::insert(&key, &new, mixed & 2 == 0, &memory)),
                             }
                         }
