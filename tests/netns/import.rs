@@ -89,17 +89,13 @@ fn what_is_used_and_free_is_told_of_every_table() {
     let filter = filter(&hospital, &agent());
     let names = [
         "devices",
-        "device_macs",
-        "device_addrs",
         "profiles",
-        "peers",
-        "services",
-        "rules",
         "grants",
         "protected",
         "listings",
         "blocks",
         "countries",
+        "policy",
         "leases",
         "flows",
         "fragments",
