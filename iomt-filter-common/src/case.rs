@@ -43,7 +43,7 @@ pub struct Case {
     pub country: u16,
     /// 1 where the packet may be answered by others than whom it goes to, if it is a question.
     may_be_answered: u8,
-    /// 1 where no flow between its ends is remembered.
+    /// 1 where no flow between its ends is remembered, 2 where its far end is known to be clean as well.
     is_absent: u8,
 }
 
@@ -152,6 +152,17 @@ impl Case {
     #[inline(always)]
     pub const fn set_absent(&mut self) {
         self.is_absent = 1;
+    }
+
+    /// Notes that neither lists nor countries have anything against its far end, and that there is no flow.
+    #[inline(always)]
+    pub const fn set_clean(&mut self) {
+        self.is_absent = 2;
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is_clean(&self) -> bool {
+        self.is_absent == 2
     }
 
     #[inline(always)]

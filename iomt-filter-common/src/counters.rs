@@ -54,6 +54,16 @@ pub struct EventLimit {
 }
 
 impl EventLimit {
+    /// Counts a frame at `now` (nanoseconds) that may not be recorded; `false` for one that may.
+    #[inline(always)]
+    pub fn suppress(&mut self, now: u64, per_second: u32) -> bool {
+        let is_over = self.second == (now / 1_000_000_000) as u32 && self.emitted >= per_second;
+        if is_over {
+            self.suppressed += 1;
+        }
+        is_over
+    }
+
     /// Takes a token for a frame at `now` (nanoseconds). `Some(n)` when it may be recorded, as the
     /// last of `n` frames.
     #[inline(always)]

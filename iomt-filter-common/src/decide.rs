@@ -6,8 +6,10 @@ use crate::tables::Tables;
 use crate::verdict::{Decision, Reason, Verdict};
 
 pub use again::{Moment, Settled, again, note};
+pub use refused::refused;
 
 mod again;
+mod refused;
 mod readable;
 mod link;
 mod identity;

@@ -16,10 +16,19 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
         aya_log_ebpf::error!(&context, "no generation is active: dropping");
         return xdp_action::XDP_DROP;
     };
-    let settled = stages::again(&context, tables);
-    if settled.is_some() && !maps::is_replay() {
-        report::count(settled.counter());
-        return xdp_action::XDP_PASS;
+    let mut settled = stages::again(&context, tables);
+    if !maps::is_replay() {
+        if settled.is_some() {
+            report::count(settled.counter());
+            return xdp_action::XDP_PASS;
+        }
+        if settled.is_absent() {
+            settled = stages::refused(&context, tables, settled);
+            let (reason, device) = settled.refusal();
+            if reason != 0 && report::is_suppressed(device, reason) {
+                return xdp_action::XDP_DROP;
+            }
+        }
     }
     let Some(case) = maps::case() else { return xdp_action::XDP_DROP };
     tables.enter(case);
@@ -30,6 +39,9 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
     } else {
         if settled.is_absent() {
             case.set_absent();
+        }
+        if settled.is_clean() {
+            case.set_clean();
         }
         decide(case, &tables);
     }

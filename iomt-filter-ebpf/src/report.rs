@@ -14,6 +14,21 @@ pub(crate) fn count(index: u32) {
     increment(COUNTERS.get_ptr_mut(index));
 }
 
+/// Counts a frame that is dropped without a record, because its device had enough of them; `false` where it is to have
+/// one, and nothing was counted.
+#[inline(always)]
+pub(crate) fn is_suppressed(device: u32, reason: u8) -> bool {
+    let Some(limit) = LIMITS.get_ptr_mut(device * REASONS + u32::from(reason)) else { return false };
+    // SAFETY: the value is this CPU's own, and a program is not interrupted by itself on one CPU.
+    let limit: &mut EventLimit = unsafe { &mut *limit };
+    if !limit.suppress(maps::moment().now, maps::events_per_second()) {
+        return false;
+    }
+    increment(FATES.get_ptr_mut(counters::fate_index(Verdict::Drop, Fate::Suppressed)));
+    count(counters::index(device, Verdict::Drop, reason));
+    true
+}
+
 /// Whether a frame did not simply pass; in a replay, every one.
 #[inline(always)]
 pub(crate) fn is_worth_a_record(decision: &Decision) -> bool {

@@ -28,6 +28,20 @@ pub(crate) fn again(context: &XdpContext, tables: Maps) -> Settled {
     Settled::from_word(iomt_again(context.ctx, tables.word()))
 }
 
+/// Whether a frame that belongs to no flow is refused for its far end.
+#[inline(always)]
+pub(crate) fn refused(context: &XdpContext, tables: Maps, absent: Settled) -> Settled {
+    Settled::from_word(iomt_refused(context.ctx, tables.word(), absent.word()))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn iomt_refused(context: *mut xdp_md, active: u64, absent: u64) -> u64 {
+    let (frame, tables) = (Frame::new(context), Maps::from_word(active));
+    let absent = Settled::from_word(absent);
+    decide::refused(&frame, &tables, absent, |vlan| maps::port(context, vlan)).word()
+}
+
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn iomt_again(context: *mut xdp_md, active: u64) -> u64 {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use iomt_filter::rows::Rows;
-use iomt_filter_common::decide::{Moment, again, note};
+use iomt_filter_common::decide::{Moment, Settled, again, note, refused};
 use iomt_filter_common::device::Port;
 use iomt_filter_common::packet::{Fragment, Kind, Packet};
 use iomt_filter_common::reputation::Listing;
@@ -153,9 +153,24 @@ impl Judge for Host {
                 case.set_absent();
             }
             decide(&mut case, &tables);
+            if settled.is_absent() {
+                agree(refused(frame, &tables, settled, |_| port), case.decision);
+            }
         }
         observe(&self.rows, &read, parsed, case.decision)
     }
+}
+
+/// The short way of what lists and countries refuse says nothing else than the stages do.
+fn agree(settled: Settled, decision: Decision) {
+    let (reason, device) = settled.refusal();
+    let of_far_end = matches!(decision.reason(), Some(Reason::Blocklist | Reason::Geo));
+    if reason != 0 {
+        AT_A_GLANCE.fetch_add(1, Ordering::Relaxed);
+        let said = (decision.verdict(), decision.reason_number(), decision.device);
+        assert_eq!(said, (Verdict::Drop, reason, device), "{decision:?}");
+    }
+    assert!(!settled.is_clean() || !of_far_end, "{decision:?}");
 }
 
 /// Puts names to the numbers of an answer.

@@ -42,7 +42,7 @@ const TURNS: u8 = TCP_SYN | TCP_FIN | TCP_RST;
 /// The lowest bit of the first byte: the address of a group.
 const GROUP: u64 = 1 << 40;
 
-/// The answer of [`again`], which is to pass: one word, so that there is nothing of it where there is none.
+/// The answer of [`again`], which is to pass, or that of [`refused`](super::refused): one word, so that there is nothing of it where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled(Recalled);
 
@@ -50,9 +50,15 @@ impl Settled {
     /// The stages are to be asked.
     const NOT: Self = Self(Recalled::NONE);
     /// A link protocol. No device is more than half of all ones.
-    const LINK: Self = Self(Recalled(u64::MAX));
+    const LINK: Self = Self(Recalled(u64::MAX & !Recalled::ABSENT.0));
     /// What concerns no device; likewise.
-    const TRANSIT: Self = Self(Recalled(u64::MAX - 1));
+    const TRANSIT: Self = Self(Recalled(Self::LINK.0.0 - 1));
+    /// There is no flow, and neither lists nor countries have anything against the far end.
+    pub(super) const CLEAN: Self = Self(Recalled(Recalled::ABSENT.0 | 1 << 30));
+    /// Added to a device: there is no flow, and a list refuses the far end.
+    const LISTED: u64 = Recalled::ABSENT.0 | 1 << 29;
+    /// Likewise, and its country is refused.
+    const DENIED: u64 = Recalled::ABSENT.0 | 1 << 28;
 
     /// From what [`word`](Self::word) said.
     #[inline(always)]
@@ -66,7 +72,31 @@ impl Settled {
         self.0.0
     }
 
-    /// Whether there is an answer.
+    /// A device's packet to a far end that is refused for this reason.
+    #[inline(always)]
+    pub(super) const fn refused(device: u32, reason: Reason) -> Self {
+        let sort = if reason as u8 == Reason::Geo as u8 { Self::DENIED } else { Self::LISTED };
+        Self(Recalled(sort | device as u64))
+    }
+
+    /// The reason for which it is refused, as a number, and the device; 0 where it is not.
+    #[inline(always)]
+    pub const fn refusal(self) -> (u8, u32) {
+        let reason = match self.0.0 & (Self::LISTED | Self::DENIED) {
+            Self::LISTED => Reason::Blocklist as u8,
+            Self::DENIED => Reason::Geo as u8,
+            _ => 0,
+        };
+        (reason, self.0.device())
+    }
+
+    /// Whether neither lists nor countries have anything against the far end.
+    #[inline(always)]
+    pub const fn is_clean(self) -> bool {
+        self.0.0 == Self::CLEAN.0.0
+    }
+
+    /// Whether there is an answer, which is to pass.
     #[inline(always)]
     pub const fn is_some(self) -> bool {
         self.0.is_some()
@@ -75,7 +105,7 @@ impl Settled {
     /// Whether it is known that no flow between the ends of the packet is remembered.
     #[inline(always)]
     pub const fn is_absent(self) -> bool {
-        self.0.0 == Recalled::ABSENT.0
+        self.0.is_absent()
     }
 
     /// Why the frame passes, and which stage would say so.
@@ -182,7 +212,7 @@ fn concerns_nobody<T: Tables>(key: &FlowKey, tables: &T) -> bool {
 
 /// Whether one of the ports is of DHCP, which is read.
 #[inline(always)]
-const fn is_served([source, destination]: [u16; 2]) -> bool {
+pub(super) const fn is_served([source, destination]: [u16; 2]) -> bool {
     matches!(source, 67 | 68 | 546 | 547) || matches!(destination, 67 | 68 | 546 | 547)
 }
 

@@ -12,6 +12,9 @@ use crate::verdict::{Decision, Reason, Verdict};
 /// answers.
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
+    if case.is_clean() {
+        return None;
+    }
     let (packet, sides) = (&case.packet, case.sides);
     let of_sender = listing(packet, sides.sender, &mut case.listing, tables);
     let of_receiver = listing(packet, sides.receiver, &mut case.listing, tables);

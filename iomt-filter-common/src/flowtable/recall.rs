@@ -84,10 +84,16 @@ impl Recalled {
         Self(rule << 32 | if sender != 0 { sender } else { receiver })
     }
 
+    /// Whether it is known that there is none.
+    #[inline(always)]
+    pub const fn is_absent(self) -> bool {
+        self.0 & Self::ABSENT.0 != 0
+    }
+
     /// Whether there is one. A device is at one of its ends at least.
     #[inline(always)]
     pub const fn is_some(self) -> bool {
-        self.0 != Self::NONE.0 && self.0 != Self::ABSENT.0
+        self.0 != Self::NONE.0 && self.0 & Self::ABSENT.0 == 0
     }
 
     /// The device: the sender, or else the receiver.

@@ -1,0 +1,131 @@
+//! The short way of what lists and countries refuse: a packet of a device that belongs to no flow, to a far end
+//! that is no device.
+//!
+//! It refuses nothing that the stages would not refuse for the same reason, and gives way to them wherever something
+//! else has a say.
+
+use super::again::{Settled, is_served};
+use crate::addr::{Address, Mac};
+use crate::device::Port;
+use crate::parse::{ethernet, impossible};
+use crate::policy::Mode;
+use crate::reader::{Glance, Header};
+use crate::tables::Tables;
+use crate::verdict::Reason;
+
+/// What a frame says that [`again`](super::again) has looked at and found no flow for.
+struct Sent {
+    mac: Mac,
+    vlan: u16,
+    source: Address,
+    destination: Address,
+    ports: [u16; 2],
+}
+
+/// Whether the frame is refused, or its far end is known to be clean; `absent` where the stages are to say so.
+#[inline(always)]
+pub fn refused<R: Glance + ?Sized, T: Tables>(
+    frame: &R,
+    tables: &T,
+    absent: Settled,
+    port: impl FnOnce(u16) -> Port,
+) -> Settled {
+    let Some(head) = frame.header::<14>(0) else { return absent };
+    let (mut ethertype, mut vlan, mut is_tagged) = (head.u16::<12>(), 0, false);
+    if ethernet::is_tag(ethertype) {
+        let Some(tag) = frame.header::<4>(14) else { return absent };
+        (vlan, ethertype, is_tagged) = (tag.u16::<0>() & ethernet::VLAN_ID_MASK, tag.u16::<2>(), true);
+    }
+    let [a, b] = head.u16::<6>().to_be_bytes();
+    let [c, d, e, f] = head.u32::<8>().to_be_bytes();
+    let mac = Mac([a, b, c, d, e, f]);
+    if port(vlan) as u8 != Port::Device as u8 {
+        return absent;
+    }
+    match (ethertype, is_tagged) {
+        (ethernet::IPV4, false) => ipv4(frame, 14, mac, vlan, tables, absent),
+        (ethernet::IPV4, true) => ipv4(frame, 18, mac, vlan, tables, absent),
+        (ethernet::IPV6, false) => ipv6(frame, 14, mac, vlan, tables, absent),
+        (ethernet::IPV6, true) => ipv6(frame, 18, mac, vlan, tables, absent),
+        _ => absent,
+    }
+}
+
+#[inline(always)]
+fn ipv4<R: Glance + ?Sized, T: Tables>(
+    frame: &R,
+    start: u32,
+    mac: Mac,
+    vlan: u16,
+    tables: &T,
+    absent: Settled,
+) -> Settled {
+    let Some(header) = frame.header::<24>(start) else { return absent };
+    let source = Address::from_v4(header.u32::<12>().to_be_bytes());
+    let destination = Address::from_v4(header.u32::<16>().to_be_bytes());
+    let ports = [header.u16::<20>(), header.u16::<22>()];
+    judge(&Sent { mac, vlan, source, destination, ports }, tables, absent)
+}
+
+#[inline(always)]
+fn ipv6<R: Glance + ?Sized, T: Tables>(
+    frame: &R,
+    start: u32,
+    mac: Mac,
+    vlan: u16,
+    tables: &T,
+    absent: Settled,
+) -> Settled {
+    let Some(header) = frame.header::<44>(start) else { return absent };
+    let source = Address::from_words([header.u64::<8>(), header.u64::<16>()]);
+    let destination = Address::from_words([header.u64::<24>(), header.u64::<32>()]);
+    let ports = [header.u16::<40>(), header.u16::<42>()];
+    judge(&Sent { mac, vlan, source, destination, ports }, tables, absent)
+}
+
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn judge<T: Tables>(sent: &Sent, tables: &T, absent: Settled) -> Settled {
+    let Sent { mac, vlan, source, destination, ports } = *sent;
+    let settings = tables.settings();
+    let is_plain = settings.has_management == 0
+        && !ports.contains(&0)
+        && !is_served(ports)
+        && !impossible::are_no_ends(source, destination)
+        && !destination.is_link_local()
+        && !destination.is_multicast();
+    if !is_plain {
+        return absent;
+    }
+    let number = tables.device_by_address(source).unwrap_or(0);
+    let device = tables.device(number).unwrap_or_default();
+    let is_itself = number != 0 && mac != Mac::UNSET && device.mac == mac && device.is_in(vlan);
+    let is_judged = matches!(device.mode, mode if mode == Mode::Learn as u8
+        || mode == Mode::Monitor as u8
+        || mode == Mode::Enforce as u8);
+    if !is_itself || !is_judged || tables.device_by_address(destination).is_some() {
+        return absent;
+    }
+    // An address in a segment may be one that DHCP has given.
+    if settings.has_dhcp != 0 && tables.in_segment(destination) {
+        return absent;
+    }
+    let Some(profile) = tables.profile(device.profile) else { return absent };
+    if profile.is_set == 0 || profile.open_on_agent_loss != 0 || profile.reset != 0 {
+        return absent;
+    }
+    let listing = tables.listing(destination);
+    let reason = if listing.blocks(profile.block_score) {
+        Reason::Blocklist
+    } else if profile.has_geo != 0
+        && destination.has_country()
+        && profile.geo.denies(tables.country(destination))
+    {
+        Reason::Geo
+    } else {
+        return Settled::CLEAN;
+    };
+    if settings.has_protected != 0 && tables.is_protected(number, destination) {
+        return absent;
+    }
+    Settled::refused(number, reason)
+}
