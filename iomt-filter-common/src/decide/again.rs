@@ -50,7 +50,7 @@ impl Settled {
     /// The stages are to be asked.
     const NOT: Self = Self(Recalled::NONE);
     /// A link protocol. No device is more than half of all ones.
-    const LINK: Self = Self(Recalled(u64::MAX & !Recalled::ABSENT.0));
+    const LINK: Self = Self(Recalled(!Recalled::ABSENT.0));
     /// What concerns no device; likewise.
     const TRANSIT: Self = Self(Recalled(Self::LINK.0.0 - 1));
     /// There is no flow, and neither lists nor countries have anything against the far end.
