@@ -195,6 +195,13 @@ impl Mac {
     /// No address: a device that is known by its IP address alone (behind a router).
     pub const UNSET: Self = Self([0; 6]);
 
+    /// As a number of 48 bits.
+    #[inline(always)]
+    pub const fn number(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
+
     /// Whether it is the address of a group, all of a network included (IEEE 802 §8.2).
     #[inline(always)]
     pub const fn is_group(self) -> bool {

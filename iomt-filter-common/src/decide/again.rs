@@ -141,18 +141,9 @@ pub fn again<R: Glance + ?Sized, T: Tables>(
     port: impl FnOnce(u16) -> Port,
     moment: impl FnOnce() -> Moment,
 ) -> Settled {
-    let Some(head) = frame.header::<14>(0) else { return Settled::NOT };
-    let macs = Macs {
-        destination: (head.u32::<0>() as u64) << 16 | head.u16::<4>() as u64,
-        source: (head.u16::<6>() as u64) << 32 | head.u32::<8>() as u64,
-    };
-    let mut ethertype = head.u16::<12>();
-    let (mut vlan, mut is_tagged) = (0, false);
-    if ethernet::is_tag(ethertype) {
-        let Some(tag) = frame.header::<4>(14) else { return Settled::NOT };
-        (vlan, ethertype, is_tagged) = (tag.u16::<0>() & ethernet::VLAN_ID_MASK, tag.u16::<2>(), true);
-    }
-    let arrival = Arrival { macs, vlan, port, moment };
+    let Some(head) = Head::read(frame) else { return Settled::NOT };
+    let (ethertype, is_tagged) = (head.ethertype, head.is_tagged);
+    let arrival = Arrival { head, port, moment };
     // Offsets are numbers that the compiler knows: so the verifier does as well.
     match (ethertype, is_tagged) {
         (ethernet::IPV4, false) => ipv4(frame, 14, arrival, tables),
@@ -166,8 +157,7 @@ pub fn again<R: Glance + ?Sized, T: Tables>(
 
 /// How a frame came in.
 struct Arrival<P, M> {
-    macs: Macs,
-    vlan: u16,
+    head: Head,
     port: P,
     moment: M,
 }
@@ -181,13 +171,13 @@ fn recalled<T: Tables>(
     arrival: Arrival<impl FnOnce(u16) -> Port, impl FnOnce() -> Moment>,
     tables: &T,
 ) -> Settled {
-    let Arrival { macs, vlan, port, moment } = arrival;
-    if macs.destination & GROUP != 0 || matches!(carried, Carried::Odd) {
+    let Arrival { head, port, moment } = arrival;
+    if head.destination & GROUP != 0 || matches!(carried, Carried::Odd) {
         return Settled::NOT;
     }
     let (Moment { now, minute }, generation) = (moment(), tables.generation());
-    let port = port(vlan);
-    let origin = Origin::of(port, vlan, macs.source);
+    let port = port(head.vlan);
+    let origin = Origin::of(port, head.vlan, head.source);
     let may_be_added = matches!(carried, Carried::GoesOn);
     let settled =
         Settled(tables.recall(key, &Sighting { origin, may_be_added, generation, now, minute, length }));
@@ -231,10 +221,32 @@ pub fn note<T: Tables>(settled: Settled, case: &mut Case, tables: &T) {
     case.decision = decision;
 }
 
-/// Hardware addresses as numbers of 48 bits.
-struct Macs {
+/// The Ethernet header, and a tag where there is one.
+pub(super) struct Head {
+    /// Where the frame goes, as a number of 48 bits.
     destination: u64,
-    source: u64,
+    /// Where it comes from, likewise.
+    pub(super) source: u64,
+    pub(super) ethertype: u16,
+    /// The identifier in the tag; 0 without.
+    pub(super) vlan: u16,
+    pub(super) is_tagged: bool,
+}
+
+impl Head {
+    #[inline(always)]
+    pub(super) fn read<R: Glance + ?Sized>(frame: &R) -> Option<Self> {
+        let head = frame.header::<14>(0)?;
+        let destination = (head.u32::<0>() as u64) << 16 | head.u16::<4>() as u64;
+        let source = (head.u16::<6>() as u64) << 32 | head.u32::<8>() as u64;
+        let ethertype = head.u16::<12>();
+        if !ethernet::is_tag(ethertype) {
+            return Some(Self { destination, source, ethertype, vlan: 0, is_tagged: false });
+        }
+        let tag = frame.header::<4>(14)?;
+        let vlan = tag.u16::<0>() & ethernet::VLAN_ID_MASK;
+        Some(Self { destination, source, ethertype: tag.u16::<2>(), vlan, is_tagged: true })
+    }
 }
 
 /// Looks at a whole packet without options, of which the header is as it must be.

@@ -4,8 +4,8 @@
 //! It refuses nothing that the stages would not refuse for the same reason, and gives way to them wherever something
 //! else has a say.
 
-use super::again::{Settled, is_served};
-use crate::addr::{Address, Mac};
+use super::again::{Head, Settled, is_served};
+use crate::addr::Address;
 use crate::device::Port;
 use crate::parse::{ethernet, impossible};
 use crate::policy::Mode;
@@ -15,7 +15,8 @@ use crate::verdict::Reason;
 
 /// What a frame says that [`again`](super::again) has looked at and found no flow for.
 struct Sent {
-    mac: Mac,
+    /// As a number of 48 bits.
+    mac: u64,
     vlan: u16,
     source: Address,
     destination: Address,
@@ -30,57 +31,45 @@ pub fn refused<R: Glance + ?Sized, T: Tables>(
     absent: Settled,
     port: impl FnOnce(u16) -> Port,
 ) -> Settled {
-    let Some(head) = frame.header::<14>(0) else { return absent };
-    let (mut ethertype, mut vlan, mut is_tagged) = (head.u16::<12>(), 0, false);
-    if ethernet::is_tag(ethertype) {
-        let Some(tag) = frame.header::<4>(14) else { return absent };
-        (vlan, ethertype, is_tagged) = (tag.u16::<0>() & ethernet::VLAN_ID_MASK, tag.u16::<2>(), true);
-    }
-    let [a, b] = head.u16::<6>().to_be_bytes();
-    let [c, d, e, f] = head.u32::<8>().to_be_bytes();
-    let mac = Mac([a, b, c, d, e, f]);
-    if port(vlan) as u8 != Port::Device as u8 {
+    let Some(head) = Head::read(frame) else { return absent };
+    if port(head.vlan) as u8 != Port::Device as u8 {
         return absent;
     }
-    match (ethertype, is_tagged) {
-        (ethernet::IPV4, false) => ipv4(frame, 14, mac, vlan, tables, absent),
-        (ethernet::IPV4, true) => ipv4(frame, 18, mac, vlan, tables, absent),
-        (ethernet::IPV6, false) => ipv6(frame, 14, mac, vlan, tables, absent),
-        (ethernet::IPV6, true) => ipv6(frame, 18, mac, vlan, tables, absent),
-        _ => absent,
+    let sent = match (head.ethertype, head.is_tagged) {
+        (ethernet::IPV4, false) => ipv4(frame, 14, &head),
+        (ethernet::IPV4, true) => ipv4(frame, 18, &head),
+        (ethernet::IPV6, false) => ipv6(frame, 14, &head),
+        (ethernet::IPV6, true) => ipv6(frame, 18, &head),
+        _ => None,
+    };
+    match sent {
+        Some(sent) => judge(&sent, tables, absent),
+        None => absent,
     }
 }
 
 #[inline(always)]
-fn ipv4<R: Glance + ?Sized, T: Tables>(
-    frame: &R,
-    start: u32,
-    mac: Mac,
-    vlan: u16,
-    tables: &T,
-    absent: Settled,
-) -> Settled {
-    let Some(header) = frame.header::<24>(start) else { return absent };
-    let source = Address::from_v4(header.u32::<12>().to_be_bytes());
-    let destination = Address::from_v4(header.u32::<16>().to_be_bytes());
-    let ports = [header.u16::<20>(), header.u16::<22>()];
-    judge(&Sent { mac, vlan, source, destination, ports }, tables, absent)
+fn ipv4<R: Glance + ?Sized>(frame: &R, start: u32, head: &Head) -> Option<Sent> {
+    let header = frame.header::<24>(start)?;
+    Some(Sent {
+        mac: head.source,
+        vlan: head.vlan,
+        source: Address::from_v4(header.u32::<12>().to_be_bytes()),
+        destination: Address::from_v4(header.u32::<16>().to_be_bytes()),
+        ports: [header.u16::<20>(), header.u16::<22>()],
+    })
 }
 
 #[inline(always)]
-fn ipv6<R: Glance + ?Sized, T: Tables>(
-    frame: &R,
-    start: u32,
-    mac: Mac,
-    vlan: u16,
-    tables: &T,
-    absent: Settled,
-) -> Settled {
-    let Some(header) = frame.header::<44>(start) else { return absent };
-    let source = Address::from_words([header.u64::<8>(), header.u64::<16>()]);
-    let destination = Address::from_words([header.u64::<24>(), header.u64::<32>()]);
-    let ports = [header.u16::<40>(), header.u16::<42>()];
-    judge(&Sent { mac, vlan, source, destination, ports }, tables, absent)
+fn ipv6<R: Glance + ?Sized>(frame: &R, start: u32, head: &Head) -> Option<Sent> {
+    let header = frame.header::<44>(start)?;
+    Some(Sent {
+        mac: head.source,
+        vlan: head.vlan,
+        source: Address::from_words([header.u64::<8>(), header.u64::<16>()]),
+        destination: Address::from_words([header.u64::<24>(), header.u64::<32>()]),
+        ports: [header.u16::<40>(), header.u16::<42>()],
+    })
 }
 
 #[cfg_attr(target_arch = "bpf", inline(never))]
@@ -98,7 +87,7 @@ fn judge<T: Tables>(sent: &Sent, tables: &T, absent: Settled) -> Settled {
     }
     let number = tables.device_by_address(source).unwrap_or(0);
     let device = tables.device(number).unwrap_or_default();
-    let is_itself = number != 0 && mac != Mac::UNSET && device.mac == mac && device.is_in(vlan);
+    let is_itself = number != 0 && mac != 0 && device.mac.number() == mac && device.is_in(vlan);
     let is_judged = matches!(device.mode, mode if mode == Mode::Learn as u8
         || mode == Mode::Monitor as u8
         || mode == Mode::Enforce as u8);

@@ -26,10 +26,7 @@ impl Origin {
     /// A sender on a port, in a VLAN.
     #[inline(always)]
     pub const fn new(port: Port, vlan: u16, mac: Mac) -> Self {
-        let [a, b, c, d, e, f] = mac.0;
-        let high = (a as u64) << 40 | (b as u64) << 32;
-        let low = (c as u64) << 24 | (d as u64) << 16 | (e as u64) << 8 | f as u64;
-        Self::of(port, vlan, high | low)
+        Self::of(port, vlan, mac.number())
     }
 
     /// The same, of a hardware address as a number of 48 bits.

@@ -39,10 +39,7 @@ pub struct Policy {
 /// The key of a hardware address.
 #[inline(always)]
 pub const fn hardware(mac: Mac, vlan: u16) -> [u64; 2] {
-    let [a, b, c, d, e, f] = mac.0;
-    let high = (a as u64) << 40 | (b as u64) << 32;
-    let low = (c as u64) << 24 | (d as u64) << 16 | (e as u64) << 8 | f as u64;
-    [0, (high | low) << 16 | vlan as u64]
+    [0, mac.number() << 16 | vlan as u64]
 }
 
 /// The key of a cell of the rule matrix.
