@@ -344,7 +344,7 @@ fn set_origin<T: Set>(set: T, place: &Place, generation: u32, is_reply: bool, or
     let word = word_of(way, detail::ORIGINS + is_reply as u32);
     let (held, new) = (set.load(word), origin.word(place.tag & FLOW | generation));
     if held != new {
-        // Where it lands on another flow, or on another judgement, it is good for neither.
+        // Where it lands on the next flow, or on the next judgement, it is good for neither.
         let _is_set = set.exchange(word, held, new);
     }
 }
@@ -411,7 +411,8 @@ pub fn store<T: Set>(set: T, place: &Place, flow: &Flow) {
     }
     fill(set, way, flow);
     let tag = before & FLOW | (folded(flow.generation) as u64) << VERSION_BITS;
-    if before != place.tag || tag == before || is_claimed(before) {
+    let is_as_it_was = tag == before && set.load(word_of(way, detail::EXPIRES)) == flow.expires;
+    if before != place.tag || is_as_it_was || is_claimed(before) {
         return;
     }
     let claimed = before & FLOW | CLAIMED << VERSION_BITS;

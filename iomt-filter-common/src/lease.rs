@@ -80,6 +80,13 @@ pub fn bound_to<T: Tables>(address: Address, now: u64, tables: &T) -> u32 {
     if is_by_dhcp && lease.address == address && now < lease.expires { device } else { 0 }
 }
 
+/// Whether an address can be nobody's lease as long as the generation stays: it is in no segment, and nobody has it
+/// from a generation of other segments.
+#[inline(always)]
+pub fn is_never_leased<T: Tables>(address: Address, tables: &T) -> bool {
+    !tables.in_segment(address) && (tables.settings().has_dhcp == 0 || tables.leased_to(address).is_none())
+}
+
 /// Notes a client's request on a device port, and what a server gives on an uplink.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn observe<T: Tables>(packet: &Packet, port: Port, now: u64, tables: &T) {

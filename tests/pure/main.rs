@@ -1,6 +1,7 @@
 //! Parsing and judging on byte slices: no root, no kernel, no clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod again;
 mod any_bytes;
 mod cases;
 mod contract;

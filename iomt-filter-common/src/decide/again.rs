@@ -13,6 +13,7 @@ use crate::counters;
 use crate::device::Port;
 use crate::flow::FlowKey;
 use crate::flowtable::{Origin, Recalled, Sighting};
+use crate::lease;
 use crate::limit;
 use crate::packet::{Fragment, Kind, Packet, TCP_FIN, TCP_RST, TCP_SYN, protocol};
 use crate::parse::{ethernet, impossible};
@@ -48,8 +49,8 @@ pub struct Settled(Recalled);
 
 impl Settled {
     /// The stages are to be asked.
-    const NOT: Self = Self(Recalled::NONE);
-    /// A link protocol. No device is more than half of all ones.
+    pub const NOT: Self = Self(Recalled::NONE);
+    /// A link protocol. No device has this number.
     const LINK: Self = Self(Recalled(!Recalled::ABSENT.0));
     /// What concerns no device; likewise.
     const TRANSIT: Self = Self(Recalled(Self::LINK.0.0 - 1));
@@ -178,9 +179,9 @@ fn recalled<T: Tables>(
     let (Moment { now, minute }, generation) = (moment(), tables.generation());
     let port = port(head.vlan);
     let origin = Origin::of(port, head.vlan, head.source);
-    let may_be_added = matches!(carried, Carried::GoesOn);
-    let settled =
-        Settled(tables.recall(key, &Sighting { origin, may_be_added, generation, now, minute, length }));
+    let may_be_added = matches!(carried, Carried::GoesOn) as u32;
+    let seen = Sighting { origin, now, minute, generation, length, may_be_added, reserved: 0 };
+    let settled = Settled(tables.recall(key, &seen));
     let is_transit = settled.is_absent() && port as u8 == Port::Uplink as u8 && concerns_nobody(key, tables);
     if is_transit { Settled::TRANSIT } else { settled }
 }
@@ -197,7 +198,7 @@ fn concerns_nobody<T: Tables>(key: &FlowKey, tables: &T) -> bool {
         && !destination.is_link_local()
         && !destination.is_multicast()
         && tables.device_by_address(destination).is_none()
-        && !tables.in_segment(destination)
+        && lease::is_never_leased(destination, tables)
 }
 
 /// Whether one of the ports is of DHCP, which is read.
@@ -363,12 +364,12 @@ pub(super) fn settle<T: Tables>(case: &Case, tables: &T) {
     if !is_free || !is_fixed(packet.source, tables) || !is_fixed(packet.destination, tables) {
         return;
     }
-    // Of two flows between the same ends the one that a packet opens comes first; that is for the stages to see.
+    // Of two flows between the same ends the one that a packet opens comes first; that is for the stages to see. Looked
+    // for behind, because another processor may open it at the same time.
+    let Some(entry) = tables.flow(&FlowKey::of_conversation(packet, case.is_reply())) else { return };
+    entry.set_origin(case.is_reply(), Origin::new(case.port(), packet.vlan_id(), packet.source_mac));
     if tables.flow(&FlowKey::of_conversation(packet, !case.is_reply())).is_some() {
-        return;
-    }
-    if let Some(entry) = tables.flow(&FlowKey::of_conversation(packet, case.is_reply())) {
-        entry.set_origin(case.is_reply(), Origin::new(case.port(), packet.vlan_id(), packet.source_mac));
+        entry.look_again();
     }
 }
 
@@ -391,5 +392,6 @@ fn is_plain(packet: &Packet) -> bool {
 /// Whether an address is a device's by the inventory, or can be nobody's.
 #[inline(always)]
 fn is_fixed<T: Tables>(address: Address, tables: &T) -> bool {
-    !address.is_link_local() && (tables.device_by_address(address).is_some() || !tables.in_segment(address))
+    !address.is_link_local()
+        && (tables.device_by_address(address).is_some() || lease::is_never_leased(address, tables))
 }

@@ -7,6 +7,7 @@
 use super::again::{Head, Settled, is_served};
 use crate::addr::Address;
 use crate::device::Port;
+use crate::lease;
 use crate::parse::{ethernet, impossible};
 use crate::policy::Mode;
 use crate::reader::{Glance, Header};
@@ -94,8 +95,7 @@ fn judge<T: Tables>(sent: &Sent, tables: &T, absent: Settled) -> Settled {
     if !is_itself || !is_judged || tables.device_by_address(destination).is_some() {
         return absent;
     }
-    // An address in a segment may be one that DHCP has given.
-    if settings.has_dhcp != 0 && tables.in_segment(destination) {
+    if settings.has_dhcp != 0 && !lease::is_never_leased(destination, tables) {
         return absent;
     }
     let Some(profile) = tables.profile(device.profile) else { return absent };

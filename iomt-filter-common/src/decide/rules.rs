@@ -56,9 +56,7 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
         judge_again(case, is_reply, &judged, tables);
     } else {
         flow::begin(case, is_reply, &judged, tables);
-        if !case.is_absent() {
-            flow::look_again(&case.packet, is_reply, tables);
-        }
+        flow::look_again(&case.packet, is_reply, tables);
     }
     Some(decision)
 }

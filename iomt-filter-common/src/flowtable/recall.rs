@@ -20,9 +20,6 @@ const VLAN_BITS: u32 = 12;
 const CHECK_BITS: u32 = 3;
 
 impl Origin {
-    /// No origin of any packet.
-    pub const NOWHERE: Self = Self(0);
-
     /// A sender on a port, in a VLAN.
     #[inline(always)]
     pub const fn new(port: Port, vlan: u16, mac: Mac) -> Self {
@@ -52,17 +49,21 @@ impl Origin {
 pub struct Sighting {
     /// Where it comes from.
     pub origin: Origin,
-    /// Whether it may be added to a flow; otherwise it is only asked whether there is one.
-    pub may_be_added: bool,
-    /// The generation that judges.
-    pub generation: u32,
     /// When it came, in nanoseconds of the program's clock.
     pub now: u64,
     /// When the minute began in which that is.
     pub minute: u64,
+    /// The generation that judges.
+    pub generation: u32,
     /// Bytes of its frame.
     pub length: u32,
+    /// 1 where it may be added to a flow; otherwise it is only asked whether there is one.
+    pub may_be_added: u32,
+    /// Padding, zero: the kernel's verifier wants every byte written that a function is shown.
+    pub reserved: u32,
 }
+
+const _: () = assert!(size_of::<Sighting>() == 40);
 
 /// A flow to which a packet was added: the device that the packet is attributed to, and the rule. One word, so that there is nothing of it where there is none.
 #[repr(transparent)]
@@ -172,7 +173,7 @@ fn add<T: Set>(set: T, found: &Found, key: &FlowKey, is_v4: bool, seen: &Sightin
         ASKED => !is_reply && seen.now.saturating_sub(last_seen) <= flow::OPENING,
         _ => false,
     };
-    let is_known = seen.may_be_added
+    let is_known = seen.may_be_added != 0
         && generation == folded(seen.generation) as u64
         && has_not_timed_out
         && origin == seen.origin.word(tag)

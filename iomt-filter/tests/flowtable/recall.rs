@@ -22,7 +22,7 @@ fn origin(number: u32) -> Origin {
 /// A packet of generation 7, ten seconds into the second minute.
 fn sighting(origin: Origin) -> Sighting {
     let now = MINUTE + 10 * SECOND;
-    Sighting { origin, may_be_added: true, generation: 7, now, minute: MINUTE, length: 100 }
+    Sighting { origin, now, minute: MINUTE, generation: 7, length: 100, may_be_added: 1, reserved: 0 }
 }
 
 fn entry<'m>(key: &FlowKey, memory: &'m Memory, generation: u32) -> Entry<&'m Memory> {
@@ -54,9 +54,8 @@ fn a_packet_is_added_where_all_is_as_it_was_and_nowhere_else() {
             ("another sender", sighting(origin(2))),
             ("another VLAN", sighting(Origin::new(Port::Device, 111, Mac([2, 0, 0, 0, 0, 1])))),
             ("another side", sighting(Origin::new(Port::Uplink, 110, Mac([2, 0, 0, 0, 0, 1])))),
-            ("nowhere", sighting(Origin::NOWHERE)),
             ("another generation", Sighting { generation: 8, ..seen }),
-            ("what only asks", Sighting { may_be_added: false, ..seen }),
+            ("what only asks", Sighting { may_be_added: 0, ..seen }),
             ("too late", Sighting { now: 2 * MINUTE, ..seen }),
             ("another minute", Sighting { minute: 2 * MINUTE, ..seen }),
         ] {

@@ -20,6 +20,10 @@ stories![
     an_address_by_dhcpv6,
     dhcpv6_that_binds_nothing,
     answers_come_from_any_port,
+    a_lease_outside_the_segments_ends,
+    a_lease_outside_the_segments_is_its_owners,
+    a_lease_outside_the_segments_hides_nobody,
+    a_grant_ends_for_a_flow_that_was_anothers,
 ];
 
 fn an_address_is_learned_from_request_and_answer(story: &mut Story) {
@@ -367,4 +371,61 @@ fn answers_come_from_any_port(story: &mut Story) {
             .frame("not its own", DEVICE, &v6_uses(V6), SPOOFED)
             .family_matters();
     }
+}
+
+/// Other segments than the one in which the address was given.
+fn moved() -> World {
+    let mut moved = world();
+    moved.management.clear();
+    moved.segments = vec![crate::world::net("10.11.0.0/16"), crate::world::net("2001:db8:10::/48")];
+    moved
+}
+
+fn a_lease_outside_the_segments_is_its_owners(story: &mut Story) {
+    let play = leased(story, &world());
+    let attack = Frame::from("10.0.0.53").to(at(GIVEN)).untagged().udp(4000, 9);
+    play.frame("before", UPLINK, &attack, "drop not-allowed roamer-1");
+    play.load(&moved());
+    play.frame("icmp, by the stages", UPLINK, &attack.clone().icmp(8, 0, 1), "drop not-allowed roamer-1");
+    play.frame("the segments are others", UPLINK, &attack, "drop not-allowed roamer-1").family_matters();
+}
+
+fn a_lease_outside_the_segments_hides_nobody(story: &mut Story) {
+    let play = leased(story, &world());
+    let attack = Frame::from("10.0.0.53").to(at(GIVEN)).untagged().tcp(4000, 22).syn();
+    let locked = moved().with_mode("roamer", iomt_filter_common::policy::Mode::Quarantine);
+    play.load(&locked);
+    play.frame("in quarantine", UPLINK, &attack, "drop quarantine roamer-1").family_matters();
+}
+
+fn a_lease_outside_the_segments_ends(story: &mut Story) {
+    let play = leased(story, &world());
+    play.load(&moved()).wait(3_590);
+    play.frame("opens", DEVICE, &uses(GIVEN), PASS);
+    play.frame("goes on", DEVICE, &uses(GIVEN), KNOWN);
+    play.frame("goes on", DEVICE, &uses(GIVEN), KNOWN);
+    play.wait(10).frame("its lease is over", DEVICE, &uses(GIVEN), SPOOFED).family_matters();
+}
+
+fn a_grant_ends_for_a_flow_that_was_anothers(story: &mut Story) {
+    let mut world = with_a_stroller();
+    for profile in world.profiles.iter_mut().filter(|profile| profile.name == "roamer") {
+        profile.rules.push(Rule::from(Peer::Any, Service::udp(9)));
+    }
+    world.grants.push(crate::world::Grant {
+        device: "stroller-1".into(),
+        rule: Rule::from(Peer::Any, Service::udp(9)),
+        expires: super::BEGINNING + 20 * super::SECOND,
+    });
+    let lab = world.from("lab-1").to(at(GIVEN)).udp(1_000, 9);
+    let play = leased(story, &world).frame("to its owner", DEVICE, &lab, "pass allowed lab-1");
+    stroller_gets(play, GIVEN).frame("granted to the new one", DEVICE, &lab, "pass established lab-1");
+    play.wait(19).frame("to the last", DEVICE, &lab, "pass established lab-1");
+    play.wait(1).frame(
+        "a new one is refused",
+        DEVICE,
+        &lab.clone().udp(1_001, 9),
+        "drop not-allowed stroller-1",
+    );
+    play.frame("the grant is over", DEVICE, &lab, "drop not-allowed stroller-1");
 }
