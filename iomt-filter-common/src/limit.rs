@@ -65,9 +65,13 @@ pub fn take<T: Tables>(device: u32, bucket: Bucket, rate: u32, now: u64, tables:
 /// Counts a flow that has traffic in this minute; whether it is one of the first `most`. 0 is no limit.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn count_flow<T: Tables>(device: u32, bucket: Bucket, most: u32, now: u64, tables: &T) -> bool {
-    let minute = window(now) << 32;
+    let mut minute = window(now) << 32;
     for _ in 0..TRIES {
         let word = tables.bucket(device, bucket);
+        // Another processor's clock may be a tick ahead, in the next minute.
+        if word >> 32 == (minute >> 32) + 1 {
+            minute = word >> 32 << 32;
+        }
         let count = if word >> 32 == minute >> 32 { word & 0xffff_ffff } else { 0 };
         if most != 0 && count >= most as u64 {
             return false;

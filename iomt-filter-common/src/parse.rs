@@ -118,7 +118,9 @@ fn ip<R: PacketReader + ?Sized>(
     start: u32,
     packet: &mut Packet,
 ) -> Result<(), Unparsed> {
-    frame.run(part, start, packet.length, packet)?;
+    let end = frame.run(part, start, packet.length, packet)?;
+    // Not from within the function of the header: the kernel program has little stack.
+    transport::carried(frame, end, packet)?;
     impossible::check(packet)
 }
 

@@ -5,7 +5,6 @@
 //! a tag and its VLAN no role of its own.
 
 use crate::device::Port;
-use crate::lookup::Line;
 
 /// Lines of the table: a power of two.
 pub const LINES: u32 = 1 << LINE_BITS;
@@ -68,14 +67,15 @@ pub const fn line_of(interface: u32, vlan: u16) -> u32 {
     (mixed >> (64 - LINE_BITS)) as u32
 }
 
-/// The role of a VLAN of an interface, in its line; as a number, 0 for none.
+/// The role of a VLAN of an interface, in its line, of which `word` reads a word; as a number, 0 for none.
 #[inline(always)]
-pub const fn role_in(line: &Line, interface: u32, vlan: u16) -> u32 {
+pub fn role_in(word: impl Fn(usize) -> u64, interface: u32, vlan: u16) -> u32 {
     let wanted = key(interface, vlan);
     let mut place = 0;
     while place < PLACES {
-        if line[place] >> ROLE_BITS == wanted {
-            return (line[place] & ((1 << ROLE_BITS) - 1)) as u32;
+        let entry = word(place);
+        if entry >> ROLE_BITS == wanted {
+            return (entry & ((1 << ROLE_BITS) - 1)) as u32;
         }
         place += 1;
     }

@@ -224,5 +224,8 @@ pub(crate) fn port(context: *mut xdp_md, vlan: u16) -> Port {
 
 #[inline(always)]
 fn role(interface: u32, vlan: u16) -> u32 {
-    PORTS.get(ports::line_of(interface, vlan)).map_or(0, |line| ports::role_in(line, interface, vlan))
+    let Some(line) = PORTS.get_ptr(ports::line_of(interface, vlan)) else { return 0 };
+    // SAFETY: a line has so many words; volatile, because user space replaces them at any time.
+    let word = |place| unsafe { line.cast::<u64>().add(place).read_volatile() };
+    ports::role_in(word, interface, vlan)
 }

@@ -84,6 +84,14 @@ impl Rows {
         }
     }
 
+    /// Whether an address lies behind the device ports.
+    #[must_use]
+    pub fn in_segment(&self, address: Address) -> bool {
+        let host = Prefix { address, bits: 128 };
+        let holding = self.peers.iter().filter(|(prefix, _)| prefix.holds(&host));
+        holding.max_by_key(|(prefix, _)| prefix.bits).is_some_and(|(_, class)| class.in_segment != 0)
+    }
+
     /// The most severe listing that covers `address`.
     #[must_use]
     pub fn listing(&self, address: Address) -> Listing {

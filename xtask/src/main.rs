@@ -65,7 +65,7 @@ enum Verb {
     /// Measure the kernel program (needs root).
     Bench {
         /// Handed to the bench as they are.
-        #[arg(last = true)]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
 }

@@ -8,6 +8,7 @@ use crate::reader::PacketReader;
 
 const TCP_MIN_HEADER: u32 = 20;
 const UDP_HEADER: u32 = 8;
+const ICMP_HEADER: u32 = 8;
 
 /// Reads the header that lies in `start..end`, where `end` is what the IP header says.
 #[inline(always)]
@@ -24,8 +25,8 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
         protocol::TCP => TCP_MIN_HEADER,
         protocol::SCTP => 12,
         protocol::UDP => UDP_HEADER,
-        protocol::ICMP if is_v4 => 8,
-        protocol::ICMPV6 if !is_v4 => 8,
+        protocol::ICMP if is_v4 => ICMP_HEADER,
+        protocol::ICMPV6 if !is_v4 => ICMP_HEADER,
         _ => return Ok(end),
     };
     if start + needed > end {
@@ -40,12 +41,6 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
             packet.icmp_code = header[1];
             packet.source_port = u16_at(&header, 4);
             packet.destination_port = packet.source_port;
-            if !is_v4 && quoted::is_neighbour(header[0]) {
-                frame.run(Part::Neighbour, start + 8, end, packet)?;
-            }
-            if quoted::is_error(is_v4, header[0]) {
-                frame.run(Part::Quoted, start + 8, end, packet)?;
-            }
             packet.set_transport();
             return Ok(end);
         }
@@ -60,9 +55,6 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
         if length < UDP_HEADER || (!first_fragment && start + length > end) {
             return Err(Unparsed::Malformed);
         }
-        if !first_fragment && let Some(part) = dhcp(packet, is_v4) {
-            frame.run(part, start + UDP_HEADER, start + length, packet)?;
-        }
     }
     if packet.protocol == protocol::TCP {
         let [offset, flags] = frame.read::<2>(start + 12).ok_or(Unparsed::Unsupported)?;
@@ -76,6 +68,39 @@ pub(super) fn parse<R: PacketReader + ?Sized>(
         }
     }
     Ok(end)
+}
+
+/// Reads what lies behind a transport header that has been read, in a packet that ends before `end`: DHCP, what an ICMP
+/// error quotes, what neighbour discovery is about.
+#[inline(always)]
+pub(super) fn carried<R: PacketReader + ?Sized>(
+    frame: &R,
+    end: u32,
+    packet: &mut Packet,
+) -> Result<(), Unparsed> {
+    if !packet.has_transport() {
+        return Ok(());
+    }
+    let start = u32::from(packet.transport_offset);
+    let is_v4 = packet.kind() as u8 == Kind::Ipv4 as u8;
+    match packet.protocol {
+        protocol::UDP if packet.fragment() as u8 == Fragment::Whole as u8 => {
+            if let Some(part) = dhcp(packet, is_v4) {
+                let length = frame.read::<2>(start + 4).ok_or(Unparsed::Unsupported)?;
+                frame.run(part, start + UDP_HEADER, start + u32::from(u16_at(&length, 0)), packet)?;
+            }
+        }
+        protocol::ICMP | protocol::ICMPV6 => {
+            if !is_v4 && quoted::is_neighbour(packet.icmp_type) {
+                frame.run(Part::Neighbour, start + ICMP_HEADER, end, packet)?;
+            }
+            if quoted::is_error(is_v4, packet.icmp_type) {
+                frame.run(Part::Quoted, start + ICMP_HEADER, end, packet)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// How to read what UDP carries, where it is DHCP: what a client is sent, from whatever port, what it sends, and

@@ -69,9 +69,7 @@ impl Core {
         let left_over = self.left_over();
         self.attachments.extend(left_over);
         let indexes: Vec<_> = self.attachments.iter().map(|attachment| attachment.index).collect();
-        if let Err(error) = self.datapath.keep_roles(&indexes, &self.token) {
-            tracing::warn!(%error, "the roles of interfaces that are gone could not be removed");
-        }
+        self.datapath.keep_roles(&indexes, &self.token);
         self.note_interfaces();
         Ok(())
     }

@@ -117,7 +117,8 @@ impl Core {
         let now = boottime();
         let numbers = &self.numbers.devices;
         let leases = kept.iter().filter_map(|kept| Some((*numbers.get(&kept.device)?, kept.lease(now)?)));
-        let leases: Vec<_> = leases.collect();
+        // As the program learns none outside of the segments.
+        let leases: Vec<_> = leases.filter(|(_, lease)| self.intent.rows.in_segment(lease.address)).collect();
         match self.datapath.restore_leases(&leases, &self.token) {
             Ok(()) if leases.is_empty() => {}
             Ok(()) => tracing::info!(leases = leases.len(), "leases of before hold on"),

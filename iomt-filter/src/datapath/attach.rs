@@ -14,7 +14,7 @@ use super::link::{self, Link};
 use super::load::{Datapath, LoadError, program};
 use super::lock::WriterToken;
 use super::pins::{remove_folder, remove_tables};
-use super::ports::{Roles, RolesError};
+use super::ports::{NoRoom, Roles};
 
 /// How the kernel runs the program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ pub enum AttachError {
         interface: String,
         /// What went wrong.
         #[source]
-        error: RolesError,
+        error: NoRoom,
     },
     /// The program is not there.
     #[error(transparent)]
@@ -165,7 +165,8 @@ impl Datapath {
             tidy(pins)?;
             found = pinned(pin.as_deref(), interface)?;
         }
-        self.set_roles(index, roles, token)
+        let replaced = self
+            .replace_roles(index, roles, token)
             .map_err(|error| AttachError::Port { interface: name(), error })?;
         let xdp = program(&mut self.ebpf)?;
         let attachment = |mode| Attachment {
@@ -178,7 +179,10 @@ impl Datapath {
         if let Some(pin) = &pin
             && found == Link::At(index)
         {
-            replace(xdp, pin).map_err(|error| AttachError::TakeOver { interface: name(), error })?;
+            if let Err(error) = replace(xdp, pin) {
+                self.put_back_roles(&replaced);
+                return Err(AttachError::TakeOver { interface: name(), error });
+            }
             return Ok(attachment(None));
         }
         let (link, mode) = attach_new(xdp, interface, index, wanted)?;

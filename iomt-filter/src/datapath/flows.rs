@@ -49,10 +49,9 @@ impl Flows {
         Ok(flows)
     }
 
-    /// Flows that it is made for.
+    /// Places for flows.
     pub(super) fn capacity(&self) -> usize {
-        let places = (self.sets + of_family(self.sets, false)) as usize * WAYS as usize;
-        places / 2
+        (self.sets + of_family(self.sets, false)) as usize * WAYS as usize
     }
 
     /// The flow with this key, for the generation that asks.

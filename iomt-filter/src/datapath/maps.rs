@@ -13,6 +13,7 @@ use iomt_filter_common::lease::{Lease, Requests};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
+use iomt_filter_common::ports::{LINES as PORT_LINES, PLACES};
 
 use super::load::LoadError;
 use super::shared::SharedWords;
@@ -42,7 +43,9 @@ pub(super) struct Maps {
     pub(super) leases: Array<MapData, Lease>,
     pub(super) leased: HashMap<MapData, Address, u32>,
     pub(super) buckets: Array<MapData, Buckets>,
-    pub(super) ports: Array<MapData, Line>,
+    pub(super) ports: SharedWords,
+    /// Shared as memory; the handle stays, because the program may be loaded again.
+    _ports: MapData,
     pub(super) input: Array<MapData, Input>,
     pub(super) events: Option<RingBuf<MapData>>,
 }
@@ -59,6 +62,7 @@ impl Maps {
             countries: shelf(map::COUNTRIES, countries)?,
             policy: shelf(map::POLICY, policy)?,
         };
+        let ports = data(ebpf, map::PORTS)?;
         Ok(Self {
             active: data(ebpf, map::ACTIVE)?,
             _heartbeat: heartbeat,
@@ -79,7 +83,8 @@ impl Maps {
             leases: typed(ebpf, map::LEASES)?,
             leased: typed(ebpf, map::LEASED)?,
             buckets: typed(ebpf, map::BUCKETS)?,
-            ports: typed(ebpf, map::PORTS)?,
+            ports: SharedWords::map(ports.fd(), PORT_LINES as usize * PLACES).map_err(LoadError::Shared)?,
+            _ports: ports,
             input: typed(ebpf, map::INPUT)?,
             events: Some(typed(ebpf, map::EVENTS)?),
         })

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 
-use aya::maps::MapError;
-use iomt_filter_common::abi::map;
 use iomt_filter_common::device::Port;
-use iomt_filter_common::ports::{self, Entry};
+use iomt_filter_common::ports::{self, Entry, PLACES};
 use thiserror::Error;
 
 use super::load::Datapath;
@@ -34,76 +33,71 @@ impl fmt::Display for Roles {
     }
 }
 
-/// Why the program cannot be told a role.
+/// There is no room for a role.
 #[derive(Debug, Error)]
-pub enum RolesError {
-    /// Too many share a line.
-    #[error(
-        "there is no room for the role of VLAN {vlan} of interface {interface}: eight others are in its place; give the interface that role, and fewer VLANs one of their own"
-    )]
-    Full {
-        /// Index of the interface.
-        interface: u32,
-        /// The VLAN.
-        vlan: u16,
-    },
-    /// The kernel refused.
-    #[error("failed to use the table `{}`", map::PORTS)]
-    Table(#[from] MapError),
+#[error(
+    "there is no room for the role of VLAN {vlan} of interface {interface}: eight others are in its place; give the interface that role, and fewer VLANs one of their own"
+)]
+pub struct NoRoom {
+    /// Index of the interface.
+    interface: u32,
+    /// The VLAN.
+    vlan: u16,
 }
+
+/// Words that were replaced, and what they held before.
+#[derive(Debug)]
+pub(super) struct Replaced(Vec<(usize, u64)>);
 
 impl Datapath {
     /// Tells the program the roles of an interface by its index. Test runs come in on index 1, that of `lo`,
     /// where nothing else is said.
     ///
     /// # Errors
-    /// When there is no room, or the kernel refuses.
-    pub fn set_roles(
+    /// When there is no room; nothing is changed then.
+    pub fn set_roles(&mut self, interface: u32, roles: &Roles, token: &WriterToken) -> Result<(), NoRoom> {
+        self.replace_roles(interface, roles, token).map(drop)
+    }
+
+    /// The same; what was replaced.
+    pub(super) fn replace_roles(
         &mut self,
         interface: u32,
         roles: &Roles,
         _token: &WriterToken,
-    ) -> Result<(), RolesError> {
-        let all = || roles.vlans.iter().chain([(&0, &roles.port)]);
-        for (&vlan, &port) in all() {
-            self.set_role(interface, vlan, port)?;
-        }
+    ) -> Result<Replaced, NoRoom> {
+        let before = self.port_words();
         // What is configured no more counts as the rest of its interface again.
-        let is_old =
-            |entry: Entry| entry.interface() == interface && all().all(|(&vlan, _)| vlan != entry.vlan());
-        self.forget_roles(is_old)
-    }
-
-    fn set_role(&mut self, interface: u32, vlan: u16, port: Port) -> Result<(), RolesError> {
-        let number = ports::line_of(interface, vlan);
-        let mut line = self.maps.ports.get(&number, 0)?;
-        let is_its = |word: &u64| Entry(*word).is_of(interface, vlan);
-        let place = line.iter().position(is_its).or_else(|| line.iter().position(|word| *word == 0));
-        let word = place.and_then(|place| line.get_mut(place));
-        *word.ok_or(RolesError::Full { interface, vlan })? = Entry::new(interface, vlan, port).0;
-        Ok(self.maps.ports.set(number, line, 0)?)
-    }
-
-    /// Removes the entries that `is_old` names.
-    fn forget_roles(&mut self, is_old: impl Fn(Entry) -> bool) -> Result<(), RolesError> {
-        for number in 0..ports::LINES {
-            let before = self.maps.ports.get(&number, 0)?;
-            let line = before.map(|word| if Entry(word).is_some() && is_old(Entry(word)) { 0 } else { word });
-            if line != before {
-                self.maps.ports.set(number, line, 0)?;
-            }
+        let is_old = |entry: Entry| {
+            entry.interface() == interface && entry.vlan() != 0 && !roles.vlans.contains_key(&entry.vlan())
+        };
+        let mut words: Vec<u64> =
+            before.iter().map(|word| if is_old(Entry(*word)) { 0 } else { *word }).collect();
+        for (&vlan, &port) in roles.vlans.iter().chain([(&0, &roles.port)]) {
+            let first = ports::line_of(interface, vlan) as usize * PLACES;
+            let line = &mut words[first..first + PLACES];
+            let is_its = |word: &u64| Entry(*word).is_of(interface, vlan);
+            let place = line.iter().position(is_its).or_else(|| line.iter().position(|word| *word == 0));
+            let word = place.and_then(|place| line.get_mut(place));
+            *word.ok_or(NoRoom { interface, vlan })? = Entry::new(interface, vlan, port).0;
         }
-        Ok(())
+        Ok(self.write_ports(&before, &words))
+    }
+
+    /// Puts back what was replaced.
+    pub(super) fn put_back_roles(&mut self, replaced: &Replaced) {
+        replaced
+            .0
+            .iter()
+            .for_each(|(index, word)| self.maps.ports.word(*index).store(*word, Ordering::Relaxed));
     }
 
     /// The roles that an interface has.
     #[must_use]
     pub fn roles(&self, interface: u32) -> Roles {
-        let lines = self.maps.ports.iter().filter_map(Result::ok);
-        let entries =
-            lines.flatten().map(Entry).filter(|entry| entry.is_some() && entry.interface() == interface);
+        let entries = self.port_words().into_iter().map(Entry);
         let mut roles = Roles::default();
-        for entry in entries {
+        for entry in entries.filter(|entry| entry.is_some() && entry.interface() == interface) {
             match entry.vlan() {
                 0 => roles.port = entry.port(),
                 vlan => drop(roles.vlans.insert(vlan, entry.port())),
@@ -113,10 +107,25 @@ impl Datapath {
     }
 
     /// Forgets the roles of interfaces that are not among `indexes`.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn keep_roles(&mut self, indexes: &[u32], _token: &WriterToken) -> Result<(), RolesError> {
-        self.forget_roles(|entry| !indexes.contains(&entry.interface()))
+    pub fn keep_roles(&mut self, indexes: &[u32], _token: &WriterToken) {
+        let before = self.port_words();
+        let is_kept = |word: u64| indexes.contains(&Entry(word).interface());
+        let words: Vec<u64> = before.iter().map(|word| if is_kept(*word) { *word } else { 0 }).collect();
+        self.write_ports(&before, &words);
+    }
+
+    fn port_words(&self) -> Vec<u64> {
+        let words = 0..ports::LINES as usize * PLACES;
+        words.map(|index| self.maps.ports.word(index).load(Ordering::Relaxed)).collect()
+    }
+
+    /// Writes the words that differ, each as one.
+    fn write_ports(&mut self, before: &[u64], words: &[u64]) -> Replaced {
+        let changed = before.iter().zip(words).enumerate().filter(|(_, (before, word))| before != word);
+        let replaced = changed.map(|(index, (before, word))| {
+            self.maps.ports.word(index).store(*word, Ordering::Relaxed);
+            (index, *before)
+        });
+        Replaced(replaced.collect())
     }
 }

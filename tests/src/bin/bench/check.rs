@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::hospital::Family;
@@ -24,12 +24,24 @@ struct Recorded {
     ratios: BTreeMap<String, f64>,
 }
 
-/// What is worse than recorded, a line each. A ratio that was not measured, because a peer is missing, is none.
-pub(crate) fn regressions(measured: &Measured) -> Result<Vec<String>> {
+/// What a comparison with the recorded ratios came to.
+pub(crate) struct Compared {
+    /// How many were measured and recorded.
+    pub(crate) count: usize,
+    /// What is worse than recorded, a line each.
+    pub(crate) regressions: Vec<String>,
+}
+
+/// Compares what was measured. A ratio that was not, because a peer is missing, is no regression; where none was, nothing
+/// was compared.
+pub(crate) fn compare_all(measured: &Measured) -> Result<Compared> {
     let path = path();
     let text = fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
     let recorded: Recorded = serde_json::from_str(&text).context("the recorded ratios cannot be read")?;
-    Ok(compare(&recorded, &ratios(measured)))
+    let measured = ratios(measured);
+    let count = recorded.ratios.keys().filter(|name| measured.contains_key(*name)).count();
+    ensure!(count > 0, "none of the recorded ratios was measured: choose other cases, or install the peers");
+    Ok(Compared { count, regressions: compare(&recorded, &measured) })
 }
 
 /// Records what was measured.

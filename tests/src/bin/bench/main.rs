@@ -68,7 +68,9 @@ fn run() -> Result<ExitCode> {
                 check::record(&measured)?;
             }
             if arguments.check {
-                regressions = check::regressions(&measured)?;
+                let compared = check::compare_all(&measured)?;
+                writeln!(std::io::stderr(), "{} ratios compared with the recorded ones", compared.count)?;
+                regressions = compared.regressions;
             }
             match arguments.json {
                 true => report::json(&machine, effort, &measured)?,
