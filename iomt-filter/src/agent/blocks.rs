@@ -273,12 +273,7 @@ impl Core {
     }
 
     /// Makes changes at `now`, behind the removal of what has ended by then.
-    fn replace_blocks(
-        &mut self,
-        now: u64,
-        changes: Vec<Change>,
-        count: usize,
-    ) -> Result<Changed, Errors> {
+    fn replace_blocks(&mut self, now: u64, changes: Vec<Change>, count: usize) -> Result<Changed, Errors> {
         let before = self.blocks.clone();
         let (blocks, changes) = before.changed(now, changes);
         let mut numbers = Numbers::clone(&self.numbers);
@@ -298,7 +293,8 @@ impl Core {
 
     /// Keeps the blocks whole, as agents before knew them.
     pub(super) fn keep_blocks(&mut self) {
-        if let Err(error) = self.blocks.renew(&self.config.paths.state, &mut self.journal) {
+        let blocks = self.blocks.at(boottime());
+        if let Err(error) = blocks.renew(&self.config.paths.state, &mut self.journal) {
             tracing::error!(error = chain(&error), "blocks are not kept whole");
         }
     }
@@ -322,72 +318,4 @@ fn entries(request: &BlockRequest, by: &str, now: &Clocks) -> Vec<Entry> {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::{SignedDuration, Timestamp};
-
-    use super::*;
-
-    fn block(target: &str, seconds: Option<i64>) -> ManualBlock {
-        let added = Timestamp::now();
-        let until = seconds.map(|seconds| added + SignedDuration::from_secs(seconds));
-        ManualBlock {
-            target: target.parse().unwrap(),
-            score: 100,
-            until,
-            note: None,
-            added,
-            by: "root".into(),
-        }
-    }
-
-    #[test]
-    fn what_an_agent_before_kept_without_an_end_is_read_and_ends() {
-        let old = [
-            block("203.0.113.1/32", None),
-            block("203.0.113.2/32", Some(60)),
-            block("203.0.113.3/32", Some(-1)),
-        ];
-        let text = serde_json::to_string(&old).unwrap();
-        let now = Clocks::now();
-        let begun = serde_json::from_str::<Blocks>(&text).unwrap().begun(BootTime::default(), &now);
-        assert_eq!(begun.list(), old[..2]);
-        let left = begun.0[1].ends.unwrap().nanoseconds - now.boot.nanoseconds;
-        assert!((59_000_000_000..=60_000_000_000).contains(&left), "{left}");
-        assert!(begun.0[0].ends.is_none() && begun.any_ends());
-    }
-
-    #[test]
-    fn blocks_are_those_that_were_kept_whole_and_what_changed_since() {
-        let folder = tempfile::tempdir().unwrap();
-        let entry = |target| Entry { block: block(target, None), ends: None };
-        let targets = |blocks: &Blocks| -> Vec<String> {
-            blocks.0.iter().map(|entry| entry.block.target.to_string()).collect()
-        };
-        let whole = Blocks(vec![entry("203.0.113.1/32"), entry("203.0.113.2/32")]);
-        let mut journal = whole.keep(folder.path()).unwrap();
-        let changes = [
-            Change::Add(vec![entry("203.0.113.3/32"), entry("2001:db8::/48")]),
-            Change::Remove(["203.0.113.1/32".parse().unwrap(), "203.0.113.3/32".parse().unwrap()].into()),
-        ];
-        assert!(journal.note(&changes).unwrap());
-        let loaded = Blocks::load(folder.path()).unwrap();
-        assert_eq!(targets(&loaded), ["203.0.113.2/32", "2001:db8::/48"]);
-        // A power cut between the two: the same changes are made once more.
-        store::save(folder.path(), BLOCKS, &loaded).unwrap();
-        assert_eq!(targets(&Blocks::load(folder.path()).unwrap()), targets(&loaded));
-        loaded.keep(folder.path()).unwrap();
-        assert_eq!(Blocks::load(folder.path()).unwrap(), loaded);
-    }
-
-    #[test]
-    fn a_clock_that_was_set_back_makes_a_block_no_longer() {
-        let now = Clocks::now();
-        let ends = now.boot.after(60_000_000_000);
-        let kept = Blocks(vec![Entry { block: block("203.0.113.2/32", Some(60)), ends: Some(ends) }]);
-        let kept = serde_json::from_str::<Blocks>(&serde_json::to_string(&kept).unwrap()).unwrap();
-        let time_of_day = now.time_of_day - SignedDuration::from_hours(400 * 24);
-        let begun = kept.begun(BootTime::default(), &Clocks { time_of_day, ..now });
-        assert_eq!(begun.0[0].ends, Some(ends));
-        assert!(begun.at(ends.nanoseconds).0.is_empty());
-    }
-}
+mod tests;

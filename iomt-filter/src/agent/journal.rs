@@ -84,7 +84,10 @@ impl Journal {
         let written = self.file.write_all_at(&[record, behind].concat(), self.next);
         if let Err(error) = written.and_then(|()| self.file.sync_data()).map_err(failed) {
             if let Err(error) = self.clear(self.next) {
-                tracing::error!(error = chain(&error), "a change that was refused may be read at the next start");
+                tracing::error!(
+                    error = chain(&error),
+                    "a change that was refused may be read at the next start"
+                );
             }
             return Err(error);
         }
