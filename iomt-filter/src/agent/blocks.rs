@@ -17,7 +17,7 @@ use crate::feeds::manual::ManualBlock;
 use crate::numbers::Numbers;
 
 /// The file of the manual blocks, in the state folder.
-pub(super) const BLOCKS: &str = "blocks.json";
+const BLOCKS: &str = "blocks.json";
 /// The file of what changed since.
 const CHANGES: &str = "blocks.journal";
 
@@ -43,6 +43,13 @@ enum Change {
     Remove(BTreeSet<IpNet>),
 }
 
+/// Why blocks are not kept whole, and whether it is unclear which copy a power cut would leave.
+#[derive(Debug)]
+struct Unkept {
+    error: StoreError,
+    is_unclear: bool,
+}
+
 impl Entry {
     fn holds(&self, now: u64) -> bool {
         self.ends.is_none_or(|ends| now < ends.nanoseconds)
@@ -52,17 +59,83 @@ impl Entry {
 impl Blocks {
     /// What was kept in `folder`.
     pub(super) fn load(folder: &Path) -> Result<Self, StoreError> {
-        let mut blocks: Self = store::load(folder, BLOCKS)?;
-        let changes: Vec<Vec<Change>> = journal::read(folder, CHANGES)?;
+        let whole = store::read(folder, BLOCKS)?;
+        let blocks = whole.as_ref().map(|bytes| store::understand(folder, BLOCKS, bytes)).transpose()?;
+        let mut blocks: Self = blocks.unwrap_or_default();
+        let changes: Vec<Vec<Change>> = journal::read(folder, CHANGES, whole.as_deref())?;
         changes.into_iter().flatten().for_each(|change| blocks.change(change));
         Ok(blocks)
     }
 
-    /// Keeps them whole; where their changes go from then on. Changes that are kept twice do no harm: of one target
-    /// the last one counts.
+    /// Keeps them whole; where their changes go from then on.
     pub(super) fn keep(&self, folder: &Path) -> Result<Journal, StoreError> {
-        store::save(folder, BLOCKS, self)?;
-        Journal::new(folder, CHANGES)
+        self.keep_whole(folder).map_err(|unkept| unkept.error)
+    }
+
+    /// Room for changes first, then the whole copy, then the journal into its place: a power cut in between finds
+    /// the old copy with its journal, or the new one and a journal that does not belong to it.
+    fn keep_whole(&self, folder: &Path) -> Result<Journal, Unkept> {
+        let unchanged = |error| Unkept { error, is_unclear: false };
+        let before = store::read(folder, BLOCKS).map_err(unchanged)?;
+        let mut bytes = store::bytes(folder, BLOCKS, self).map_err(unchanged)?;
+        if journal::continues(folder, CHANGES, &bytes).map_err(unchanged)? {
+            // What changed in between and back again must not be made over it once more.
+            bytes.push(b'\n');
+        }
+        let journal = Journal::beside(folder, CHANGES, &bytes).map_err(unchanged)?;
+        if let Err(error) = store::put(folder, BLOCKS, &bytes) {
+            journal.discard();
+            return Err(Unkept { error, is_unclear: !is_restored(folder, before.as_deref()) });
+        }
+        Ok(journal.into_place())
+    }
+
+    /// Keeps them whole, and notes their changes in a new journal.
+    fn renew(&self, folder: &Path, journal: &mut Journal) -> Result<(), StoreError> {
+        match self.keep_whole(folder) {
+            Ok(new) => *journal = new,
+            Err(Unkept { error, is_unclear }) => {
+                if is_unclear {
+                    journal.give_up();
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what they have changed to from `before`; whether that is a note. On an error it is as before.
+    fn keep_changes(
+        &self,
+        before: &Self,
+        changes: &[Change],
+        folder: &Path,
+        journal: &mut Journal,
+    ) -> Result<bool, StoreError> {
+        let could = journal.is_usable();
+        match journal.note(&changes) {
+            Ok(true) => Ok(true),
+            Ok(false) => self.renew(folder, journal).map(|()| false),
+            Err(error) => {
+                if could && !journal.is_usable() {
+                    before.renew(folder, journal)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps them as they were before a change that was kept.
+    fn keep_undone(&self, is_noted: bool, folder: &Path, journal: &mut Journal) -> Result<(), StoreError> {
+        if is_noted && journal.take_back().is_ok() {
+            return Ok(());
+        }
+        let kept = self.renew(folder, journal);
+        if kept.is_err() {
+            // What is kept is not what holds.
+            journal.give_up();
+        }
+        kept
     }
 
     /// As they were kept, for this boot; see [`Term::ends`].
@@ -101,10 +174,32 @@ impl Blocks {
         }
     }
 
+    /// As they are with changes at `now`, and all that is to be noted: what has ended goes first, or it would hold
+    /// again after a start with the clock behind.
+    fn changed(&self, now: u64, changes: Vec<Change>) -> (Self, Vec<Change>) {
+        let ended = self.ended(now);
+        let ended = (!ended.is_empty()).then_some(Change::Remove(ended));
+        let changes: Vec<Change> = ended.into_iter().chain(changes).collect();
+        let mut blocks = self.clone();
+        changes.iter().for_each(|change| blocks.change(change.clone()));
+        (blocks, changes)
+    }
+
     /// Targets of those that hold no longer.
     fn ended(&self, now: u64) -> BTreeSet<IpNet> {
         let ended = self.0.iter().filter(|entry| !entry.holds(now));
         ended.map(|entry| entry.block.target).collect()
+    }
+}
+
+/// Puts the copy back that was there before, where another one may be; whether it is there for good.
+fn is_restored(folder: &Path, before: Option<&[u8]>) -> bool {
+    if store::read(folder, BLOCKS).is_ok_and(|there| there.as_deref() == before) {
+        return true;
+    }
+    match before {
+        Some(bytes) => store::put(folder, BLOCKS, bytes).is_ok(),
+        None => store::remove(folder, BLOCKS).is_ok(),
     }
 }
 
@@ -113,7 +208,6 @@ impl Core {
     /// reason to refuse the others.
     pub(super) fn block(&mut self, asked: &[(BlockRequest, String)]) -> Vec<Result<Changed, Errors>> {
         let now = Clocks::now();
-        let mut blocks = self.blocks.at(now.boot.nanoseconds);
         let mut changes = Vec::new();
         let add = |(request, by): &(BlockRequest, String)| {
             self.may_block(request).map(|()| {
@@ -130,8 +224,7 @@ impl Core {
                 |count| Changed { changed: count, generation: self.generation(), warnings: Vec::new() };
             return added.into_iter().map(|added| added.map(none)).collect();
         }
-        changes.iter().for_each(|change| blocks.change(change.clone()));
-        match self.replace_blocks(blocks, &changes, count) {
+        match self.replace_blocks(now.boot.nanoseconds, changes, count) {
             Ok(changed) => {
                 let of = |count| Changed { changed: count, ..changed.clone() };
                 added.into_iter().map(|added| added.map(of)).collect()
@@ -151,7 +244,8 @@ impl Core {
     }
 
     pub(super) fn unblock(&mut self, request: &UnblockRequest) -> Result<Changed, Errors> {
-        let mut blocks = self.blocks.at(boottime());
+        let now = boottime();
+        let blocks = self.blocks.at(now);
         let targets: BTreeSet<IpNet> = request.targets.iter().copied().collect();
         let held: BTreeSet<IpNet> = blocks.0.iter().map(|entry| entry.block.target).collect();
         let unknown: Errors = targets
@@ -164,45 +258,33 @@ impl Core {
             return Err(unknown);
         }
         let count = targets.len();
-        let change = Change::Remove(targets);
-        blocks.change(change.clone());
-        self.replace_blocks(blocks, &[change], count)
+        self.replace_blocks(now, vec![Change::Remove(targets)], count)
     }
 
     /// Lets manual blocks go whose time is up.
     pub(super) fn expire_blocks(&mut self) {
         let now = boottime();
-        let ended = self.blocks.ended(now);
-        let count = ended.len();
+        let count = self.blocks.ended(now).len();
         if count > 0
-            && let Err(errors) = self.replace_blocks(self.blocks.at(now), &[Change::Remove(ended)], count)
+            && let Err(errors) = self.replace_blocks(now, Vec::new(), count)
         {
             tracing::error!(errors = errors.join("; "), "blocks that have ended could not be removed");
         }
     }
 
-    fn replace_blocks(
-        &mut self,
-        blocks: Blocks,
-        changes: &[Change],
-        count: usize,
-    ) -> Result<Changed, Errors> {
+    /// Makes changes at `now`, behind the removal of what has ended by then.
+    fn replace_blocks(&mut self, now: u64, changes: Vec<Change>, count: usize) -> Result<Changed, Errors> {
+        let before = self.blocks.clone();
+        let (blocks, changes) = before.changed(now, changes);
         let mut numbers = Numbers::clone(&self.numbers);
         let intent = self.intent.with_blocks(&mut numbers, &blocks.list());
-        let before = self.blocks.clone();
         // Kept before they bite: what is in the kernel always survives a restart.
-        let failed = |error: StoreError| vec![chain(&error)];
-        let is_noted = self.journal.note(&changes).map_err(failed)?;
-        if !is_noted {
-            self.journal = blocks.keep(&self.config.paths.state).map_err(failed)?;
-        }
+        let kept = blocks.keep_changes(&before, &changes, &self.config.paths.state, &mut self.journal);
+        let is_noted = kept.map_err(|error| vec![chain(&error)])?;
         match self.activate(intent, numbers, blocks.into()) {
             Ok(changed) => Ok(Changed { changed: count, ..changed }),
             Err(mut errors) => {
-                let undone = match is_noted {
-                    true => self.journal.take_back(),
-                    false => store::save(&self.config.paths.state, BLOCKS, &*before),
-                };
+                let undone = before.keep_undone(is_noted, &self.config.paths.state, &mut self.journal);
                 errors.extend(undone.err().map(|error| chain(&error)));
                 Err(errors)
             }
@@ -211,9 +293,9 @@ impl Core {
 
     /// Keeps the blocks whole, as agents before knew them.
     pub(super) fn keep_blocks(&mut self) {
-        match self.blocks.keep(&self.config.paths.state) {
-            Ok(journal) => self.journal = journal,
-            Err(error) => tracing::error!(error = chain(&error), "blocks are kept as changes only"),
+        let blocks = self.blocks.at(boottime());
+        if let Err(error) = blocks.renew(&self.config.paths.state, &mut self.journal) {
+            tracing::error!(error = chain(&error), "blocks are not kept whole");
         }
     }
 }
@@ -236,72 +318,4 @@ fn entries(request: &BlockRequest, by: &str, now: &Clocks) -> Vec<Entry> {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::{SignedDuration, Timestamp};
-
-    use super::*;
-
-    fn block(target: &str, seconds: Option<i64>) -> ManualBlock {
-        let added = Timestamp::now();
-        let until = seconds.map(|seconds| added + SignedDuration::from_secs(seconds));
-        ManualBlock {
-            target: target.parse().unwrap(),
-            score: 100,
-            until,
-            note: None,
-            added,
-            by: "root".into(),
-        }
-    }
-
-    #[test]
-    fn what_an_agent_before_kept_without_an_end_is_read_and_ends() {
-        let old = [
-            block("203.0.113.1/32", None),
-            block("203.0.113.2/32", Some(60)),
-            block("203.0.113.3/32", Some(-1)),
-        ];
-        let text = serde_json::to_string(&old).unwrap();
-        let now = Clocks::now();
-        let begun = serde_json::from_str::<Blocks>(&text).unwrap().begun(BootTime::default(), &now);
-        assert_eq!(begun.list(), old[..2]);
-        let left = begun.0[1].ends.unwrap().nanoseconds - now.boot.nanoseconds;
-        assert!((59_000_000_000..=60_000_000_000).contains(&left), "{left}");
-        assert!(begun.0[0].ends.is_none() && begun.any_ends());
-    }
-
-    #[test]
-    fn blocks_are_those_that_were_kept_whole_and_what_changed_since() {
-        let folder = tempfile::tempdir().unwrap();
-        let entry = |target| Entry { block: block(target, None), ends: None };
-        let targets = |blocks: &Blocks| -> Vec<String> {
-            blocks.0.iter().map(|entry| entry.block.target.to_string()).collect()
-        };
-        let whole = Blocks(vec![entry("203.0.113.1/32"), entry("203.0.113.2/32")]);
-        let mut journal = whole.keep(folder.path()).unwrap();
-        let changes = [
-            Change::Add(vec![entry("203.0.113.3/32"), entry("2001:db8::/48")]),
-            Change::Remove(["203.0.113.1/32".parse().unwrap(), "203.0.113.3/32".parse().unwrap()].into()),
-        ];
-        assert!(journal.note(&changes).unwrap());
-        let loaded = Blocks::load(folder.path()).unwrap();
-        assert_eq!(targets(&loaded), ["203.0.113.2/32", "2001:db8::/48"]);
-        // A power cut between the two: the same changes are made once more.
-        store::save(folder.path(), BLOCKS, &loaded).unwrap();
-        assert_eq!(targets(&Blocks::load(folder.path()).unwrap()), targets(&loaded));
-        loaded.keep(folder.path()).unwrap();
-        assert_eq!(Blocks::load(folder.path()).unwrap(), loaded);
-    }
-
-    #[test]
-    fn a_clock_that_was_set_back_makes_a_block_no_longer() {
-        let now = Clocks::now();
-        let ends = now.boot.after(60_000_000_000);
-        let kept = Blocks(vec![Entry { block: block("203.0.113.2/32", Some(60)), ends: Some(ends) }]);
-        let kept = serde_json::from_str::<Blocks>(&serde_json::to_string(&kept).unwrap()).unwrap();
-        let time_of_day = now.time_of_day - SignedDuration::from_hours(400 * 24);
-        let begun = kept.begun(BootTime::default(), &Clocks { time_of_day, ..now });
-        assert_eq!(begun.0[0].ends, Some(ends));
-        assert!(begun.at(ends.nanoseconds).0.is_empty());
-    }
-}
+mod tests;

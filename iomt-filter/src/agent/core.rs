@@ -13,7 +13,6 @@ use super::leases::Leases;
 use super::recorder::{Book, Page};
 use super::store;
 use crate::api::messages::{Changed, FailedReload};
-use crate::clock::boottime;
 use crate::config::Config;
 use crate::datapath::{Attachment, Datapath, WriterToken};
 use crate::diagnostic::{Diagnostic, Place};
@@ -97,7 +96,8 @@ impl Core {
         let host = HostNetworks::read()
             .map_err(|error| vec![format!("failed to read the host's addresses: {error}")])?;
         let mut numbers = Numbers::clone(&self.numbers);
-        let blocks = self.blocks.at(boottime());
+        // With those that have ended: they go when that is noted.
+        let blocks = self.blocks.clone();
         let listed = blocks.list();
         let intent =
             intent::read(&config, &Overrides::default(), &host, &mut numbers, &listed, self.grants.models())
@@ -105,7 +105,7 @@ impl Core {
         if let Some(lost) = intent.loses(&self.intent) {
             return Err(shown(vec![lost]));
         }
-        let changed = self.activate(intent, numbers, blocks.into())?;
+        let changed = self.activate(intent, numbers, blocks)?;
         (self.config, self.host) = (config, host);
         self.drop_gone_grants();
         Ok(changed)

@@ -32,12 +32,29 @@ pub enum StoreError {
 /// # Errors
 /// When the file cannot be read or understood.
 pub fn load<T: DeserializeOwned + Default>(folder: &Path, name: &str) -> Result<T, StoreError> {
+    match read(folder, name)? {
+        Some(bytes) => understand(folder, name, &bytes),
+        None => Ok(T::default()),
+    }
+}
+
+/// The bytes that were kept, where any were.
+pub(super) fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let path = folder.join(name);
     match fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged(path, error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StoreError::Read(path, error)),
     }
+}
+
+/// What bytes that were kept mean.
+pub(super) fn understand<T: DeserializeOwned>(
+    folder: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged(folder.join(name), error))
 }
 
 /// Keeps `value`.
@@ -45,9 +62,19 @@ pub fn load<T: DeserializeOwned + Default>(folder: &Path, name: &str) -> Result<
 /// # Errors
 /// When it cannot be written; what was kept before is then still there.
 pub fn save(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    put(folder, name, &bytes(folder, name, value)?)
+}
+
+/// The bytes that `value` is kept as.
+pub(super) fn bytes(folder: &Path, name: &str, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     let bytes = serde_json::to_vec_pretty(value).map_err(io::Error::from);
-    let written = bytes.and_then(|bytes| replace(&folder.join(name), &bytes, None));
-    written.map_err(|error| StoreError::Write(folder.join(name), error))
+    bytes.map_err(|error| StoreError::Write(folder.join(name), error))
+}
+
+/// Keeps bytes.
+pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let path = folder.join(name);
+    replace(&path, bytes, None).map_err(|error| StoreError::Write(path, error))
 }
 
 /// Keeps what was read as the last good copies, and lets copies go that are no longer wanted. A copy that
@@ -81,18 +108,53 @@ pub fn keep(folder: &Path, last_good: &LastGood) -> Vec<StoreError> {
 }
 
 /// Puts a file in the place of another one, whole or not at all.
-pub(super) fn replace(path: &Path, bytes: &[u8], modified: Option<SystemTime>) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new(""));
+fn replace(path: &Path, bytes: &[u8], modified: Option<SystemTime>) -> io::Result<()> {
+    write_beside(path, bytes, modified)?;
+    rename_beside(path)
+}
+
+/// Writes and syncs a file beside the one of that path; nothing is left of it where that fails.
+pub(super) fn write_beside(path: &Path, bytes: &[u8], modified: Option<SystemTime>) -> io::Result<File> {
+    let mut file = File::create(beside(path))?;
+    let dated = |file: &File| modified.map_or(Ok(()), |modified| file.set_modified(modified));
+    let written = file.write_all(bytes).and_then(|()| dated(&file)).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        remove_beside(path);
+        return Err(error);
+    }
+    Ok(file)
+}
+
+/// Puts what was written beside a file in its place.
+pub(super) fn rename_beside(path: &Path) -> io::Result<()> {
+    if let Err(error) = fs::rename(beside(path), path) {
+        remove_beside(path);
+        return Err(error);
+    }
+    sync_folder(path)
+}
+
+/// Lets go what was written beside a file.
+pub(super) fn remove_beside(path: &Path) {
+    // The next one is written over it.
+    let _ = fs::remove_file(beside(path));
+}
+
+/// Removes a file for good.
+pub(super) fn remove(folder: &Path, name: &str) -> Result<(), StoreError> {
+    let path = folder.join(name);
+    let removed = fs::remove_file(&path).and_then(|()| sync_folder(&path));
+    removed.map_err(|error| StoreError::Write(path, error))
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("")))?.sync_all()
+}
+
+fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    if let Some(modified) = modified {
-        file.set_modified(modified)?;
-    }
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(folder)?.sync_all()
+    beside.into()
 }
 
 #[cfg(test)]

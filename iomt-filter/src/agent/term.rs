@@ -60,13 +60,11 @@ impl Core {
         }
     }
 
-    /// Keeps what ends as it ends in this boot, where the clock was last looked at in another one.
+    /// Keeps what ends as it ends in this boot, where the clock was last looked at in another one. Blocks are kept so
+    /// since the start.
     pub(super) fn keep_ends(&self, seen: BootTime) {
         if !seen.is_of(BootTime::now()) {
             let state = &self.config.paths.state;
-            if self.blocks.any_ends() {
-                told(store::save(state, super::blocks::BLOCKS, &*self.blocks));
-            }
             if !self.grants.is_empty() {
                 told(store::save(state, super::grants::GRANTS, &*self.grants));
             }
