@@ -148,8 +148,11 @@ fn a_clock_that_stands_wrong_makes_no_grant_and_no_block_longer() {
     let _service = Service::start(&hospital[Host::Vendor], vendor).unwrap();
     let mut filter = filter(&hospital, &agent());
     for is_rebooted in [false, true] {
+        filter.tell(&["block", "add", "198.51.100.9", "--for", "8s"]).unwrap();
+        // What was noted is in the whole copy behind the next start.
+        filter.kill().unwrap();
+        filter.start().unwrap();
         grant(&filter, "pump-1", VENDOR, "6s");
-        filter.tell(&["block", "add", "198.51.100.9", "--for", "6s"]).unwrap();
         filter.kill().unwrap();
         for name in ["grants.json", "blocks.json"] {
             set_back(&filter, name, is_rebooted);
