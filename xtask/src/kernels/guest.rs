@@ -11,7 +11,7 @@ use crate::process;
 use crate::say;
 
 /// An emulated machine needs half a minute; one that hangs is given up.
-const SECONDS: &str = "600";
+const SECONDS: &str = "1500";
 
 /// What the kernel says of the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,3 +1,5 @@
+//! Blocks that are kept, whatever happens to the disk and the power.
+
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};

@@ -77,7 +77,7 @@ fn of_family(family: Family) -> Vec<Case> {
         let more = [Case { name: first, ..clean(family) }, Case { name: refused, ..not_allowed(family) }];
         cases.extend(more.map(|case| case.at(hospital)));
     }
-    let many_flows = Hospital { flows: 1 << 21, listed: 10_000, ..HOSPITAL };
+    let many_flows = Hospital { flows: 1 << 22, listed: 10_000, ..HOSPITAL };
     cases.push(established(family, 100_000, COLD, "established, 100 k flows").at(many_flows));
     cases.push(established(family, 1_000_000, MILLION, "established, 1 M flows").at(many_flows));
     let recording = Hospital { records_all: true, ..HOSPITAL };
