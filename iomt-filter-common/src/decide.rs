@@ -92,7 +92,8 @@ impl Stage {
     }
 }
 
-/// Judges one frame, whose answer is then [`Case::decision`]. Precedence, first match decides:
+/// Judges one frame, whose answer is then [`Case::decision`]. [`again()`] and [`refused()`] give some answers ahead of
+/// it, and no others. Precedence, first match decides:
 ///
 /// 1. what could not be parsed, and fragments without their first: by `unparsed`; with it they are judged
 ///    as it was

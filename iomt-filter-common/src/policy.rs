@@ -163,7 +163,7 @@ impl Service {
 }
 
 /// A cell of the grants, which are rules of one device: 16 bytes, a table key. Its numbers are those of a
-/// [`RuleKey`](crate::abi::RuleKey).
+/// [`cell`](crate::lookup::policy::cell) of the rule matrix.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrantKey {

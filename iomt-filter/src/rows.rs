@@ -185,7 +185,7 @@ pub struct ServicePrefix {
     pub bits: u8,
 }
 
-/// A cell of the rule matrix; see [`RuleKey`](iomt_filter_common::abi::RuleKey) for its numbers.
+/// A cell of the rule matrix; see [`cell`](iomt_filter_common::lookup::policy::cell) for its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleCell {
     /// Profile that the rule belongs to; 0 for management pairs.

@@ -21,7 +21,8 @@ use crate::reader::{Glance, Header};
 use crate::tables::{FlowEntry as _, Tables};
 use crate::verdict::{Reason, Verdict};
 
-/// When a frame came in, in nanoseconds of a clock that never goes back.
+/// When a frame came in, in nanoseconds of a clock that never goes back on one processor; that of another one may be a
+/// tick ahead.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// The time.
