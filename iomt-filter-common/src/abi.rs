@@ -1,7 +1,8 @@
 //! The contract between kernel program and agent: its version, the names and keys of the maps.
 //!
-//! Policy tables hold two generations at once, in slots 0 and 1; every key begins with the slot. One
-//! word says which of them is active, and a swap changes that word alone.
+//! Policy tables hold two generations at once: by slots 0 and 1, with which every index and key begins, or in two
+//! halves of their lines, of which [`map::DIRECTORY`] says by slot which one counts. One word says which slot is
+//! active, and a swap changes that word alone.
 
 use crate::addr::Address;
 
@@ -125,8 +126,8 @@ pub struct ProtectedKey {
     pub address: Address,
 }
 
-/// As the VLAN of a hardware address: added to `n`, the `n`th of the devices by DHCP that have this hardware address, each in a
-/// VLAN of its own. A relay's server answers in another VLAN than the device asks in, or in none.
+/// As the VLAN of a hardware address: added to `n`, the `n`th of the devices by DHCP that have this hardware address,
+/// each in a VLAN of its own. A relay's server answers in another VLAN than the device asks in, or in none.
 pub const CLIENT: u16 = 0x1000;
 /// Devices by DHCP that can share a hardware address.
 pub const MAX_CLIENTS: u16 = 16;

@@ -52,12 +52,8 @@ impl Address {
     /// From two words, the upper one first, as [`words`](Self::words) gives them.
     #[inline(always)]
     pub const fn from_words([high, low]: [u64; 2]) -> Self {
-        Self([(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32]).swapped()
-    }
-
-    #[inline(always)]
-    const fn swapped(self) -> Self {
-        let [a, b, c, d] = self.0;
+        let (a, b) = ((high >> 32) as u32, high as u32);
+        let (c, d) = ((low >> 32) as u32, low as u32);
         Self([a.to_be(), b.to_be(), c.to_be(), d.to_be()])
     }
 

@@ -57,8 +57,9 @@ pub struct Directory {
     pub halves: [u32; 4],
 }
 
-/// Listed addresses: 136 bytes. Hosts are looked for first, because the longest prefix answers. Of IPv6, the networks of the one length that most of them have are in a table like the
-/// hosts': what a prefix says is more than they do where it is [`LONGER`].
+/// Listed addresses: 136 bytes. Hosts are looked for first, because the longest prefix answers. Of IPv6, the networks of
+/// the one length that most of them have are in a table like the hosts': what a prefix says is more than they do where it
+/// is [`LONGER`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Listings {

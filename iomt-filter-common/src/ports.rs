@@ -1,8 +1,8 @@
 //! The roles of interfaces, and of VLANs on them: what the program believes of whoever sends there.
 //!
-//! A table of [`LINES`] lines of [`PLACES`] words; each word is an interface, a VLAN and a role, and is replaced as one.
-//! Which line an interface and a VLAN are in follows from both, so that a packet reads one line, or two where it has
-//! a tag and its VLAN no role of its own.
+//! A table of [`LINES`] lines of [`PLACES`] words; each word is an interface, a VLAN and a role, and is replaced as
+//! one. Which line an interface and a VLAN are in follows from both, so that a packet reads one line, or two where it
+//! has a tag and its VLAN no role of its own.
 
 use crate::device::Port;
 

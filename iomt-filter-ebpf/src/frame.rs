@@ -68,44 +68,33 @@ impl Frame {
 #[derive(Clone, Copy)]
 pub(crate) struct Bytes(usize);
 
-/// Numbers in network order. In one instruction each: the kernel allows it where the processor does, of which the
-/// compiler knows nothing, so that it would put them together of single bytes.
+/// Reads a number in network order, in one instruction: the kernel allows it where the processor does, of which the
+/// compiler knows nothing, so that it would put the number together of single bytes.
+macro_rules! number {
+    ($name:ident, $size:literal) => {
+        #[inline(always)]
+        fn $name<const AT: usize>(self) -> $name {
+            let value: u64;
+            // SAFETY: reads bytes that `header` has found.
+            unsafe {
+                asm!(
+                    concat!("{value} = *(", $size, " *)({from} + {at})"),
+                    value = out(reg) value,
+                    from = in(reg) self.0,
+                    at = const AT,
+                    options(pure, readonly, nostack, preserves_flags),
+                );
+            }
+            $name::from_be(value as $name)
+        }
+    };
+}
+
 impl Header for Bytes {
-    #[inline(always)]
-    fn u8<const AT: usize>(self) -> u8 {
-        // SAFETY: `header` has found the byte, and asks for none behind its end.
-        unsafe { ((self.0 + AT) as *const u8).read() }
-    }
-
-    #[inline(always)]
-    fn u16<const AT: usize>(self) -> u16 {
-        let value: u64;
-        // SAFETY: reads two bytes that `header` has found.
-        unsafe {
-            asm!("{value} = *(u16 *)({from} + {at})", value = out(reg) value, from = in(reg) self.0, at = const AT, options(pure, readonly, nostack, preserves_flags));
-        }
-        (value as u16).swap_bytes()
-    }
-
-    #[inline(always)]
-    fn u32<const AT: usize>(self) -> u32 {
-        let value: u64;
-        // SAFETY: reads four bytes that `header` has found.
-        unsafe {
-            asm!("{value} = *(u32 *)({from} + {at})", value = out(reg) value, from = in(reg) self.0, at = const AT, options(pure, readonly, nostack, preserves_flags));
-        }
-        (value as u32).swap_bytes()
-    }
-
-    #[inline(always)]
-    fn u64<const AT: usize>(self) -> u64 {
-        let value: u64;
-        // SAFETY: reads eight bytes that `header` has found.
-        unsafe {
-            asm!("{value} = *(u64 *)({from} + {at})", value = out(reg) value, from = in(reg) self.0, at = const AT, options(pure, readonly, nostack, preserves_flags));
-        }
-        value.swap_bytes()
-    }
+    number!(u8, "u8");
+    number!(u16, "u16");
+    number!(u32, "u32");
+    number!(u64, "u64");
 }
 
 impl Glance for Frame {

@@ -44,7 +44,8 @@ const TURNS: u8 = TCP_SYN | TCP_FIN | TCP_RST;
 /// The lowest bit of the first byte: the address of a group.
 const GROUP: u64 = 1 << 40;
 
-/// The answer of [`again`], which is to pass, or that of [`refused`](super::refused): one word, so that there is nothing of it where there is none.
+/// The answer of [`again`], which is to pass, or that of [`refused`](super::refused): one word, so that there is nothing
+/// of it where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled(Recalled);
 

@@ -12,9 +12,8 @@ const IDLE: u64 = 300_000_000_000;
 const FEW: u32 = 1;
 
 /// Remembers a flow, where it was unless it is known to be `absent`, or in the best place that there is; whether
-/// there was one. Two that do so at once may
-/// remember it twice; it is then found in one of both places. A flow with traffic gives its place to
-/// nobody.
+/// there was one. Two that do so at once may remember it twice; it is then found in one of both places. A flow with
+/// traffic gives its place to nobody.
 #[inline(always)]
 pub fn insert<S: Sets>(key: &FlowKey, flow: &Flow, absent: bool, sets: &S) -> bool {
     let wanted = Key::of(key, sets.secret());

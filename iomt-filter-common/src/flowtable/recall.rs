@@ -65,7 +65,8 @@ pub struct Sighting {
 
 const _: () = assert!(size_of::<Sighting>() == 40);
 
-/// A flow to which a packet was added: the device that the packet is attributed to, and the rule. One word, so that there is nothing of it where there is none.
+/// A flow to which a packet was added: the device that the packet is attributed to, and the rule. One word, so that there
+/// is nothing of it where there is none.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recalled(pub u64);
@@ -123,8 +124,8 @@ impl Found {
 const REPLY: u32 = WAYS;
 
 /// Adds a packet to its flow, where nothing about it is to be judged: this generation has judged the flow, which
-/// waits for no answer that this might be and was ended by nobody, it had traffic in this minute and holds, and a packet in the same direction
-/// with the same origin has been judged in full.
+/// waits for no answer that this might be and was ended by nobody, it had traffic in this minute and holds, and a packet
+/// in the same direction with the same origin has been judged in full.
 #[inline(always)]
 pub fn recall<S: Sets>(key: &FlowKey, seen: &Sighting, sets: &S) -> Recalled {
     let wanted = Key::of(key, sets.secret());

@@ -1,5 +1,5 @@
-//! Single addresses, or networks of one length, with a number each: a filter of one word that most addresses do not pass, then an exact
-//! table of which mostly one line is read.
+//! Single addresses, or networks of one length, with a number each: a filter of one word that most addresses do not
+//! pass, then an exact table of which mostly one line is read.
 //!
 //! The filter is a register-blocked Bloom filter (Putze, Sanders, Singler: "Cache-, Hash- and Space-Efficient
 //! Bloom Filters", WEA 2007). Nobody outside knows the seed, so nobody can choose addresses that all pass it.
@@ -174,7 +174,7 @@ impl V6 {
 impl Host for V6 {
     #[inline(always)]
     fn line(self, lines: u32) -> u32 {
-        (((self.1 & 0xffff_ffff) * lines as u64) >> 32) as u32
+        line_of(self.1, lines)
     }
 
     #[inline(always)]
@@ -214,7 +214,7 @@ impl Network {
 impl Host for Network {
     #[inline(always)]
     fn line(self, lines: u32) -> u32 {
-        (((self.1 & 0xffff_ffff) * lines as u64) >> 32) as u32
+        line_of(self.1, lines)
     }
 
     #[inline(always)]
@@ -232,6 +232,12 @@ impl Host for Network {
         }
         number
     }
+}
+
+/// The line of a hash, of so many.
+#[inline(always)]
+const fn line_of(hash: u64, lines: u32) -> u32 {
+    (((hash & 0xffff_ffff) * lines as u64) >> 32) as u32
 }
 
 /// The word of a filter of `words` that stands for a hash.

@@ -78,7 +78,7 @@ impl Datapath {
             None => self.maps.clear(slot, self.device_capacity)?,
         };
         // Until the write is complete nobody knows what the slot holds: it is then cleared first.
-        self.maps.write(&diff(&with_lists_of(&rows, &held), &rows), slot, self.device_capacity)?;
+        self.maps.write(&diff(&with_lines_of(&rows, &held), &rows), slot, self.device_capacity)?;
         let directory = self.maps.shelves.put(staged);
         self.maps.directory.set(slot, directory, 0).map_err(failed(map::DIRECTORY))?;
         self.slots[index] = Some(rows);
@@ -107,8 +107,8 @@ impl Datapath {
         else {
             return Ok(());
         };
-        // Lists and countries wait for the change that needs them: both slots can refer to the same lines.
-        let rows = with_lists_of(held, rows);
+        // What is in lines waits for the change that needs it: both slots can refer to the same ones.
+        let rows = with_lines_of(held, rows);
         let plan = diff(held, &rows);
         if plan.is_empty() {
             return Ok(());
@@ -182,10 +182,10 @@ impl Maps {
     }
 }
 
-/// `rows` with the lists and countries of others: those are written in lines, and need not be compared.
-fn with_lists_of(others: &Rows, rows: &Rows) -> Rows {
-    let Rows { listings, blocks, countries, .. } = others.clone();
-    Rows { listings, blocks, countries, ..rows.clone() }
+/// `rows` with that of others which is written in lines: that need not be compared row by row.
+fn with_lines_of(others: &Rows, rows: &Rows) -> Rows {
+    let Rows { settings, profiles, devices, grants, protected, names, .. } = rows.clone();
+    Rows { settings, profiles, devices, grants, protected, names, ..others.clone() }
 }
 
 fn failed(table: &'static str) -> impl Fn(MapError) -> ApplyError {

@@ -32,8 +32,10 @@ pub(crate) struct Compared {
     pub(crate) regressions: Vec<String>,
 }
 
-/// Compares what was measured. A ratio that was not, because a peer is missing, is no regression; where none was, nothing
-/// was compared.
+/// Compares what was measured. A ratio that was not, because a peer is missing, is no regression.
+///
+/// # Errors
+/// When none of the recorded ratios was measured.
 pub(crate) fn compare_all(measured: &Measured) -> Result<Compared> {
     let path = path();
     let text = fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
