@@ -3,11 +3,13 @@
 //! Bytes and scores come in, rows of listings go out, and an account of everything that did not make
 //! it. Nothing here reads files or the network.
 
+pub mod entry;
 pub mod formats;
 pub mod guard;
 pub mod manual;
 pub mod merge;
 
-pub use formats::{Format, Parsed, Reject};
+pub use entry::{About, Category, Domain, Entry};
+pub use formats::{Format, Parsed, Reading, Reject};
 pub use guard::{Guard, Reason, Removed};
 pub use manual::ManualBlock;

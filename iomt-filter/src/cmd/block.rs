@@ -160,7 +160,8 @@ fn entries(import: &Import) -> Result<Vec<IpNet>> {
     } else {
         std::fs::read(&import.file).with_context(|| format!("failed to read `{name}`"))?
     };
-    let parsed = formats::parse(format, &bytes).with_context(|| format!("failed to read `{name}`"))?;
+    let reading = formats::Reading { format, now: Timestamp::now(), ..Default::default() };
+    let parsed = formats::parse(&reading, &bytes).with_context(|| format!("failed to read `{name}`"))?;
     if let Some(reject) = parsed.rejects.first() {
         bail!(
             "{} lines of `{name}` are no entries, nothing was blocked; the first is line {}: `{}`: {}",

@@ -4,8 +4,11 @@
 use std::fmt;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::Serialize;
 use thiserror::Error;
+
+use super::entry::{Domain, Entry};
 
 pub mod plain;
 
@@ -60,25 +63,83 @@ pub struct Unsupported(pub Format);
 /// What a list came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Parsed {
+    /// What the list was read as, never [`Format::Auto`].
+    pub format: Format,
     /// Usable entries, in the order of the list.
     pub entries: Vec<Entry>,
+    /// Domains, in the order of the list.
+    pub domains: Vec<Domain>,
+    /// What the list takes back: a feed keeps none of these, whenever it was last seen.
+    pub withdrawn: Vec<IpNet>,
     /// Lines that are neither an entry nor a comment.
     pub rejects: Vec<Reject>,
     /// Entries that were put right, and how.
     pub notes: Vec<Note>,
+    /// What the list says of itself that deserves a look: that it is deprecated, or that it has more or fewer
+    /// records than there are.
+    pub remarks: Vec<Remark>,
 }
 
-/// One entry of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Entry {
-    /// The addresses, host bits zero.
-    pub network: IpNet,
-    /// The port that the list names, where it does; listings cover every port.
-    pub port: Option<u16>,
-    /// The score that the list gives, where it does.
-    pub score: Option<u8>,
-    /// Its line, from 1.
-    pub line: u32,
+/// What deserves a look of a list as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remark {
+    /// Its publisher says that it is no longer kept; the line that says so.
+    Deprecated(String),
+    /// It says how many records it has, and has another number of them: it was cut off, or put together wrongly.
+    Count {
+        /// What it says.
+        said: u64,
+        /// What there is.
+        found: u64,
+    },
+}
+
+/// How a list is to be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Its format; [`Format::Auto`] to find it out.
+    pub format: Format,
+    /// Where generic CSV has what.
+    pub columns: Columns,
+    /// Where JSON lines have what.
+    pub pointers: Pointers,
+    /// When the list was fetched: durations count from then.
+    pub now: Timestamp,
+}
+
+/// Which column of generic CSV has what: by its name in the header, or by its number from 1. Where nothing is set,
+/// the usual names are looked for, and then the first column that holds an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in the configuration")]
+pub struct Columns {
+    pub delimiter: Option<char>,
+    pub value: Option<String>,
+    pub port: Option<String>,
+    pub score: Option<String>,
+    pub category: Option<String>,
+    pub first_seen: Option<String>,
+    pub last_seen: Option<String>,
+    pub expires: Option<String>,
+    pub reference: Option<String>,
+    pub label: Option<String>,
+}
+
+/// Where a record of JSON lines has what: JSON pointers (RFC 6901). `records` points at the array of records in a
+/// document that is none of lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in the configuration")]
+pub struct Pointers {
+    pub records: Option<String>,
+    pub value: Option<String>,
+    pub port: Option<String>,
+    pub score: Option<String>,
+    pub category: Option<String>,
+    pub first_seen: Option<String>,
+    pub last_seen: Option<String>,
+    pub expires: Option<String>,
+    pub reference: Option<String>,
+    pub label: Option<String>,
 }
 
 /// A line that is of no use.
@@ -137,8 +198,12 @@ impl Serialize for RejectReason {
     }
 }
 
-/// Reads a list in the format that it is declared to have.
-pub fn parse(format: Format, bytes: &[u8]) -> Result<Parsed, Unsupported> {
+/// Reads a list.
+///
+/// # Errors
+/// When its format cannot be read.
+pub fn parse(reading: &Reading, bytes: &[u8]) -> Result<Parsed, Unsupported> {
+    let format = reading.format;
     match format {
         Format::Auto | Format::Plain | Format::Netset => Ok(plain::parse(bytes)),
         Format::Csv

@@ -207,7 +207,9 @@ impl Reading<'_> {
         report.updated = content.updated();
         let age = |updated| Timestamp::now().duration_since(updated).as_secs().max(0) as u64;
         report.age = report.updated.map(age);
-        let Parsed { entries, rejects, notes } = match formats::parse(self.feed.format, &content.bytes) {
+        let reading =
+            formats::Reading { format: self.feed.format, now: Timestamp::now(), ..Default::default() };
+        let Parsed { entries, rejects, notes, .. } = match formats::parse(&reading, &content.bytes) {
             Ok(parsed) => parsed,
             Err(error) => {
                 report.state = FeedState::NotLoaded(error.to_string());

@@ -7,7 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
-use super::{Entry, Note, Parsed, Reject, RejectReason};
+use super::{Format, Note, Parsed, Reject, RejectReason};
+use crate::feeds::Entry;
 use crate::policy::peer::canonical;
 
 /// Characters of a line that an account of it keeps.
@@ -18,7 +19,7 @@ const SNIFFED: usize = 4096;
 /// Reads a list.
 pub fn parse(bytes: &[u8]) -> Parsed {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut parsed = Parsed::default();
+    let mut parsed = Parsed { format: Format::Plain, ..Parsed::default() };
     if let Some(reason) = is_no_list(bytes) {
         let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
         parsed.rejects.push(Reject { line: 1, text: shown(first), reason });
@@ -37,6 +38,7 @@ pub fn parse(bytes: &[u8]) -> Parsed {
                     port: read.port,
                     score: None,
                     line,
+                    about: None,
                 });
                 parsed.entries.extend(found);
                 if let (true, [read_as]) = (read.had_host_bits, read.networks.as_slice()) {
