@@ -10,14 +10,15 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::diagnostic::{Diagnostic, Place, SourceFile, unless_errors};
-use crate::feeds::Format;
 use crate::policy::model::Management;
 
 mod duration;
+mod feed;
 mod location;
 mod read;
 
 pub use duration::{DurationError, parse_duration};
+pub use feed::{Auth, Feed, FeedSource, GateConfig, Limits, Protocol, Remote, Signature};
 pub use location::Location;
 
 /// Where the configuration is looked for.
@@ -39,6 +40,8 @@ pub struct Config {
     pub geo: GeoConfig,
     /// `[[feed]]`, in the order of the file.
     pub feeds: Vec<Feed>,
+    /// `[gate]`.
+    pub gate: GateConfig,
     /// `[events]`.
     pub events: Events,
     /// `[metrics]`.
@@ -98,36 +101,6 @@ pub struct GeoConfig {
     pub database: Option<PathBuf>,
     /// The age from which on it is warned about.
     pub max_age: Duration,
-}
-
-/// Where a feed comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FeedSource {
-    /// A file.
-    Path(PathBuf),
-    /// A server.
-    Url(String),
-}
-
-/// One `[[feed]]`.
-#[derive(Clone, Debug)]
-pub struct Feed {
-    /// Its name.
-    pub name: String,
-    /// Where it comes from.
-    pub source: FeedSource,
-    /// Its format.
-    pub format: Format,
-    /// The score of entries that carry none, 0 to 100.
-    pub score: u8,
-    /// How often it is read again.
-    pub refresh: Duration,
-    /// How long entries are kept that are not seen again.
-    pub expire: Duration,
-    /// Whether it is used.
-    pub enabled: bool,
-    /// Where it stands.
-    pub place: Place,
 }
 
 /// `[events]`.

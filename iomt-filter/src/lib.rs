@@ -21,6 +21,7 @@ pub mod intent;
 pub mod rows;
 pub mod image;
 pub mod datapath;
+pub mod audit;
 pub mod capture;
 pub mod events;
 pub mod explain;

@@ -7,29 +7,23 @@ use ipnet::IpNet;
 
 use super::location::locations;
 use super::parse_duration;
-use super::{
-    AgentConfig, AttachMode, Config, Events, Feed, FeedSource, GeoConfig, Interfaces, Metrics, Paths,
-};
+use super::{AgentConfig, AttachMode, Config, Events, GeoConfig, Interfaces, Metrics, Paths, feed};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::document::{Located, Reader, Section};
-use crate::feeds::formats::FORMATS;
-use crate::feeds::manual;
 use crate::policy::model::Management;
 use crate::policy::peer::{self, Peers};
 use crate::policy::service::{Named, Services};
 
 const MODES: &[(&str, AttachMode)] =
     &[("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
-const SECTIONS: [&str; 8] =
-    ["interfaces", "paths", "management", "geo", "feed", "events", "metrics", "agent"];
+const SECTIONS: [&str; 9] =
+    ["interfaces", "paths", "management", "geo", "feed", "gate", "events", "metrics", "agent"];
 /// The agent beats twice a second: on a busy host some of ten beats come late, and never all of them.
 const SHORTEST_LOSS: Duration = Duration::from_secs(5);
 /// The tables count the seconds of `loss_after` in 16 bits.
 const LONGEST_LOSS: Duration = Duration::from_secs(18 * 3_600);
-const MAX_SCORE: u32 = 100;
-const DEFAULT_SCORE: u32 = 100;
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// Reads a configuration, as far as it can be read, and what is wrong with it.
 pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> (Config, Vec<Diagnostic>) {
@@ -42,7 +36,8 @@ pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> 
         paths: paths(&root, path, has_devices_toml, &mut reader),
         management: management(&root, &mut reader),
         geo: geo(&root, folder, &mut reader),
-        feeds: feeds(&root, folder, &mut reader),
+        feeds: feed::feeds(&root, folder, &mut reader),
+        gate: feed::gate(&root, &mut reader),
         events: events(&root, folder, &mut reader),
         metrics: metrics(&root, &mut reader),
         agent: agent(&root, &mut reader),
@@ -143,54 +138,6 @@ fn geo<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Ge
     }
 }
 
-fn feeds<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Vec<Feed> {
-    let known = ["name", "url", "path", "format", "score", "refresh", "expire", "enabled"];
-    let mut feeds: Vec<Feed> = Vec::new();
-    for section in root.sections("feed", &known, reader) {
-        let name = section.required("name", reader);
-        let source = feed_source(&section, folder, reader);
-        let format = section.word("format", FORMATS, reader).unwrap_or_default();
-        let score = section.number("score", MAX_SCORE, reader).unwrap_or(DEFAULT_SCORE) as u8;
-        let refresh = duration("refresh", Some(&section), HOUR, reader);
-        let expire = duration("expire", Some(&section), 7 * DAY, reader);
-        let enabled = section.boolean("enabled", reader).unwrap_or(true);
-        let (Some(name), Some(source)) = (name, source) else { continue };
-        if name.value.is_empty() || name.value == manual::FEED {
-            let message = format!("`{}` cannot be the name of a feed", name.value);
-            reader.error(&name.place, message, "`manual` holds blocks added by hand; choose another name");
-        }
-        if let Some(earlier) = feeds.iter().find(|feed| feed.name == name.value) {
-            let diagnostic = Diagnostic::error(&name.place, format!("feed name `{}` is taken", name.value));
-            let note = format!("the other one is at {}", earlier.place);
-            reader.found.push(diagnostic.note(note).help("give every feed a name of its own"));
-        }
-        let place = section.place;
-        feeds.push(Feed { name: name.value, source, format, score, refresh, expire, enabled, place });
-    }
-    feeds
-}
-
-fn feed_source<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Option<FeedSource> {
-    match (section.string("url", reader), section.string("path", reader)) {
-        (Some(url), None) => Some(FeedSource::Url(url.value)),
-        (None, Some(path)) => Some(FeedSource::Path(folder.join(path.value))),
-        (Some(_), Some(_)) => {
-            reader.error(&section.place, "a feed has either `url` or `path`, not both", "remove one of them");
-            None
-        }
-        (None, None) => {
-            if section.get("url").is_none() && section.get("path").is_none() {
-                reader.error(
-                    &section.place,
-                    "this feed has neither `url` nor `path`",
-                    "say where it comes from",
-                );
-            }
-            None
-        }
-    }
-}
-
 fn events<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Events {
     let section = root.section("events", &["file", "eve", "syslog", "retention"], reader);
     let mut text = |key: &str| Some(section.as_ref()?.string(key, reader)?.value);
@@ -238,7 +185,7 @@ fn metrics<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Metrics {
     Metrics { listen }
 }
 
-fn duration<'s>(
+pub(super) fn duration<'s>(
     key: &str,
     section: Option<&Section<'_, 's>>,
     default: Duration,
@@ -251,7 +198,7 @@ fn duration<'s>(
     })
 }
 
-fn network(text: &Located<String>, reader: &mut Reader<'_>) -> Option<IpNet> {
+pub(super) fn network(text: &Located<String>, reader: &mut Reader<'_>) -> Option<IpNet> {
     match peer::network(&text.value) {
         Ok(network) => Some(network),
         Err(error) => {

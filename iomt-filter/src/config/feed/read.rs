@@ -1,0 +1,353 @@
+//! `[[feed]]` and `[gate]` of config.toml, key by key.
+//!
+//! Sections come in, values with their defaults go out, and a diagnostic for every mistake. Nothing is fetched and no
+//! file is read here, those of secrets neither.
+
+use std::path::Path;
+use std::time::Duration;
+
+use url::Url;
+
+use super::{Auth, Feed, FeedSource, GateConfig, Limits, Protocol, Remote, Signature};
+use crate::config::parse_duration;
+use crate::config::read::{DAY, HOUR, duration, network};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::document::{Located, Reader, Section};
+use crate::feeds::entry::CATEGORIES;
+use crate::feeds::formats::{Columns, FORMATS, Pointers};
+use crate::feeds::manual;
+
+const MAX_SCORE: u32 = 100;
+const DEFAULT_SCORE: u32 = 100;
+const PERCENT: u32 = 100;
+const MAX_PERCENT: u32 = 100_000;
+const MINUTE: Duration = Duration::from_secs(60);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+
+const KEYS: [&str; 28] = [
+    "name",
+    "url",
+    "path",
+    "protocol",
+    "format",
+    "columns",
+    "pointers",
+    "score",
+    "min_score",
+    "category",
+    "refresh",
+    "expire",
+    "enabled",
+    "never_block",
+    "min_entries",
+    "max_entries",
+    "allow_empty",
+    "max_growth",
+    "max_shrink",
+    "max_rejected",
+    "max_removed",
+    "header",
+    "basic",
+    "query",
+    "ca",
+    "timeout",
+    "max_size",
+    "signature",
+];
+
+const PROTOCOLS: &[(&str, Protocol)] = &[
+    ("http", Protocol::Http),
+    ("taxii", Protocol::Taxii),
+    ("crowdsec", Protocol::Crowdsec),
+    ("misp", Protocol::Misp),
+];
+
+/// Reads every `[[feed]]`.
+pub(in crate::config) fn feeds<'s>(
+    root: &Section<'_, 's>,
+    folder: &Path,
+    reader: &mut Reader<'s>,
+) -> Vec<Feed> {
+    let mut feeds: Vec<Feed> = Vec::new();
+    for section in root.sections("feed", &KEYS, reader) {
+        let Some(feed) = feed(&section, folder, reader) else { continue };
+        let (feed, name) = feed;
+        if let Some(earlier) = feeds.iter().find(|earlier| earlier.name == feed.name) {
+            let diagnostic = Diagnostic::error(&name, format!("feed name `{}` is taken", feed.name));
+            let note = format!("the other one is at {}", earlier.place);
+            reader.found.push(diagnostic.note(note).help("give every feed a name of its own"));
+        }
+        feeds.push(feed);
+    }
+    feeds
+}
+
+fn feed<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Option<(Feed, Place)> {
+    let name = section.required("name", reader);
+    let source = source(section, folder, reader);
+    let kept = match source {
+        Some(FeedSource::Url(_)) => 7 * DAY,
+        // Who takes a line out of a file wants it gone.
+        _ => Duration::ZERO,
+    };
+    let (name, source) = (name?, source?);
+    if name.value.is_empty() || name.value == manual::FEED {
+        let message = format!("`{}` cannot be the name of a feed", name.value);
+        reader.error(&name.place, message, "`manual` holds blocks added by hand; choose another name");
+    }
+    let feed = Feed {
+        source,
+        format: section.word("format", FORMATS, reader).unwrap_or_default(),
+        columns: columns(section, reader),
+        pointers: pointers(section, reader),
+        score: section.number("score", MAX_SCORE, reader).unwrap_or(DEFAULT_SCORE) as u8,
+        min_score: section.number("min_score", MAX_SCORE, reader).unwrap_or(0) as u8,
+        category: section.word("category", CATEGORIES, reader),
+        refresh: duration("refresh", Some(section), HOUR, reader),
+        expire: duration("expire", Some(section), kept, reader),
+        enabled: section.boolean("enabled", reader).unwrap_or(true),
+        never_block: section.boolean("never_block", reader).unwrap_or(false),
+        limits: limits(section, reader),
+        signature: signature(section, folder, reader),
+        place: section.place.clone(),
+        name: name.value,
+    };
+    if feed.refresh < MINUTE {
+        let place = section.get("refresh").map(|value| reader.place(value.span())).unwrap_or_default();
+        let help = "`iomt-filter feed refresh NAME` reads a feed at once";
+        reader.error(&place, "`refresh` must be at least `1m`", help);
+    }
+    Some((feed, name.place))
+}
+
+fn source<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Option<FeedSource> {
+    match (section.string("url", reader), section.string("path", reader)) {
+        (Some(url), None) => {
+            remote(section, &url, folder, reader).map(|remote| FeedSource::Url(Box::new(remote)))
+        }
+        (None, Some(path)) => {
+            for key in ["protocol", "header", "basic", "query", "ca", "timeout"] {
+                if let Some(value) = section.get(key) {
+                    let place = reader.place(value.span());
+                    reader.error(
+                        &place,
+                        format!("`{key}` is for a `url`, and this feed is a file"),
+                        "remove it",
+                    );
+                }
+            }
+            Some(FeedSource::Path(folder.join(path.value)))
+        }
+        (Some(_), Some(_)) => {
+            reader.error(&section.place, "a feed has either `url` or `path`, not both", "remove one of them");
+            None
+        }
+        (None, None) => {
+            if section.get("url").is_none() && section.get("path").is_none() {
+                let message = "this feed has neither `url` nor `path`";
+                reader.error(&section.place, message, "say where it comes from");
+            }
+            None
+        }
+    }
+}
+
+fn remote<'s>(
+    section: &Section<'_, 's>,
+    url: &Located<String>,
+    folder: &Path,
+    reader: &mut Reader<'s>,
+) -> Option<Remote> {
+    let url = address(url, reader)?;
+    let timeout = duration("timeout", Some(section), MINUTE, reader);
+    if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
+        let place = section.get("timeout").map(|value| reader.place(value.span())).unwrap_or_default();
+        reader.error(&place, "`timeout` must be from `1s` to `10m`", "left out, it is `1m`");
+    }
+    Some(Remote {
+        url,
+        protocol: section.word("protocol", PROTOCOLS, reader).unwrap_or_default(),
+        auth: auth(section, folder, reader),
+        ca: section.string("ca", reader).map(|text| folder.join(text.value)),
+        timeout,
+        max_bytes: max_bytes(section, reader),
+    })
+}
+
+fn address(text: &Located<String>, reader: &mut Reader<'_>) -> Option<Url> {
+    let help = "write it whole, as in `https://feeds.example.org/list.txt`";
+    match Url::parse(&text.value) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+            if url.username().is_empty() && url.password().is_none() {
+                return Some(url);
+            }
+            let help = "put the password into a file: `basic = { user = \"…\", file = \"…\" }`";
+            reader.error(&text.place, "a password in a `url` shows wherever the address does", help);
+        }
+        Ok(url) => {
+            reader.error(&text.place, format!("`{}` is no address of a web server", url.scheme()), help)
+        }
+        Err(error) => reader.error(&text.place, format!("`url` cannot be read: {error}"), help),
+    }
+    None
+}
+
+fn auth<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Option<Auth> {
+    let mut found = Vec::new();
+    for (kind, key) in [("header", "name"), ("basic", "user"), ("query", "name")] {
+        let Some(table) = section.section(kind, &[key, "file"], reader) else { continue };
+        let (name, file) = (table.required(key, reader), table.required("file", reader));
+        if let (Some(name), Some(file)) = (name, file) {
+            let (name, file) = (name.value, folder.join(file.value));
+            found.push(match kind {
+                "header" => Auth::Header { name, file },
+                "basic" => Auth::Basic { user: name, file },
+                _ => Auth::Query { name, file },
+            });
+        }
+    }
+    if found.len() > 1 {
+        let message = "a feed has one of `header`, `basic` and `query`";
+        reader.error(&section.place, message, "keep the one that the server asks for");
+    }
+    found.into_iter().next()
+}
+
+fn signature<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Option<Signature> {
+    let table = section.section("signature", &["key", "url"], reader)?;
+    let key = table.required("key", reader)?;
+    let url = table.string("url", reader).and_then(|text| address(&text, reader));
+    Some(Signature { key: folder.join(key.value), url })
+}
+
+fn limits<'s>(section: &Section<'_, 's>, reader: &mut Reader<'s>) -> Limits {
+    let default = Limits::default();
+    let limits = Limits {
+        min_entries: section.number("min_entries", u32::MAX, reader).unwrap_or(default.min_entries),
+        allow_empty: section.boolean("allow_empty", reader).unwrap_or(default.allow_empty),
+        max_entries: section.number("max_entries", u32::MAX, reader).unwrap_or(default.max_entries),
+        max_growth: section.number("max_growth", MAX_PERCENT, reader).unwrap_or(default.max_growth),
+        max_shrink: section.number("max_shrink", PERCENT, reader).unwrap_or(default.max_shrink),
+        max_rejected: section.number("max_rejected", PERCENT, reader).unwrap_or(default.max_rejected),
+        max_removed: section.number("max_removed", PERCENT, reader).unwrap_or(default.max_removed),
+    };
+    if limits.min_entries > limits.max_entries {
+        let message = "`min_entries` is larger than `max_entries`";
+        reader.error(&section.place, message, "no list could ever pass");
+    }
+    limits
+}
+
+/// The largest list, as `64M`: a number and `K`, `M` or `G`, of 1,024 each.
+fn max_bytes<'s>(section: &Section<'_, 's>, reader: &mut Reader<'s>) -> u64 {
+    const DEFAULT: u64 = 256 << 20;
+    const LARGEST: u64 = 2 << 30;
+    let Some(text) = section.string("max_size", reader) else { return DEFAULT };
+    let (number, shift) = match text.value.as_bytes().last() {
+        Some(b'K') => (text.value.trim_end_matches('K'), 10),
+        Some(b'M') => (text.value.trim_end_matches('M'), 20),
+        Some(b'G') => (text.value.trim_end_matches('G'), 30),
+        _ => (text.value.as_str(), 0),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_shl(shift));
+    match bytes.filter(|bytes| (1..=LARGEST).contains(bytes)) {
+        Some(bytes) => bytes,
+        None => {
+            let message = format!("`max_size` cannot be `{}`", text.value);
+            reader.error(&text.place, message, "write a number and a unit up to `2G`, as in `64M`");
+            DEFAULT
+        }
+    }
+}
+
+macro_rules! texts {
+    ($section:ident, $reader:ident, $type:ident { $($key:ident),* } $(, $($more:tt)*)?) => {
+        $type { $($key: $section.string(stringify!($key), $reader).map(|text| text.value),)* $($($more)*)? }
+    };
+}
+
+fn columns<'s>(section: &Section<'_, 's>, reader: &mut Reader<'s>) -> Columns {
+    let keys = [
+        "delimiter",
+        "value",
+        "port",
+        "score",
+        "category",
+        "first_seen",
+        "last_seen",
+        "expires",
+        "reference",
+        "label",
+    ];
+    let Some(table) = section.section("columns", &keys, reader) else { return Columns::default() };
+    let delimiter = table.string("delimiter", reader).and_then(|text| match text.value.as_str() {
+        "\\t" | "tab" => Some('\t'),
+        other if other.len() == 1 => other.chars().next(),
+        _ => {
+            reader.error(&text.place, "`delimiter` must be one character", "write `delimiter = \";\"`");
+            None
+        }
+    });
+    texts!(
+        table,
+        reader,
+        Columns { value, port, score, category, first_seen, last_seen, expires, reference, label },
+        delimiter
+    )
+}
+
+fn pointers<'s>(section: &Section<'_, 's>, reader: &mut Reader<'s>) -> Pointers {
+    let keys = [
+        "records",
+        "value",
+        "port",
+        "score",
+        "category",
+        "first_seen",
+        "last_seen",
+        "expires",
+        "reference",
+        "label",
+    ];
+    let Some(table) = section.section("pointers", &keys, reader) else { return Pointers::default() };
+    for key in keys {
+        let Some(value) = table.get(key) else { continue };
+        if let Some(text) = value.get_ref().as_str().filter(|text| !text.starts_with('/')) {
+            let place = reader.place(value.span());
+            reader.error(&place, "a JSON pointer begins with `/`", format!("write `{key} = \"/{text}\"`"));
+        }
+    }
+    texts!(
+        table,
+        reader,
+        Pointers { records, value, port, score, category, first_seen, last_seen, expires, reference, label }
+    )
+}
+
+/// Reads `[gate]`.
+pub(in crate::config) fn gate<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> GateConfig {
+    let default = GateConfig::default();
+    let known = ["shortest_ipv4", "shortest_ipv6", "public_resolvers", "never_block", "impact"];
+    let Some(section) = root.section("gate", &known, reader) else { return default };
+    let help = "nothing wider is ever listed; a `0.0.0.0/0` in a feed would cut off everybody";
+    let shortest_v4 = section.number_within("shortest_ipv4", 1..=32, help, reader);
+    let shortest_v6 = section.number_within("shortest_ipv6", 1..=128, help, reader);
+    let impact = section.string("impact", reader).map(|text| match parse_duration(&text.value) {
+        Ok(impact) => impact,
+        Err(error) => {
+            reader.error(&text.place, error.to_string(), error.help());
+            default.impact
+        }
+    });
+    GateConfig {
+        shortest_v4: shortest_v4.map_or(default.shortest_v4, |bits| bits as u8),
+        shortest_v6: shortest_v6.map_or(default.shortest_v6, |bits| bits as u8),
+        public_resolvers: section.boolean("public_resolvers", reader).unwrap_or(default.public_resolvers),
+        never_block: section
+            .strings("never_block", reader)
+            .iter()
+            .filter_map(|text| network(text, reader))
+            .collect(),
+        impact: impact.unwrap_or(default.impact),
+    }
+}
