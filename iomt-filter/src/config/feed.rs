@@ -42,6 +42,8 @@ pub struct Feed {
     pub enabled: bool,
     /// Whether its entries are addresses that no feed may list.
     pub never_block: bool,
+    /// The largest list, in bytes, unpacked.
+    pub max_bytes: u64,
     /// What a new list of it may not do.
     pub limits: Limits,
     /// The key that every list of it is signed with, where it is.
@@ -72,8 +74,6 @@ pub struct Remote {
     pub ca: Option<PathBuf>,
     /// How long a fetch may take.
     pub timeout: Duration,
-    /// The largest list, in bytes, unpacked.
-    pub max_bytes: u64,
 }
 
 /// How a server is asked.

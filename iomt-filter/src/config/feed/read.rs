@@ -107,6 +107,7 @@ fn feed<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -
         expire: duration("expire", Some(section), kept, reader),
         enabled: section.boolean("enabled", reader).unwrap_or(true),
         never_block: section.boolean("never_block", reader).unwrap_or(false),
+        max_bytes: max_bytes(section, reader),
         limits: limits(section, reader),
         signature: signature(section, folder, reader),
         place: section.place.clone(),
@@ -170,7 +171,6 @@ fn remote<'s>(
         auth: auth(section, folder, reader),
         ca: section.string("ca", reader).map(|text| folder.join(text.value)),
         timeout,
-        max_bytes: max_bytes(section, reader),
     })
 }
 
@@ -349,5 +349,83 @@ pub(in crate::config) fn gate<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s
             .filter_map(|text| network(text, reader))
             .collect(),
         impact: impact.unwrap_or(default.impact),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::diagnostic::SourceFile;
+
+    fn config(feeds: &str) -> Result<Config, Vec<Diagnostic>> {
+        let text = format!("[interfaces]\ndevice = [\"eth1\"]\n{feeds}");
+        Config::parse(&SourceFile::new("config.toml", text), Path::new("/etc/x/config.toml"), false)
+    }
+
+    #[test]
+    fn everything_that_a_feed_can_say_is_read() {
+        let config = config(
+            r#"
+            [[feed]]
+            name = "isac"
+            url = "https://taxii.example.org/api/collections/1/"
+            protocol = "taxii"
+            basic = { user = "ward", file = "isac.password" }
+            signature = { key = "isac.pub" }
+            category = "c2"
+            max_size = "64M"
+            columns = { delimiter = "tab", value = "2" }
+            [gate]
+            never_block = ["203.0.113.0/24"]
+            impact = "0s"
+            "#,
+        )
+        .unwrap();
+        let feed = &config.feeds[0];
+        let FeedSource::Url(remote) = &feed.source else { panic!("a url") };
+        assert_eq!((remote.protocol, feed.max_bytes), (Protocol::Taxii, 64 << 20));
+        let file = "/etc/x/isac.password".into();
+        assert_eq!(remote.auth, Some(Auth::Basic { user: "ward".into(), file }));
+        assert_eq!((feed.expire, feed.limits), (7 * DAY, Limits::default()));
+        assert_eq!((feed.columns.delimiter, feed.columns.value.as_deref()), (Some('\t'), Some("2")));
+        assert_eq!((config.gate.impact, config.gate.never_block.len()), (Duration::ZERO, 1));
+    }
+
+    #[test]
+    fn every_mistake_is_told() {
+        for (text, message) in [
+            ("url = \"feeds.example.org/x\"", "`url` cannot be read: relative URL without a base"),
+            ("url = \"ftp://feeds.example.org/x\"", "`ftp` is no address of a web server"),
+            (
+                "url = \"https://me:secret@x.example\"",
+                "a password in a `url` shows wherever the address does",
+            ),
+            (
+                "path = \"x\"\nheader = { name = \"A\", file = \"b\" }",
+                "`header` is for a `url`, and this feed is a file",
+            ),
+            (
+                "url = \"https://x.example\"\nheader = { name = \"A\", file = \"b\" }\nquery = { name = \"k\", file = \"b\" }",
+                "a feed has one of `header`, `basic` and `query`",
+            ),
+            ("path = \"x\"\nrefresh = \"1s\"", "`refresh` must be at least `1m`"),
+            ("path = \"x\"\nmax_size = \"3G\"", "`max_size` cannot be `3G`"),
+            ("path = \"x\"\nmax_shrink = 101", "`max_shrink` must be between 0 and 100"),
+            ("path = \"x\"\nmin_entries = 5\nmax_entries = 4", "`min_entries` is larger than `max_entries`"),
+            ("path = \"x\"\npointers = { value = \"ip\" }", "a JSON pointer begins with `/`"),
+            ("path = \"x\"\ncolumns = { delimiter = \"ab\" }", "`delimiter` must be one character"),
+        ] {
+            let found = config(&format!("[[feed]]\nname = \"a\"\n{text}\n")).unwrap_err();
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert!(found[0].contains(message), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn no_secret_of_an_address_is_shown() {
+        let text = "[[feed]]\nname = \"a\"\nurl = \"https://x.example/list?auth-key=0123\"\n";
+        assert_eq!(config(text).unwrap().feeds[0].shown_source(), "https://x.example/list?…");
     }
 }
