@@ -38,7 +38,7 @@ pub struct Record {
     pub interface: Option<String>,
     /// `device` or `uplink`.
     pub port: Word,
-    /// `pass`, `drop`, `would-drop` or `reset`.
+    /// `pass`, `drop`, `would-drop` or `reset`; `notice` where the agent says something, and there was no frame.
     pub verdict: Word,
     /// Why.
     pub reason: Word,
@@ -98,7 +98,59 @@ pub struct Record {
     pub captured: Option<u32>,
     /// What the inventory expects of the device; null where nothing is `spoofed`.
     pub expected: Option<Expected>,
+    /// What a notice says. Frames have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
+
+/// What the agent says among the events: no frame was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A new list of a feed waits for somebody.
+    FeedHeld,
+    /// Somebody let a list through.
+    FeedReleased,
+    /// A feed cannot be had.
+    FeedFailed,
+    /// It can be had again.
+    FeedRecovered,
+}
+
+impl Notice {
+    /// Every notice.
+    pub const ALL: [Self; 4] = [Self::FeedHeld, Self::FeedReleased, Self::FeedFailed, Self::FeedRecovered];
+
+    /// The stable name, where an event has its reason.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FeedHeld => "feed-held",
+            Self::FeedReleased => "feed-released",
+            Self::FeedFailed => "feed-failed",
+            Self::FeedRecovered => "feed-recovered",
+        }
+    }
+}
+
+impl Record {
+    /// A notice about a feed.
+    #[must_use]
+    pub fn notice(notice: Notice, host: &str, time: Timestamp, feed: &str, note: String) -> Self {
+        Self {
+            time: Some(time),
+            host: host.to_owned(),
+            verdict: NOTICE.into(),
+            reason: notice.name().into(),
+            feed: Some(feed.to_owned()),
+            note: Some(note),
+            count: 1,
+            ..Self::default()
+        }
+    }
+}
+
+/// The verdict of an event that is no frame.
+const NOTICE: &str = "notice";
 
 /// The hardware addresses of a frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::api::messages::EventQuery;
 use crate::cli::Output;
 use crate::cmd::socket;
 use crate::config::parse_duration;
-use crate::events::Record;
+use crate::events::{Notice, Record};
 use crate::output;
 
 /// Options of `events`.
@@ -54,11 +54,12 @@ pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode>
 }
 
 fn query(options: &Options) -> Result<EventQuery> {
-    if let Some(reason) = &options.reason
-        && !Reason::ALL.iter().any(|known| known.name() == reason)
-    {
-        let known: Vec<_> = Reason::ALL.iter().map(|known| known.name()).collect();
-        return Err(anyhow!("no reason `{reason}`; there are {}", known.join(", ")));
+    if let Some(reason) = &options.reason {
+        let of_frames = Reason::ALL.iter().map(|known| known.name());
+        let known: Vec<_> = of_frames.chain(Notice::ALL.iter().map(|known| known.name())).collect();
+        if !known.contains(&reason.as_str()) {
+            return Err(anyhow!("no reason `{reason}`; there are {}", known.join(", ")));
+        }
     }
     let since = match &options.since {
         None => None,

@@ -17,6 +17,10 @@ impl fmt::Display for Record {
             Some(time) => write!(f, "{}", time.strftime("%H:%M:%S%.3f"))?,
             None => f.write_str("--:--:--.---")?,
         }
+        if let Some(note) = &self.note {
+            let feed = self.feed.as_deref().map(plain).unwrap_or_default();
+            return write!(f, " {} {} {feed}: {}", self.verdict, self.reason, plain(note));
+        }
         write!(f, " {} {} {}", self.verdict, self.reason, self.conversation())?;
         let details = self.details();
         if !details.is_empty() {
