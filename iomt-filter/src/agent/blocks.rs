@@ -1,6 +1,6 @@
 //! Blocks by hand: added, withdrawn, and let go when their time is up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -11,7 +11,7 @@ use super::core::{Core, chain};
 use super::journal::{self, Journal};
 use super::store::{self, StoreError};
 use super::term::{Term, between};
-use crate::api::messages::{BlockRequest, Changed, UnblockRequest};
+use crate::api::messages::{BlockRequest, Changed, ListedBlock, UnblockRequest};
 use crate::clock::{BootTime, Clocks, boottime};
 use crate::feeds::manual::ManualBlock;
 use crate::numbers::Numbers;
@@ -236,10 +236,13 @@ impl Core {
     }
 
     fn may_block(&self, request: &BlockRequest) -> Result<(), Errors> {
-        if request.score > 100 {
-            return Err(vec![format!("score {} is above 100", request.score)]);
+        let scores = request.listed.iter().filter_map(|listed| listed.score).chain([request.score]);
+        if let Some(score) = scores.max().filter(|&score| score > 100) {
+            return Err(vec![format!("score {score} is above 100")]);
         }
-        let refused = self.intent.refuse_blocks(&request.targets);
+        let listed = request.listed.iter().map(|listed| listed.target);
+        let targets: Vec<IpNet> = request.targets.iter().copied().chain(listed).collect();
+        let refused = self.intent.refuse_blocks(&targets);
         if refused.is_empty() { Ok(()) } else { Err(refused) }
     }
 
@@ -300,21 +303,28 @@ impl Core {
     }
 }
 
-/// What a request adds.
+/// What a request adds: of two that name one target the more severe.
 fn entries(request: &BlockRequest, by: &str, now: &Clocks) -> Vec<Entry> {
-    let targets: BTreeSet<IpNet> = request.targets.iter().copied().collect();
-    let entry = |target| Entry {
-        block: ManualBlock {
+    let plain = |&target: &IpNet| ListedBlock { target, score: None, until: None, note: None };
+    let asked = request.targets.iter().map(plain).chain(request.listed.iter().cloned());
+    let mut entries: BTreeMap<IpNet, Entry> = BTreeMap::new();
+    for ListedBlock { target, score, until, note } in asked {
+        let until = [until, request.until].into_iter().flatten().min();
+        let block = ManualBlock {
             target,
-            score: request.score,
-            until: request.until,
-            note: request.note.clone(),
+            score: score.unwrap_or(request.score),
+            until,
+            note: note.or_else(|| request.note.clone()),
             added: now.time_of_day,
             by: by.to_owned(),
-        },
-        ends: request.until.map(|until| now.boot.after(between(now.time_of_day, until))),
-    };
-    targets.into_iter().map(entry).collect()
+        };
+        let ends = until.map(|until| now.boot.after(between(now.time_of_day, until)));
+        let is_severer = entries.get(&target).is_none_or(|other| other.block.score < block.score);
+        if is_severer {
+            entries.insert(target, Entry { block, ends });
+        }
+    }
+    entries.into_values().collect()
 }
 
 #[cfg(test)]

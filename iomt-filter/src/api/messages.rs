@@ -222,6 +222,22 @@ pub struct BlockRequest {
     pub until: Option<Timestamp>,
     /// Why.
     pub note: Option<String>,
+    /// Addresses of a list, each with what the list says of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listed: Vec<ListedBlock>,
+}
+
+/// An address of a list that is to be blocked by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedBlock {
+    /// The addresses.
+    pub target: IpNet,
+    /// 0 to 100, where it is not the request's.
+    pub score: Option<u8>,
+    /// When the block ends, where that is before the request's.
+    pub until: Option<Timestamp>,
+    /// Why, where it is not what the request says.
+    pub note: Option<String>,
 }
 
 /// `POST /v1/blocks/remove`.

@@ -11,14 +11,17 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::api::client;
-use crate::api::messages::{BlockRequest, Changed, UnblockRequest};
+use crate::api::messages::{BlockRequest, Changed, ListedBlock, UnblockRequest};
 use crate::cli::Output;
 use crate::cmd::{socket, told};
 use crate::config::parse_duration;
-use crate::feeds::ManualBlock;
 use crate::feeds::formats::{self, FORMATS, Format};
+use crate::feeds::{Entry, ManualBlock};
 use crate::output::Align::{Left, Right};
 use crate::output::{self, Table};
+
+/// The score of what nobody gives one.
+const DEFAULT_SCORE: u8 = 100;
 
 /// What to do with manual blocks.
 #[derive(Debug, Subcommand)]
@@ -36,13 +39,13 @@ pub enum Verb {
 /// What is said of every block.
 #[derive(Debug, Args)]
 pub struct About {
-    /// Score, 0 to 100: profiles with a higher `block_score` let it pass
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(0..=100))]
-    score: u8,
-    /// How long it holds, as `24h` or `7d`; for ever where nothing is said
+    /// Score, 0 to 100: profiles with a higher `block_score` let it pass. Left out: what an imported list says, else 100
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=100))]
+    score: Option<u8>,
+    /// How long it holds, as `24h` or `7d`; for ever where nothing is said, not even by an imported list
     #[arg(long = "for", value_name = "DURATION")]
     duration: Option<String>,
-    /// Why
+    /// Why. Left out: what an imported list calls it
     #[arg(long)]
     note: Option<String>,
 }
@@ -84,8 +87,8 @@ pub struct Import {
 pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
     let socket = socket(config)?;
     match verb {
-        Verb::Add(add) => block(&socket, targets(&add.targets)?, &add.about, output),
-        Verb::Import(import) => block(&socket, entries(import)?, &import.about, output),
+        Verb::Add(add) => block(&socket, targets(&add.targets)?, Vec::new(), &add.about, output),
+        Verb::Import(import) => block(&socket, Vec::new(), entries(import)?, &import.about, output),
         Verb::Remove(remove) => {
             let request = UnblockRequest { targets: targets(&remove.targets)? };
             told(client::post(&socket, "/v1/blocks/remove", &request)?, output, said("withdrawn"))
@@ -112,7 +115,13 @@ pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
     }
 }
 
-fn block(socket: &Path, targets: Vec<IpNet>, about: &About, output: Output) -> Result<ExitCode> {
+fn block(
+    socket: &Path,
+    targets: Vec<IpNet>,
+    listed: Vec<ListedBlock>,
+    about: &About,
+    output: Output,
+) -> Result<ExitCode> {
     let until = match &about.duration {
         None => None,
         Some(text) => {
@@ -120,7 +129,8 @@ fn block(socket: &Path, targets: Vec<IpNet>, about: &About, output: Output) -> R
             Some(Timestamp::now().checked_add(duration).context("`--for` reaches beyond the calendar")?)
         }
     };
-    let request = BlockRequest { targets, score: about.score, until, note: about.note.clone() };
+    let score = about.score.unwrap_or(DEFAULT_SCORE);
+    let request = BlockRequest { targets, score, until, note: about.note.clone(), listed };
     told(client::post(socket, "/v1/blocks", &request)?, output, said("blocked"))
 }
 
@@ -147,7 +157,7 @@ fn target(text: &str) -> Result<IpNet> {
     }
 }
 
-fn entries(import: &Import) -> Result<Vec<IpNet>> {
+fn entries(import: &Import) -> Result<Vec<ListedBlock>> {
     let format = FORMATS.iter().find(|(name, _)| *name == import.format).map(|(_, format)| *format);
     let known: Vec<_> = FORMATS.iter().map(|(name, _)| *name).collect();
     let format: Format =
@@ -174,7 +184,18 @@ fn entries(import: &Import) -> Result<Vec<IpNet>> {
     if parsed.entries.is_empty() {
         bail!("`{name}` holds no entries");
     }
-    Ok(parsed.entries.iter().map(|entry| entry.network).collect())
+    let about = &import.about;
+    let listed = |entry: &Entry| {
+        let said = entry.about.as_deref();
+        let named = said.and_then(|said| said.label.as_deref().or(said.reference.as_deref()));
+        ListedBlock {
+            target: entry.network,
+            score: about.score.or(entry.score),
+            until: said.and_then(|said| said.expires),
+            note: about.note.clone().or_else(|| named.map(str::to_owned)),
+        }
+    };
+    Ok(parsed.entries.iter().map(listed).collect())
 }
 
 fn row(block: &ManualBlock) -> [String; 6] {
