@@ -1,15 +1,20 @@
-//! Threat lists: read ([`formats`]), held back where they would hurt ([`guard`]), put together ([`merge`]).
+//! Threat lists: read ([`formats`]), put in order and kept ([`list`]), held back where they would hurt ([`guard`]
+//! for entries, [`gate`] for lists), put together ([`merge`]).
 //!
 //! Bytes and scores come in, rows of listings go out, and an account of everything that did not make
 //! it. Nothing here reads files or the network.
 
 pub mod entry;
 pub mod formats;
+pub mod list;
 pub mod guard;
+pub mod gate;
 pub mod manual;
 pub mod merge;
 
 pub use entry::{About, Category, Domain, Entry};
 pub use formats::{Format, Parsed, Reading, Reject};
-pub use guard::{Guard, Reason, Removed};
+pub use gate::{FarEnd, Held, Limits};
+pub use guard::{Floor, Guard, Reason, Removed};
+pub use list::List;
 pub use manual::ManualBlock;

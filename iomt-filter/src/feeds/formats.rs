@@ -192,6 +192,14 @@ pub enum RejectReason {
     Unreadable,
 }
 
+impl RejectReason {
+    /// Whether a line of this kind speaks against the list.
+    #[must_use]
+    pub const fn is_fault(self) -> bool {
+        true
+    }
+}
+
 impl Serialize for RejectReason {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -1,21 +1,41 @@
 //! The gate before the tables: what no list may block.
 //!
-//! Lists hold private ranges, whole /8s and the reader's own network. An entry that lies in a guarded
-//! range is removed and counted; one that only covers a guarded range keeps the rest and leaves a hole.
+//! Lists hold private ranges, whole /8s, the resolvers of half the internet and the reader's own network. An
+//! entry that lies in a guarded range is removed and counted; one that only covers a guarded range keeps the
+//! rest and leaves a hole. Nothing is ever added to a list here, and nothing is read.
 
-use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv6Net};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::policy::peer::canonical;
+use crate::policy::peer::{canonical, network};
+
+use super::list::List;
+
+mod resolvers;
 
 /// The shortest IPv4 prefix that a list may have.
 pub const SHORTEST_V4: u8 = 8;
 /// The shortest IPv6 prefix that a list may have.
 pub const SHORTEST_V6: u8 = 19;
+
+/// The shortest prefixes that a list may have: whoever lists more of the internet lists it by mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floor {
+    /// Of IPv4, 0 to 32; what NAT64 makes of IPv4 is held to it too.
+    pub v4: u8,
+    /// Of IPv6, 0 to 128.
+    pub v6: u8,
+}
+
+impl Default for Floor {
+    fn default() -> Self {
+        Self { v4: SHORTEST_V4, v6: SHORTEST_V6 }
+    }
+}
+
 /// Where NAT64 (RFC 6052) puts all of IPv4: a list may hold no more of it there than as IPv4.
 const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
@@ -51,7 +71,7 @@ const SPECIAL: &[(&str, Reason)] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
 #[allow(missing_docs, reason = "the message of each says what it is")]
 pub enum Reason {
-    #[error("wider than a list may be (/8, IPv6 /19, NAT64 /104)")]
+    #[error("wider than a list may be")]
     TooWide,
     #[error("an address of this host")]
     OwnAddress,
@@ -61,10 +81,14 @@ pub enum Reason {
     Management,
     #[error("the peer of a protected pair")]
     Protected,
+    #[error("never to be blocked, by the configuration or a `never_block` list")]
+    NeverBlock,
     #[error("a segment behind the device ports")]
     Segment,
     #[error("a network of this host")]
     OwnNetwork,
+    #[error("a public service for names or time")]
+    PublicResolver,
     #[error("private addresses")]
     Private,
     #[error("loopback addresses")]
@@ -103,51 +127,122 @@ pub struct Guarded {
     pub removed: Vec<Removed>,
 }
 
+/// What is left of a list.
+#[derive(Clone, Debug, Default)]
+pub struct Sifted {
+    /// The entries that may be listed; what they cover of a guarded range is a hole.
+    pub list: List,
+    /// What was removed, in the order of the networks.
+    pub removed: Vec<Removed>,
+}
+
+impl Sifted {
+    /// The guarded ranges that entries of the list cover.
+    pub fn holes(&self) -> impl Iterator<Item = IpNet> {
+        self.removed.iter().filter(|removed| removed.part != removed.entry).map(|removed| removed.part)
+    }
+
+    /// How many entries were removed altogether.
+    #[must_use]
+    pub fn removed_entries(&self) -> usize {
+        self.removed.iter().filter(|removed| removed.part == removed.entry).count()
+    }
+}
+
 /// The ranges that no list may block.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
-    ranges: BTreeMap<IpNet, Reason>,
+    /// Apart from each other and in order.
+    ranges: Vec<(IpNet, Reason)>,
+    floor: Floor,
 }
 
 impl Guard {
-    /// For feeds: the given ranges, and all special ones.
+    /// For feeds: the given ranges, all special ones, and public resolvers.
     pub fn for_feeds(ranges: impl IntoIterator<Item = (IpNet, Reason)>) -> Self {
-        let special = SPECIAL.iter().filter_map(|&(text, reason)| Some((text.parse().ok()?, reason)));
-        Self::of(ranges.into_iter().chain(special))
+        let resolvers = resolvers::ADDRESSES.iter().filter_map(|text| network(text).ok());
+        let resolvers = resolvers.map(|address| (address, Reason::PublicResolver));
+        Self::of(ranges.into_iter().chain(special()).chain(resolvers))
     }
 
-    /// For blocks by hand: an operator may block private and connected addresses, but neither this host,
-    /// nor a device, nor what is protected.
+    /// For blocks by hand: an operator may block private and connected addresses and public resolvers, but
+    /// neither this host, nor a device, nor what is protected or never to be blocked.
     pub fn for_operators(ranges: impl IntoIterator<Item = (IpNet, Reason)>) -> Self {
-        let vital = [Reason::OwnAddress, Reason::Device, Reason::Management, Reason::Protected];
-        let special = SPECIAL.iter().filter_map(|&(text, reason)| Some((text.parse().ok()?, reason)));
-        let special = special.filter(|&(_, reason)| reason != Reason::Private);
+        let vital = [
+            Reason::OwnAddress,
+            Reason::Device,
+            Reason::Management,
+            Reason::Protected,
+            Reason::NeverBlock,
+        ];
+        let special = special().filter(|&(_, reason)| reason != Reason::Private);
         Self::of(ranges.into_iter().filter(|(_, reason)| vital.contains(reason)).chain(special))
+    }
+
+    /// The same with another floor.
+    #[must_use]
+    pub fn with_floor(self, floor: Floor) -> Self {
+        Self { floor, ..self }
+    }
+
+    /// The shortest prefixes that it lets through.
+    #[must_use]
+    pub const fn floor(&self) -> Floor {
+        self.floor
     }
 
     /// Judges one entry. Asks two neighbours and what lies inside, however many ranges there are.
     pub fn judge(&self, entry: IpNet) -> Guarded {
         let entry = canonical(entry.trunc());
-        let removed =
-            |part, reason| Guarded { is_listed: false, removed: vec![Removed { entry, part, reason }] };
-        if is_too_wide(&entry) {
-            return removed(entry, Reason::TooWide);
+        if let Some(reason) = self.refuses(&entry) {
+            return Guarded { is_listed: false, removed: vec![Removed { entry, part: entry, reason }] };
         }
-        if let Some(reason) = self.around(&entry) {
-            return removed(entry, reason);
-        }
-        let Ok(last) = IpNet::new(entry.broadcast(), entry.max_prefix_len()) else {
-            return Guarded::default();
-        };
-        let inside = self.ranges.range(entry..=last);
-        let removed = inside.map(|(&part, &reason)| Removed { entry, part, reason }).collect();
+        let removed = self.inside(&entry).map(|&(part, reason)| Removed { entry, part, reason }).collect();
         Guarded { is_listed: true, removed }
+    }
+
+    /// Judges every entry of a list. A list of which nothing is removed comes back as it is, without a copy.
+    pub fn sift(&self, list: &List) -> Sifted {
+        let mut removed = Vec::new();
+        let mut is_removed = Vec::new();
+        for (at, kept) in list.networks().iter().enumerate() {
+            let entry = kept.what;
+            if let Some(reason) = self.refuses(&entry) {
+                is_removed.push(at);
+                removed.push(Removed { entry, part: entry, reason });
+                continue;
+            }
+            removed.extend(self.inside(&entry).map(|&(part, reason)| Removed { entry, part, reason }));
+        }
+        Sifted { list: list.without(&is_removed), removed }
+    }
+
+    /// Whether an address lies in a guarded range: no list blocks it.
+    #[must_use]
+    pub fn spares(&self, address: IpAddr) -> bool {
+        self.around(&canonical(address.into())).is_some()
+    }
+
+    /// Why no part of an entry may be listed.
+    fn refuses(&self, entry: &IpNet) -> Option<Reason> {
+        if is_too_wide(entry, self.floor) {
+            return Some(Reason::TooWide);
+        }
+        self.around(entry)
     }
 
     /// The reason of the range in which `entry` lies.
     fn around(&self, entry: &IpNet) -> Option<Reason> {
-        let (range, reason) = self.ranges.range(..=*entry).next_back()?;
+        let after = self.ranges.partition_point(|(range, _)| range <= entry);
+        let (range, reason) = self.ranges.get(after.checked_sub(1)?)?;
         range.contains(entry).then_some(*reason)
+    }
+
+    /// The ranges that lie in `entry`, which lies in none.
+    fn inside(&self, entry: &IpNet) -> impl Iterator<Item = &(IpNet, Reason)> {
+        let first = self.ranges.partition_point(|(range, _)| range < entry);
+        let from = self.ranges.get(first..).unwrap_or_default();
+        from.iter().take_while(move |(range, _)| entry.contains(range))
     }
 
     /// Keeps the ranges apart from each other; of two that nest, the outer one.
@@ -155,24 +250,35 @@ impl Guard {
         let mut sorted: Vec<(IpNet, Reason)> =
             ranges.into_iter().map(|(range, reason)| (canonical(range.trunc()), reason)).collect();
         sorted.sort_unstable();
-        let mut apart = BTreeMap::new();
-        let mut outer: Option<IpNet> = None;
-        for (range, reason) in sorted {
-            if outer.is_some_and(|outer| outer.contains(&range)) {
-                continue;
-            }
-            apart.insert(range, reason);
-            outer = Some(range);
-        }
-        Self { ranges: apart }
+        // In order, a range stands before all that lie in it.
+        sorted.dedup_by(|(range, _), (outer, _)| outer.contains(&*range));
+        Self { ranges: sorted, floor: Floor::default() }
     }
 }
 
-fn is_too_wide(entry: &IpNet) -> bool {
+/// What `never_block` lists spare. An entry that is wider than the floor is none of it: a poisoned list would
+/// otherwise switch every other one off.
+pub fn never_block(
+    networks: impl IntoIterator<Item = IpNet>,
+    floor: Floor,
+) -> (Vec<(IpNet, Reason)>, Vec<Removed>) {
+    let networks = networks.into_iter().map(|network| canonical(network.trunc()));
+    let (wide, kept): (Vec<_>, Vec<_>) = networks.partition(|network| is_too_wide(network, floor));
+    let removed = wide.into_iter().map(|entry| Removed { entry, part: entry, reason: Reason::TooWide });
+    (kept.into_iter().map(|network| (network, Reason::NeverBlock)).collect(), removed.collect())
+}
+
+fn special() -> impl Iterator<Item = (IpNet, Reason)> {
+    SPECIAL.iter().filter_map(|&(text, reason)| Some((text.parse().ok()?, reason)))
+}
+
+fn is_too_wide(entry: &IpNet, floor: Floor) -> bool {
     let shortest = match entry {
-        IpNet::V4(_) => SHORTEST_V4,
-        IpNet::V6(v6) if v6.contains(&NAT64) || NAT64.contains(v6) => NAT64.prefix_len() + SHORTEST_V4,
-        IpNet::V6(_) => SHORTEST_V6,
+        IpNet::V4(_) => floor.v4,
+        IpNet::V6(v6) if v6.contains(&NAT64) || NAT64.contains(v6) => {
+            NAT64.prefix_len().saturating_add(floor.v4)
+        }
+        IpNet::V6(_) => floor.v6,
     };
     entry.prefix_len() < shortest
 }

@@ -1,12 +1,22 @@
 //! Entries of all feeds as rows, so that one longest-prefix match finds the most severe entry.
+//!
+//! Lists come in, in the order of the configuration, and the ranges that nobody may block; rows go out. Nothing is
+//! widened or put together here: every row is a prefix that a list names, or a hole.
 
 use std::cmp::Reverse;
 
+use iomt_filter_common::Address;
+use iomt_filter_common::addr::IPV4_PREFIX_BITS;
 use iomt_filter_common::reputation::Listing;
 use ipnet::IpNet;
+use jiff::Timestamp;
 
+use super::list::List;
 use crate::policy::peer::canonical;
 use crate::rows::{Prefix, Prefixes};
+
+/// The length of the prefix of a single address.
+const HOST_BITS: u8 = 128;
 
 /// An entry that passed the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,58 +31,176 @@ pub struct Listed {
     pub order: u16,
 }
 
-/// What of two entries that cover an address is the more severe: the score, then the longer prefix,
-/// then the earlier feed.
-type Severity = (u8, u8, Reverse<u16>);
+/// A feed on its way into the rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'l> {
+    /// What it lists, as far as the guard lets it through.
+    pub list: &'l List,
+    /// Its number.
+    pub feed: u16,
+    /// Where it stands in the configuration: of two equal entries the earlier feed's is told.
+    pub order: u16,
+    /// The score of entries that have none of their own, 0 to 100.
+    pub score: u8,
+    /// Entries below this score are left out.
+    pub min_score: u8,
+}
 
-impl Listed {
+/// An entry or a hole, with the address as a number of its family.
+#[derive(Clone, Copy, Debug)]
+struct Item<A> {
+    first: A,
+    bits: u8,
+    /// 0 to 100; nothing for a hole.
+    score: Option<u8>,
+    feed: u16,
+    order: u16,
+}
+
+/// What of two entries that cover an address is the more severe: the score, then the longer prefix,
+/// then the earlier feed. A hole spares everything in it.
+type Severity = (bool, u8, u8, Reverse<u16>);
+
+impl<A: Number> Item<A> {
     fn severity(&self) -> Severity {
-        (self.score, self.network.prefix_len(), Reverse(self.order))
+        (self.score.is_none(), self.score.unwrap_or_default(), self.bits, Reverse(self.order))
     }
 
     fn listing(&self) -> Listing {
-        let prefix_bits = Prefix::from(canonical(self.network)).bits;
-        Listing { feed: self.feed, score: self.score, prefix_bits }
+        let prefix_bits = self.bits + A::BEFORE;
+        let feed = self.feed;
+        self.score.map_or(Listing::NONE, |score| Listing { feed, score, prefix_bits })
+    }
+
+    fn holds(&self, other: &Self) -> bool {
+        self.bits <= other.bits && self.first == other.first.cut(self.bits)
     }
 }
 
-/// For every listed prefix and every hole, the most severe entry that covers it. An entry never lies inside a
-/// hole: the guard has removed those. One of IPv6 never covers IPv4, however wide it is.
+/// An address of one family as a number.
+trait Number: Copy + Ord {
+    /// Bits in front of it in the 128-bit form.
+    const BEFORE: u8;
+    fn cut(self, bits: u8) -> Self;
+    fn address(self) -> Address;
+}
+
+impl Number for u32 {
+    const BEFORE: u8 = IPV4_PREFIX_BITS;
+
+    fn cut(self, bits: u8) -> Self {
+        self & Self::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0)
+    }
+
+    fn address(self) -> Address {
+        Address::from_v4(self.to_be_bytes())
+    }
+}
+
+impl Number for u128 {
+    const BEFORE: u8 = 0;
+
+    fn cut(self, bits: u8) -> Self {
+        self & Self::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0)
+    }
+
+    fn address(self) -> Address {
+        Address::from_v6(self.to_be_bytes())
+    }
+}
+
+/// Entries and holes by family, so that one of IPv6 never covers IPv4, however wide it is.
+#[derive(Default)]
+struct Items {
+    of_v4: Vec<Item<u32>>,
+    of_v6: Vec<Item<u128>>,
+}
+
+impl Items {
+    fn add(&mut self, network: IpNet, score: Option<u8>, feed: u16, order: u16) {
+        match canonical(network) {
+            IpNet::V4(net) => {
+                let (first, bits) = (u32::from(net.network()), net.prefix_len());
+                self.of_v4.push(Item { first, bits, score, feed, order });
+            }
+            IpNet::V6(net) => {
+                let (first, bits) = (u128::from(net.network()), net.prefix_len());
+                self.of_v6.push(Item { first, bits, score, feed, order });
+            }
+        }
+    }
+
+    fn add_holes(&mut self, holes: impl IntoIterator<Item = IpNet>) {
+        holes.into_iter().for_each(|hole| self.add(hole, None, 0, 0));
+    }
+
+    fn rows(self) -> Prefixes<Listing> {
+        let mut rows = Vec::with_capacity(self.of_v4.len() + self.of_v6.len());
+        add_rows(self.of_v4, &mut rows);
+        add_rows(self.of_v6, &mut rows);
+        rows.into_iter().collect()
+    }
+}
+
+/// The lists of all feeds as rows: for every listed prefix and every hole, the most severe entry that covers it and
+/// has not ended at `now`. What one feed no longer lists, another one's entry of the same addresses still does.
+pub fn merged<'l>(
+    sources: impl IntoIterator<Item = Source<'l>>,
+    holes: impl IntoIterator<Item = IpNet>,
+    now: Timestamp,
+) -> Prefixes<Listing> {
+    let mut items = Items::default();
+    for Source { list, feed, order, score: default, min_score } in sources {
+        for kept in list.networks() {
+            let score = kept.score.unwrap_or(default);
+            if score >= min_score && !list.has_ended(kept, now) {
+                items.add(kept.what, Some(score), feed, order);
+            }
+        }
+    }
+    items.add_holes(holes);
+    items.rows()
+}
+
+/// For every listed prefix and every hole, the most severe entry that covers it. A hole spares whatever lies in it;
+/// one of IPv6 never covers IPv4, however wide it is.
 pub fn listings(
     entries: impl IntoIterator<Item = Listed>,
     holes: impl IntoIterator<Item = IpNet>,
 ) -> Prefixes<Listing> {
-    let entries = entries.into_iter().map(|entry| (entry.network, Some(entry)));
-    let holes = holes.into_iter().map(|hole| (hole, None));
-    let (mut of_v4, mut of_v6) = (Vec::new(), Vec::new());
-    for (network, item) in entries.chain(holes) {
-        let network = canonical(network);
-        let family = if matches!(network, IpNet::V4(_)) { &mut of_v4 } else { &mut of_v6 };
-        family.push((Prefix::from(network), item));
+    let mut items = Items::default();
+    for Listed { network, score, feed, order } in entries {
+        items.add(network, Some(score), feed, order);
     }
-    [of_v4, of_v6].into_iter().flat_map(of_family).collect()
+    items.add_holes(holes);
+    items.rows()
 }
 
-/// The rows of one family.
-fn of_family(mut items: Vec<(Prefix, Option<Listed>)>) -> Vec<(Prefix, Listing)> {
-    // A sort that sees what is in order already: the entries of feeds are.
-    items.sort_by_key(|(prefix, item)| (*prefix, item.is_some()));
-    let mut rows = Vec::with_capacity(items.len());
-    let mut around: Vec<(Prefix, Option<Listed>)> = Vec::new();
-    for same in items.chunk_by(|(one, _), (other, _)| one == other) {
-        let Some(&(prefix, _)) = same.first() else { continue };
-        while around.pop_if(|(outer, _)| !outer.holds(&prefix)).is_some() {}
-        let mut severest = around.last().and_then(|(_, entry)| *entry);
-        for (_, item) in same {
-            severest = match item {
-                Some(entry) => severest.into_iter().chain([*entry]).max_by_key(Listed::severity),
-                None => None,
-            };
+/// Adds the rows of one family.
+fn add_rows<A: Number>(mut items: Vec<Item<A>>, rows: &mut Vec<(Prefix, Listing)>) {
+    // A sort that sees what is in order already: the entries of every feed are.
+    items.sort_by_key(|item| (item.first, item.bits));
+    // Prefixes round the current one, each with the most severe of what covers it.
+    let mut around: Vec<(Item<A>, Item<A>)> = Vec::new();
+    for same in items.chunk_by(|one, other| (one.first, one.bits) == (other.first, other.bits)) {
+        let Some(item) = same.first() else { continue };
+        while around.pop_if(|(outer, _)| !outer.holds(item)).is_some() {}
+        let outer = around.last().map(|(_, severest)| severest);
+        let Some(&severest) = outer.into_iter().chain(same).max_by_key(|item| item.severity()) else { continue };
+        let prefix = Prefix { address: item.first.address(), bits: item.bits + A::BEFORE };
+        rows.push((prefix, severest.listing()));
+        // Nothing lies in a single address, and of those there are most.
+        if prefix.bits < HOST_BITS {
+            around.push((*item, severest));
         }
-        rows.push((prefix, severest.map_or(Listing::NONE, |entry| entry.listing())));
-        around.push((prefix, severest));
     }
-    rows
+}
+
+/// The fewest prefixes that cover the same addresses, and no others. For reports: what is listed keeps its sources,
+/// and is never widened.
+#[must_use]
+pub fn aggregated(networks: &[IpNet]) -> Vec<IpNet> {
+    IpNet::aggregate(&networks.to_vec())
 }
 
 /// For every prefix of either, the more severe of what both say of its addresses.
@@ -117,7 +245,12 @@ mod tests {
             }).collect();
             let address = IpNet::new([203, 0, low & 3, low].into(), 32).unwrap();
             let expected = entries.iter().filter(|entry| entry.network.contains(&address))
-                .max_by_key(|entry| entry.severity()).map(Listed::listing);
+                .max_by_key(|entry| (entry.score, entry.network.prefix_len(), Reverse(entry.order)))
+                .map(|entry| Listing {
+                    feed: entry.feed,
+                    score: entry.score,
+                    prefix_bits: entry.network.prefix_len() + IPV4_PREFIX_BITS,
+                });
             let rows = listings(entries.clone(), []);
             prop_assert_eq!(longest(&rows, address), expected);
             let distinct: std::collections::BTreeSet<_> = entries.iter().map(|entry| entry.network).collect();
