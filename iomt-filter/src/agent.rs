@@ -14,20 +14,26 @@ mod term;
 mod blocks;
 mod grants;
 mod leases;
+mod feeds;
+mod far_ends;
 mod running;
 mod work;
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 
+use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 
 use self::core::Core;
+use self::feeds::Fetching;
 use self::heartbeat::Signs;
 use self::history::History;
 use self::running::Running;
 use crate::api::messages::{
     BlockRequest, Changed, DeviceStatus, FlowStatus, Grant, GrantRequest, Granted, Status, UnblockRequest,
 };
+use crate::audit::{Audit, Entry};
 use crate::explain::{Explanation, Question};
 use crate::feeds::manual::ManualBlock;
 
@@ -42,6 +48,9 @@ pub struct Agent {
     running: RwLock<Arc<Running>>,
     history: Arc<History>,
     signs: Arc<Signs>,
+    fetching: Fetching,
+    audit: std::sync::Mutex<Audit>,
+    state: PathBuf,
 }
 
 /// A block that somebody waits for, by whom, and where the answer goes.
@@ -51,9 +60,26 @@ type AskedBlock = (BlockRequest, String, mpsc::Sender<Result<Changed, Errors>>);
 pub type Errors = Vec<String>;
 
 impl Agent {
-    pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>) -> Self {
+    pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>, audit: Audit) -> Self {
         let running = RwLock::new(Arc::new(core.running()));
-        Self { core: Mutex::new(core), asked: std::sync::Mutex::default(), running, history, signs }
+        let (asked, fetching, audit) = (std::sync::Mutex::default(), Fetching::default(), audit.into());
+        let state = core.config.paths.state.clone();
+        Self { core: Mutex::new(core), asked, running, history, signs, fetching, audit, state }
+    }
+
+    fn fetching(&self) -> &Fetching {
+        &self.fetching
+    }
+
+    /// The state folder.
+    fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Writes down what somebody is about to change; without that it must not be changed.
+    fn audit(&self, entry: Entry) -> Result<(), Errors> {
+        let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        audit.append(entry, Timestamp::now()).map_err(|error| vec![core::chain(&error)])
     }
 
     /// Recorded events.

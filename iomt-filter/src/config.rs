@@ -18,7 +18,7 @@ mod location;
 mod read;
 
 pub use duration::{DurationError, parse_duration};
-pub use feed::{Auth, Feed, FeedSource, GateConfig, Limits, Protocol, Remote, Signature};
+pub use feed::{Feed, GateConfig};
 pub use location::Location;
 
 /// Where the configuration is looked for.

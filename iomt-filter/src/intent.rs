@@ -15,7 +15,8 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Place, SourceFile};
-use crate::feeds::ManualBlock;
+use crate::feeds::guard::Removed;
+use crate::feeds::{FarEnd, ManualBlock};
 use crate::geo::{CountryDatabase, Distinctions, expand};
 use crate::host::HostNetworks;
 use crate::inventory::Inventory;
@@ -24,15 +25,17 @@ use crate::policy::model::Grant;
 use crate::policy::{Extras, Policy, Vocabulary, compile};
 use crate::rows::{Prefixes, Rows};
 
+pub mod copies;
 pub mod last_good;
 mod grants;
-mod lists;
+pub mod lists;
 mod without_effect;
 
+use self::copies::Copies;
 use self::last_good::{Content, LastGood};
 use self::lists::FeedLists;
 
-pub use lists::{FeedReport, FeedState};
+pub use lists::{FeedReport, FeedState, Standing};
 
 /// What is read in place of what the configuration names.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +44,26 @@ pub struct Overrides {
     pub policy: Option<PathBuf>,
     /// The inventory.
     pub devices: Option<PathBuf>,
+}
+
+/// What is known before anything is read.
+pub struct Known<'k> {
+    /// What feeds listed last.
+    pub copies: Copies,
+    /// Whether feeds that are files are read, or what they listed last holds.
+    pub reads_files: bool,
+    /// What devices have talked to.
+    pub far_ends: &'k dyn Fn(&Rows) -> Vec<FarEnd>,
+}
+
+impl Known<'_> {
+    /// What is kept in the state folder, without an agent that knows what devices talk to.
+    pub fn kept(config: &Config, warnings: &mut Vec<Diagnostic>) -> Self {
+        let enabled = config.feeds.iter().filter(|feed| feed.enabled);
+        let names = enabled.map(|feed| feed.name.as_str());
+        let copies = copies::read(&config.paths.state, names, warnings);
+        Self { copies, reads_files: true, far_ends: &|_| Vec::new() }
+    }
 }
 
 /// Everything that is to hold, and an account of how it came about.
@@ -70,8 +93,10 @@ pub struct Intent {
     missing_countries: Option<Diagnostic>,
     /// What the rows were compiled from, for other grants.
     sources: Option<Arc<(Policy, Inventory, Extras)>>,
-    /// The feeds by themselves, and how many of the warnings are not about blocks by hand.
+    /// The feeds by themselves; how many of the warnings are about neither feeds nor blocks by hand, and how many are
+    /// not about these.
     lists: Arc<FeedLists>,
+    before_lists: usize,
     other_warnings: usize,
 }
 
@@ -83,6 +108,36 @@ impl Intent {
         let mut warnings: Vec<_> = self.warnings.iter().take(self.other_warnings).cloned().collect();
         let feeds = self.lists.block(&mut rows, numbers, blocks, &mut warnings);
         Self { warnings, feeds, ..self.with_rows(rows) }
+    }
+
+    /// The same with other lists of feeds; no file is read again.
+    #[must_use]
+    pub fn with_lists(&self, numbers: &mut Numbers, lists: Arc<FeedLists>, blocks: &[ManualBlock]) -> Self {
+        let mut rows = self.rows.clone();
+        rows.listings = lists.listings();
+        let mut warnings: Vec<_> = self.warnings.iter().take(self.before_lists).cloned().collect();
+        warnings.extend(lists.warnings());
+        let other_warnings = warnings.len();
+        let feeds = lists.block(&mut rows, numbers, blocks, &mut warnings);
+        Self { warnings, feeds, lists, other_warnings, ..self.with_rows(rows) }
+    }
+
+    /// What the feeds came to.
+    #[must_use]
+    pub const fn lists(&self) -> &Arc<FeedLists> {
+        &self.lists
+    }
+
+    /// Every feed, in the order of the configuration.
+    #[must_use]
+    pub fn standings(&self) -> &[Standing] {
+        self.lists.standings()
+    }
+
+    /// Why no list may block a network, or a part of it.
+    #[must_use]
+    pub fn spares(&self, network: IpNet) -> Vec<Removed> {
+        self.lists.guard().judge(network).removed
     }
 
     /// The same with other rows; nothing that was read is to be kept again.
@@ -101,6 +156,7 @@ impl Intent {
             missing_countries: self.missing_countries.clone(),
             sources: self.sources.clone(),
             lists: self.lists.clone(),
+            before_lists: self.before_lists,
             other_warnings: self.other_warnings,
         }
     }
@@ -142,7 +198,7 @@ pub struct GeoReport {
     pub kept: Option<String>,
 }
 
-/// Reads everything that `config` names, at this moment.
+/// Reads everything that `config` names, at this moment, and what is kept of feeds in the state folder.
 pub fn read(
     config: &Config,
     overrides: &Overrides,
@@ -150,6 +206,25 @@ pub fn read(
     numbers: &mut Numbers,
     blocks: &[ManualBlock],
     grants: Vec<Grant>,
+) -> Result<Intent, Vec<Diagnostic>> {
+    let mut warnings = Vec::new();
+    let known = Known::kept(config, &mut warnings);
+    let mut intent = read_knowing(config, overrides, host, numbers, blocks, grants, &known)?;
+    intent.before_lists += warnings.len();
+    intent.other_warnings += warnings.len();
+    intent.warnings.splice(0..0, warnings);
+    Ok(intent)
+}
+
+/// Reads everything that `config` names, at this moment.
+pub fn read_knowing(
+    config: &Config,
+    overrides: &Overrides,
+    host: &HostNetworks,
+    numbers: &mut Numbers,
+    blocks: &[ManualBlock],
+    grants: Vec<Grant>,
+    known: &Known<'_>,
 ) -> Result<Intent, Vec<Diagnostic>> {
     let mut warnings = config.warnings.clone();
     let policy_path = overrides.policy.as_deref().unwrap_or(&config.paths.policy);
@@ -167,7 +242,16 @@ pub fn read(
     warnings.extend(found);
     warnings.extend(without_effect::warnings(config));
 
-    let lists = lists::Lists { config, host, segments: &extras.segments };
+    let lists = lists::Lists {
+        config,
+        host,
+        segments: &extras.segments,
+        copies: &known.copies,
+        reads_files: known.reads_files,
+        far_ends: known.far_ends,
+        now: Timestamp::now(),
+    };
+    let before_lists = warnings.len();
     let lists = lists.read(&rows, numbers, &mut warnings, &mut last_good);
     let other_warnings = warnings.len();
     rows.listings = lists.listings();
@@ -195,6 +279,7 @@ pub fn read(
         missing_countries,
         sources: Some(Arc::new((policy, inventory, extras))),
         lists: Arc::new(lists),
+        before_lists,
         other_warnings,
     })
 }

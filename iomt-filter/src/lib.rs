@@ -25,3 +25,4 @@ pub mod audit;
 pub mod capture;
 pub mod events;
 pub mod explain;
+pub mod lookup;

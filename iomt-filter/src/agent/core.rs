@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::Errors;
 use super::blocks::Blocks;
+use super::far_ends;
 use super::grants::Ledger;
 use super::journal::Journal;
 use super::leases::Leases;
@@ -17,7 +18,10 @@ use crate::config::Config;
 use crate::datapath::{Attachment, Datapath, WriterToken};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::host::HostNetworks;
-use crate::intent::{self, Intent, Overrides};
+use crate::intent::copies::File;
+use crate::intent::last_good::LastGood;
+use crate::intent::lists::FeedLists;
+use crate::intent::{self, Intent, Known, Overrides};
 use crate::numbers::Numbers;
 
 /// The file of the numbers, in the state folder.
@@ -99,9 +103,23 @@ impl Core {
         // With those that have ended: they go when that is noted.
         let blocks = self.blocks.clone();
         let listed = blocks.list();
-        let intent =
-            intent::read(&config, &Overrides::default(), &host, &mut numbers, &listed, self.grants.models())
-                .map_err(shown)?;
+        let (running, state, impact) = (self.running(), config.paths.state.clone(), config.gate.impact);
+        let known = Known {
+            copies: self.lists().copies(),
+            reads_files: true,
+            far_ends: &|rows| far_ends::of(&running, rows, &state, impact),
+        };
+        let grants = self.grants.models();
+        let read = intent::read_knowing(
+            &config,
+            &Overrides::default(),
+            &host,
+            &mut numbers,
+            &listed,
+            grants,
+            &known,
+        );
+        let intent = read.map_err(shown)?;
         if let Some(lost) = intent.loses(&self.intent) {
             return Err(shown(vec![lost]));
         }
@@ -109,6 +127,40 @@ impl Core {
         (self.config, self.host) = (config, host);
         self.drop_gone_grants();
         Ok(changed)
+    }
+
+    /// What the feeds list.
+    pub(super) fn lists(&self) -> &Arc<FeedLists> {
+        self.intent.lists()
+    }
+
+    /// Exchanges what the feeds list for something else, which makes other rows where it `is_new`; nothing where only
+    /// notes have changed.
+    pub(super) fn exchange_lists(
+        &mut self,
+        lists: Arc<FeedLists>,
+        files: Vec<File>,
+        is_new: bool,
+    ) -> Result<Option<Changed>, Errors> {
+        let mut numbers = Numbers::clone(&self.numbers);
+        let blocks = self.blocks.clone();
+        let last_good = LastGood { read: files, wanted: lists.wanted() };
+        let mut intent = self.intent.with_lists(&mut numbers, lists, &blocks.list());
+        if is_new {
+            intent.last_good = Some(last_good);
+            return self.activate(intent, numbers, blocks).map(Some);
+        }
+        self.keep_last_good(&mut intent, &last_good);
+        self.intent = Arc::new(intent);
+        Ok(None)
+    }
+
+    fn keep_last_good(&self, intent: &mut Intent, last_good: &LastGood) {
+        for error in store::keep(&self.config.paths.state, last_good) {
+            let error = chain(&error);
+            tracing::error!(error, "a last good copy is not kept");
+            intent.warnings.push(Diagnostic::warning(&Place::default(), error));
+        }
     }
 
     /// Makes an intent what the kernel judges with. On an error the generation before judges on; the
@@ -129,11 +181,7 @@ impl Core {
         let generation =
             self.datapath.apply(intent.rows.clone(), &self.token).map_err(|error| vec![chain(&error)])?;
         if let Some(last_good) = intent.last_good.take() {
-            for error in store::keep(&self.config.paths.state, &last_good) {
-                let error = chain(&error);
-                tracing::error!(error, "a last good copy is not kept");
-                intent.warnings.push(Diagnostic::warning(&Place::default(), error));
-            }
+            self.keep_last_good(&mut intent, &last_good);
         }
         let warnings = intent.warnings.iter().map(ToString::to_string).collect();
         (self.intent, self.numbers, self.blocks) = (Arc::new(intent), Arc::new(numbers), blocks);

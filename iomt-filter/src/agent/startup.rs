@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use super::Agent;
 use super::blocks::Blocks;
 use super::core::{Core, NUMBERS};
+use super::feeds;
 use super::grants::{GRANTS, Ledger};
 use super::heartbeat::{self, Signs};
 use super::history::History;
@@ -29,6 +30,7 @@ use super::store;
 use super::term;
 use super::work;
 use crate::api::server;
+use crate::audit::{self, Audit, AuditError};
 use crate::cli::FINDING;
 use crate::clock::Clocks;
 use crate::config::Config;
@@ -72,13 +74,16 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let grants = store::load::<Ledger>(state, GRANTS)?.begun(seen, &now);
     let history = Arc::new(History::default());
     let signs = Arc::new(Signs::new());
+    let state = &config.paths.state.clone();
     let core = match start(config, token, numbers, (blocks, journal), grants, &history, &signs)? {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
     };
     core.keep_ends(seen);
     let socket = core.config.paths.socket.clone();
-    let agent = Arc::new(Agent::new(core, history, signs));
+    let audit = open_audit(state)?;
+    let agent = Arc::new(Agent::new(core, history, signs, audit));
+    feeds::start(agent.clone()).context("no thread to fetch feeds with")?;
     work::start(agent.clone()).context("no thread for the work of every second")?;
     let served = runtime.block_on(serve(listener, answers.handle(), hangup, agent.clone()));
     let _nothing_changes = agent.stop();
@@ -89,6 +94,21 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     served.context("failed to wait for signals")?;
     tracing::info!("the agent stops; the program stays attached and goes on judging");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The audit log; one that is damaged is moved aside, because nothing could follow on it.
+fn open_audit(state: &Path) -> Result<Audit> {
+    let (path, now) = (state.join(audit::FILE), Timestamp::now());
+    match Audit::open(&path, now) {
+        Err(error @ AuditError::Damaged(_)) => {
+            let aside = state.join(format!("{}.damaged-{}", audit::FILE, now.as_second()));
+            fs::rename(&path, &aside)
+                .with_context(|| format!("failed to move `{}` aside", path.display()))?;
+            tracing::error!(aside = %aside.display(), "{error}");
+            Ok(Audit::open(&path, now)?)
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// Compile, load, fill, attach.

@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::intent::last_good::{self, LastGood};
+use crate::intent::copies;
+use crate::intent::last_good::LastGood;
 
 /// Why state could not be read or kept.
 #[derive(Debug, Error)]
@@ -96,8 +97,8 @@ pub fn keep(folder: &Path, last_good: &LastGood) -> Vec<StoreError> {
         }
     }
     // Where the folder cannot be read there is no copy to let go.
-    for entry in fs::read_dir(folder.join(last_good::FEEDS)).into_iter().flatten().flatten() {
-        if last_good.wanted.contains(&Path::new(last_good::FEEDS).join(entry.file_name())) {
+    for entry in fs::read_dir(folder.join(copies::FOLDER)).into_iter().flatten().flatten() {
+        if last_good.wanted.contains(&Path::new(copies::FOLDER).join(entry.file_name())) {
             continue;
         }
         if let Err(error) = fs::remove_file(entry.path()) {

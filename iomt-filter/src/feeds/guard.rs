@@ -158,9 +158,10 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// For feeds: the given ranges, all special ones, and public resolvers.
-    pub fn for_feeds(ranges: impl IntoIterator<Item = (IpNet, Reason)>) -> Self {
-        let resolvers = resolvers::ADDRESSES.iter().filter_map(|text| network(text).ok());
+    /// For feeds: the given ranges, all special ones, and public resolvers where they are to be spared.
+    pub fn for_feeds(ranges: impl IntoIterator<Item = (IpNet, Reason)>, spares_resolvers: bool) -> Self {
+        let resolvers = if spares_resolvers { resolvers::ADDRESSES } else { &[] };
+        let resolvers = resolvers.iter().filter_map(|text| network(text).ok());
         let resolvers = resolvers.map(|address| (address, Reason::PublicResolver));
         Self::of(ranges.into_iter().chain(special()).chain(resolvers))
     }
@@ -168,13 +169,8 @@ impl Guard {
     /// For blocks by hand: an operator may block private and connected addresses and public resolvers, but
     /// neither this host, nor a device, nor what is protected or never to be blocked.
     pub fn for_operators(ranges: impl IntoIterator<Item = (IpNet, Reason)>) -> Self {
-        let vital = [
-            Reason::OwnAddress,
-            Reason::Device,
-            Reason::Management,
-            Reason::Protected,
-            Reason::NeverBlock,
-        ];
+        let vital =
+            [Reason::OwnAddress, Reason::Device, Reason::Management, Reason::Protected, Reason::NeverBlock];
         let special = special().filter(|&(_, reason)| reason != Reason::Private);
         Self::of(ranges.into_iter().filter(|(_, reason)| vital.contains(reason)).chain(special))
     }

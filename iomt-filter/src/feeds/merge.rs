@@ -186,7 +186,9 @@ fn add_rows<A: Number>(mut items: Vec<Item<A>>, rows: &mut Vec<(Prefix, Listing)
         let Some(item) = same.first() else { continue };
         while around.pop_if(|(outer, _)| !outer.holds(item)).is_some() {}
         let outer = around.last().map(|(_, severest)| severest);
-        let Some(&severest) = outer.into_iter().chain(same).max_by_key(|item| item.severity()) else { continue };
+        let Some(&severest) = outer.into_iter().chain(same).max_by_key(|item| item.severity()) else {
+            continue;
+        };
         let prefix = Prefix { address: item.first.address(), bits: item.bits + A::BEFORE };
         rows.push((prefix, severest.listing()));
         // Nothing lies in a single address, and of those there are most.

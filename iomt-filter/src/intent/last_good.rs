@@ -11,8 +11,6 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-/// The folder of the copies of feeds, in the state folder.
-pub const FEEDS: &str = "feeds";
 /// The copy of the country database, in the state folder.
 pub(super) const COUNTRIES: &str = "country.mmdb";
 
@@ -41,8 +39,9 @@ pub struct LastGood {
     pub wanted: BTreeSet<PathBuf>,
 }
 
-/// Where the copy of a feed is, in the state folder.
-pub fn of_feed(name: &str) -> PathBuf {
+/// The name of a feed as a name of a file.
+#[must_use]
+pub fn file_name(name: &str) -> String {
     let mut file = String::new();
     for byte in name.bytes() {
         match byte {
@@ -51,7 +50,7 @@ pub fn of_feed(name: &str) -> PathBuf {
             _ => drop(write!(file, "%{byte:02x}")),
         }
     }
-    Path::new(FEEDS).join(file + ".list")
+    file
 }
 
 /// The copy at `file` of the state folder, where there is one.
@@ -72,13 +71,10 @@ mod tests {
 
     #[test]
     fn every_name_is_one_file_of_the_folder() {
-        for (name, file) in [
-            ("c2", "feeds/c2.list"),
-            ("../numbers", "feeds/%2e%2e%2fnumbers.list"),
-            ("a b", "feeds/a%20b.list"),
-            ("a%20b", "feeds/a%2520b.list"),
-        ] {
-            assert_eq!(of_feed(name), Path::new(file));
+        for (name, file) in
+            [("c2", "c2"), ("../numbers", "%2e%2e%2fnumbers"), ("a b", "a%20b"), ("a%20b", "a%2520b")]
+        {
+            assert_eq!(file_name(name), file);
         }
     }
 }

@@ -1,102 +1,82 @@
-//! Feeds and manual blocks: read, guarded, merged into listings, and accounted for.
+//! Feeds and manual blocks: read, judged, guarded, merged into listings, and accounted for.
+//!
+//! What feeds list stands by itself, one list a feed, so that lookups find every source of an entry; the guard and the
+//! merge make the rows of all of them together. A feed may be exchanged by itself, for what was fetched of it.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use iomt_filter_common::reputation::Listing;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde::Serialize;
 
-use crate::config::{Config, Feed, FeedSource};
+use super::copies::{self, Copies, FeedCopy, Kind};
+use super::last_good::{self, LastGood};
+use crate::config::{Config, Feed, GateConfig};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::feeds::formats::{self, Note};
-use crate::feeds::merge::{Listed, listings};
-use crate::feeds::{Guard, ManualBlock, Parsed, Reason, Reject, Removed, manual};
+use crate::feeds::fetch::{self, Fetched};
+use crate::feeds::guard::{Sifted, never_block};
+use crate::feeds::merge::{self, Listed, listings};
+use crate::feeds::{FarEnd, Guard, ManualBlock, Reason, Removed, manual};
 use crate::host::HostNetworks;
 use crate::numbers::Numbers;
 use crate::policy::peer::canonical;
 use crate::rows::{Prefixes, Rows};
 
-use super::last_good::{self, Content, LastGood};
+mod judge;
+mod report;
 
-/// The largest file that is read as a list.
-const MAX_BYTES: u64 = 256 << 20;
-
-/// What became of a feed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", content = "reason", rename_all = "kebab-case")]
-pub enum FeedState {
-    /// Its entries are listed.
-    Loaded,
-    /// Its file cannot be used, and why; the entries of its last good copy are listed.
-    Kept(String),
-    /// `enabled = false`.
-    Disabled,
-    /// None of its entries is, and why.
-    NotLoaded(String),
-}
-
-/// An account of one feed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FeedReport {
-    /// Its name.
-    pub name: String,
-    /// Its number in listings and events; 0 where it has none.
-    pub number: u16,
-    /// Entries that are listed.
-    pub entries: usize,
-    /// Lines that are no entries.
-    pub rejected: Vec<Reject>,
-    /// Entries that were put right.
-    pub notes: Vec<Note>,
-    /// Entries, and parts of entries, that the guard held back.
-    pub removed: Vec<Removed>,
-    /// What became of it.
-    #[serde(flatten)]
-    pub state: FeedState,
-    /// When the file that its entries are from was last changed.
-    pub updated: Option<Timestamp>,
-    /// How long ago that was, in seconds.
-    pub age: Option<u64>,
-}
-
-impl FeedReport {
-    fn new(name: &str, state: FeedState) -> Self {
-        Self {
-            name: name.to_owned(),
-            number: 0,
-            entries: 0,
-            rejected: Vec::new(),
-            notes: Vec::new(),
-            removed: Vec::new(),
-            state,
-            updated: None,
-            age: None,
-        }
-    }
-}
+pub use judge::{Bench, Content, Outcome, held, judge, unchanged};
+pub use report::{FeedReport, FeedState};
 
 /// What lists are read with.
 pub(super) struct Lists<'c> {
     pub(super) config: &'c Config,
     pub(super) host: &'c HostNetworks,
     pub(super) segments: &'c [IpNet],
+    /// What is known of the feeds already.
+    pub(super) copies: &'c Copies,
+    /// Whether files are read, or what is known of them holds.
+    pub(super) reads_files: bool,
+    /// What devices have talked to since a time.
+    pub(super) far_ends: &'c dyn Fn(&Rows) -> Vec<FarEnd>,
+    pub(super) now: Timestamp,
+}
+
+/// A feed as it stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// What the configuration says.
+    pub feed: Arc<Feed>,
+    /// Its number in listings and events; 0 where it has none.
+    pub number: u16,
+    /// Its list, and how that came about; nothing before the first.
+    pub copy: Option<Arc<FeedCopy>>,
+    /// Why it cannot be read now.
+    pub failure: Option<String>,
+}
+
+impl Standing {
+    /// What it lists, before the guard.
+    #[must_use]
+    pub fn list(&self) -> Option<&crate::feeds::List> {
+        self.copy.as_deref().map(|copy| &copy.list)
+    }
 }
 
 /// What all feeds came to: whatever blocks are added by hand, this stays.
-#[derive(Debug, Default)]
-pub(super) struct FeedLists {
-    listings: Prefixes<Listing>,
-    operators: Guard,
-    reports: Vec<Arc<FeedReport>>,
-}
-
-/// Entries on their way into the rows.
 #[derive(Clone, Debug, Default)]
-struct Gathered {
-    listed: Vec<Listed>,
-    holes: Vec<IpNet>,
+pub struct FeedLists {
+    standings: Vec<Standing>,
+    gate: GateConfig,
+    /// What is ours.
+    ranges: Vec<(IpNet, Reason)>,
+    guard: Guard,
+    operators: Guard,
+    listings: Prefixes<Listing>,
+    reports: Vec<Arc<FeedReport>>,
+    next_expiry: Option<Timestamp>,
 }
 
 impl Lists<'_> {
@@ -108,34 +88,66 @@ impl Lists<'_> {
         warnings: &mut Vec<Diagnostic>,
         last_good: &mut LastGood,
     ) -> FeedLists {
-        let mut gathered = Gathered::default();
+        let of_config = |feed: &Feed| {
+            let number = if feed.enabled { numbers.feed(&feed.name) } else { None };
+            let number = number.or_else(|| numbers.feeds.get(&feed.name).copied());
+            let failure = (feed.enabled && number.is_none()).then(|| "no number is left for it".to_owned());
+            let copy = self.copies.get(&feed.name).filter(|_| feed.enabled).cloned();
+            Standing { feed: Arc::new(feed.clone()), number: number.unwrap_or(0), copy, failure }
+        };
+        let mut standings: Vec<Standing> = self.config.feeds.iter().map(of_config).collect();
         let ranges = self.guarded(rows);
-        let guard = Guard::for_feeds(ranges.iter().copied());
-        let mut reports = Vec::with_capacity(self.config.feeds.len());
-        for (order, feed) in self.config.feeds.iter().enumerate() {
-            let order = u16::try_from(order).unwrap_or(u16::MAX).saturating_add(1);
-            let mut report = FeedReport::new(&feed.name, FeedState::Disabled);
-            if feed.enabled {
-                report = match numbers.feed(&feed.name) {
-                    Some(number) => {
-                        let reading = Reading { feed, number, order, guard: &guard };
-                        let (report, found) = reading.with_last_good(&self.config.paths.state, last_good);
-                        gathered.listed.extend(found.listed);
-                        gathered.holes.extend(found.holes);
-                        report
-                    }
-                    None => FeedReport::new(
-                        &feed.name,
-                        FeedState::NotLoaded("no number is left for it".to_owned()),
-                    ),
-                };
+        let far_ends = std::cell::OnceCell::new();
+        // Lists that spare come first: the others are judged with what they spare.
+        for spares in [true, false] {
+            let guard = guard(&standings, &self.config.gate, &ranges);
+            let turn =
+                |standing: &&mut Standing| standing.feed.never_block == spares && standing.feed.enabled;
+            for standing in standings.iter_mut().filter(turn) {
+                let far_ends = || far_ends.get_or_init(|| (self.far_ends)(rows)).as_slice();
+                self.renew(standing, &guard, far_ends, last_good);
             }
-            warnings.extend(warning(feed, &report));
-            report.number = numbers.feeds.get(&feed.name).copied().unwrap_or(0);
-            reports.push(Arc::new(report));
         }
-        let listings = listings(gathered.listed, gathered.holes);
-        FeedLists { listings, operators: Guard::for_operators(ranges), reports }
+        let lists = FeedLists::of(standings, self.config.gate.clone(), ranges, self.now);
+        warnings.extend(lists.warnings());
+        last_good.wanted = lists.wanted();
+        lists
+    }
+
+    /// Reads a feed again where it is a file, and judges anew what waits.
+    fn renew<'f>(
+        &self,
+        standing: &mut Standing,
+        guard: &Guard,
+        far_ends: impl Fn() -> &'f [FarEnd],
+        last_good: &mut LastGood,
+    ) {
+        let feed = standing.feed.clone();
+        let state = &self.config.paths.state;
+        let copy = standing.copy.clone();
+        let known = copy.as_deref();
+        let waits = known.is_some_and(|copy| copy.notes.held.is_some());
+        let resume = known.map(|copy| copy.notes.resume.clone()).unwrap_or_default();
+        let content = if feed.is_remote() || !self.reads_files {
+            let parts = if waits { copies::content(state, &feed.name) } else { None };
+            parts.map(|parts| Content { parts, resume, ..Content::default() })
+        } else {
+            match fetch::fetch(&feed.source, &fetch::Resume::default(), None, self.now) {
+                Ok(Fetched::New { parts, resume, modified }) => {
+                    Some(Content { parts, resume, modified, released: None })
+                }
+                Ok(Fetched::Unchanged { .. }) => None,
+                Err(error) => {
+                    standing.failure = Some(error.to_string());
+                    None
+                }
+            }
+        };
+        let Some(content) = content else { return };
+        let bench = Bench { guard, far_ends: far_ends(), now: self.now };
+        let outcome = judge(&feed, content, known, &bench);
+        last_good.read.extend(outcome.files(&feed.name, known));
+        standing.copy = Some(Arc::new(outcome.copy));
     }
 
     /// What is ours, with the gravest reason first where two are the same range.
@@ -151,110 +163,179 @@ impl Lists<'_> {
         own.chain(devices)
             .chain(management.map(|&network| (network, Reason::Management)))
             .chain(protected)
+            .chain(self.config.gate.never_block.iter().map(|&network| (network, Reason::NeverBlock)))
             .chain(self.segments.iter().map(|&network| (network, Reason::Segment)))
             .chain(self.host.networks().into_iter().map(|network| (network, Reason::OwnNetwork)))
             .collect()
     }
 }
 
-/// What a feed is read with.
-struct Reading<'r> {
-    feed: &'r Feed,
-    number: u16,
-    order: u16,
-    guard: &'r Guard,
+/// What no list may block: what is ours, and what lists spare.
+fn guard(standings: &[Standing], gate: &GateConfig, ranges: &[(IpNet, Reason)]) -> Guard {
+    Guard::for_feeds(ranges.iter().copied().chain(spared(standings, gate)), gate.public_resolvers)
+        .with_floor(gate.floor)
 }
 
-impl Reading<'_> {
-    /// Reads the feed; where that fails, the last good copy of it in the folder `state`.
-    fn with_last_good(&self, state: &Path, last_good: &mut LastGood) -> (FeedReport, Gathered) {
-        let copy = last_good::of_feed(&self.feed.name);
-        last_good.wanted.insert(copy.clone());
-        let reason = match read_file(self.feed) {
-            Ok(content) => {
-                let (report, gathered) = self.list(&content);
-                let FeedState::NotLoaded(reason) = &report.state else {
-                    last_good.read.push((copy, content));
-                    return (report, gathered);
-                };
-                let reason = reason.clone();
-                match self.kept(state, &copy, &reason) {
-                    Some(kept) => return kept,
-                    None => return (report, gathered),
-                }
-            }
-            Err(reason) => reason,
-        };
-        self.kept(state, &copy, &reason).unwrap_or_else(|| {
-            (FeedReport::new(&self.feed.name, FeedState::NotLoaded(reason)), Gathered::default())
-        })
-    }
-
-    fn kept(&self, state: &Path, copy: &Path, reason: &str) -> Option<(FeedReport, Gathered)> {
-        let (mut report, gathered) = self.list(&last_good::read(state, copy)?);
-        if report.state != FeedState::Loaded {
-            return None;
-        }
-        let since = last_good::since(report.updated);
-        report.state = FeedState::Kept(format!("{reason}; its last good copy is of {since}"));
-        Some((report, gathered))
-    }
-
-    /// What the guard lets through of a content.
-    fn list(&self, content: &Content) -> (FeedReport, Gathered) {
-        let mut gathered = Gathered::default();
-        let mut report = FeedReport::new(&self.feed.name, FeedState::Loaded);
-        report.updated = content.updated();
-        let age = |updated| Timestamp::now().duration_since(updated).as_secs().max(0) as u64;
-        report.age = report.updated.map(age);
-        let reading =
-            formats::Reading { format: self.feed.format, now: Timestamp::now(), ..Default::default() };
-        let Parsed { entries, rejects, notes, .. } = match formats::parse(&reading, &content.bytes) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                report.state = FeedState::NotLoaded(error.to_string());
-                return (report, gathered);
-            }
-        };
-        (report.rejected, report.notes) = (rejects, notes);
-        for entry in entries {
-            let score = entry.score.unwrap_or(self.feed.score);
-            let network = entry.network;
-            let listed = Listed { network, score, feed: self.number, order: self.order };
-            gathered.add(listed, self.guard, &mut report);
-        }
-        if report.entries == 0 {
-            let rejected =
-                report.rejected.first().map(|reject| format!("line {}: {}", reject.line, reject.reason));
-            let removed =
-                report.removed.first().map(|removed| format!("`{}`: {}", removed.entry, removed.reason));
-            let reason = rejected.or(removed).unwrap_or_else(|| "the list is empty".to_owned());
-            report.state = FeedState::NotLoaded(format!("no entry can be used; {reason}"));
-        }
-        (report, gathered)
-    }
+/// What `never_block` lists spare.
+fn spared(standings: &[Standing], gate: &GateConfig) -> Vec<(IpNet, Reason)> {
+    let lists = standings.iter().filter(|standing| standing.feed.never_block).filter_map(Standing::list);
+    never_block(lists.flat_map(|list| list.networks()).map(|kept| kept.what), gate.floor).0
 }
 
-/// What deserves a look of a feed that could not be read. Nothing but the configuration empties a feed.
-fn warning(feed: &Feed, report: &FeedReport) -> Option<Diagnostic> {
-    let on_purpose = "mend it; to do without its entries, remove the `[[feed]]` or set `enabled = false`";
-    match &report.state {
-        FeedState::Kept(reason) => {
-            let message = format!("feed `{}` cannot be loaded and stays as it was: {reason}", feed.name);
-            Some(Diagnostic::warning(&feed.place, message).help(on_purpose))
+impl Outcome {
+    /// What is to be kept of it, where `before` was kept.
+    #[must_use]
+    pub fn files(&self, feed: &str, before: Option<&FeedCopy>) -> Vec<copies::File> {
+        let file = |kind: Kind, bytes| (kind.of(feed), last_good::Content { bytes, modified: None });
+        let mut files = Vec::new();
+        if self.is_new || before.is_none() {
+            files.push(file(Kind::List, self.copy.list.to_bytes()));
         }
-        FeedState::NotLoaded(reason) => {
-            let message = format!("feed `{}` is not loaded: {reason}", feed.name);
-            Some(Diagnostic::warning(&feed.place, message))
+        if self.keeps_content {
+            files.push(file(Kind::Content, copies::to_bytes(&self.content)));
         }
-        FeedState::Loaded | FeedState::Disabled => None,
+        // Last: it says what the others are.
+        files.extend(serde_json::to_vec_pretty(&self.copy.notes).ok().map(|notes| file(Kind::Notes, notes)));
+        files
     }
 }
 
 impl FeedLists {
+    fn of(standings: Vec<Standing>, gate: GateConfig, ranges: Vec<(IpNet, Reason)>, now: Timestamp) -> Self {
+        let guard = guard(&standings, &gate, &ranges);
+        let spared = spared(&standings, &gate);
+        let operators = Guard::for_operators(ranges.iter().copied().chain(spared));
+        let sifted: Vec<Option<Sifted>> = standings
+            .iter()
+            .map(|standing| Some(guard.sift(standing.list()?)).filter(|_| !standing.feed.never_block))
+            .collect();
+        let sources = standings.iter().zip(&sifted).zip(1..).filter_map(|((standing, sifted), order)| {
+            let list = &sifted.as_ref()?.list;
+            let (score, min_score) = (standing.feed.score, standing.feed.min_score);
+            (standing.number != 0).then_some(merge::Source {
+                list,
+                feed: standing.number,
+                order,
+                score,
+                min_score,
+            })
+        });
+        let holes = sifted.iter().flatten().flat_map(Sifted::holes);
+        let listings = merge::merged(sources, holes, now);
+        let reports = standings.iter().zip(&sifted);
+        let reports =
+            reports.map(|(standing, sifted)| Arc::new(FeedReport::of(standing, sifted.as_ref(), now)));
+        let reports = reports.collect();
+        let next_expiry = standings.iter().filter_map(|standing| standing.list()?.next_expiry(now)).min();
+        Self { standings, gate, ranges, guard, operators, listings, reports, next_expiry }
+    }
+
+    /// The same with another list of one feed.
+    #[must_use]
+    pub fn with(&self, name: &str, copy: Arc<FeedCopy>, now: Timestamp) -> Self {
+        let mut standings = self.standings.clone();
+        for standing in standings.iter_mut().filter(|standing| standing.feed.name == name) {
+            (standing.copy, standing.failure) = (Some(copy.clone()), None);
+        }
+        Self::of(standings, self.gate.clone(), self.ranges.clone(), now)
+    }
+
+    /// The same with other notes of one feed, whose list says what it said.
+    #[must_use]
+    pub fn with_notes(&self, name: &str, copy: Arc<FeedCopy>, now: Timestamp) -> Self {
+        self.changed(name, now, |standing| (standing.copy, standing.failure) = (Some(copy.clone()), None))
+    }
+
+    /// The same with one feed that cannot be had now; nothing where that is known.
+    #[must_use]
+    pub fn with_failure(&self, name: &str, failure: &str, now: Timestamp) -> Option<Self> {
+        let is_known = self.get(name)?.failure.as_deref() == Some(failure);
+        (!is_known).then(|| self.changed(name, now, |standing| standing.failure = Some(failure.to_owned())))
+    }
+
+    /// The same with a change of one feed that makes no other rows.
+    fn changed(&self, name: &str, now: Timestamp, change: impl Fn(&mut Standing)) -> Self {
+        let mut lists = self.clone();
+        for (standing, report) in lists.standings.iter_mut().zip(&mut lists.reports) {
+            if standing.feed.name == name {
+                change(standing);
+                *report = Arc::new(report.again(standing, now));
+            }
+        }
+        lists
+    }
+
+    /// The same at another moment: without what has ended until then.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self::of(self.standings.clone(), self.gate.clone(), self.ranges.clone(), now)
+    }
+
+    /// When the next entry ends by itself.
+    #[must_use]
+    pub const fn next_expiry(&self) -> Option<Timestamp> {
+        self.next_expiry
+    }
+
+    /// Every feed, in the order of the configuration.
+    #[must_use]
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
+    /// A feed by its name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Standing> {
+        self.standings.iter().find(|standing| standing.feed.name == name)
+    }
+
+    /// What no list may block.
+    #[must_use]
+    pub const fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// How far back devices' far ends count.
+    #[must_use]
+    pub const fn impact(&self) -> std::time::Duration {
+        self.gate.impact
+    }
+
+    /// The copies of all feeds.
+    #[must_use]
+    pub fn copies(&self) -> Copies {
+        let copies = self
+            .standings
+            .iter()
+            .filter_map(|standing| Some((standing.feed.name.clone(), standing.copy.clone()?)));
+        copies.collect()
+    }
+
+    /// Files that may stay in the state folder.
+    #[must_use]
+    pub fn wanted(&self) -> BTreeSet<PathBuf> {
+        let enabled = self.standings.iter().filter(|standing| standing.feed.enabled);
+        let of = |standing: &Standing| {
+            let waits = standing.copy.as_ref().is_some_and(|copy| copy.notes.held.is_some());
+            let keeps_content = waits || judge::goes_on(&standing.feed);
+            let kinds = [Some(Kind::List), Some(Kind::Notes), keeps_content.then_some(Kind::Content)];
+            kinds.into_iter().flatten().map(|kind| kind.of(&standing.feed.name)).collect::<Vec<_>>()
+        };
+        enabled.flat_map(of).collect()
+    }
+
     /// What the feeds list.
     pub(super) fn listings(&self) -> Prefixes<Listing> {
         self.listings.clone()
+    }
+
+    /// What deserves a look of feeds that could not be read, or wait. Nothing but the configuration empties a feed.
+    pub(super) fn warnings(&self) -> Vec<Diagnostic> {
+        self.standings
+            .iter()
+            .zip(&self.reports)
+            .filter_map(|(standing, report)| warning(standing, report))
+            .collect()
     }
 
     /// Fills the blocks of `rows`, which are by hand, and names all feeds.
@@ -265,14 +346,45 @@ impl FeedLists {
         blocks: &[ManualBlock],
         warnings: &mut Vec<Diagnostic>,
     ) -> Vec<Arc<FeedReport>> {
-        let mut gathered = Gathered::default();
         let mut reports = self.reports.clone();
-        let by_hand = manual_blocks(blocks, &self.operators, numbers, &mut gathered, warnings);
+        let (by_hand, listings) = self.by_hand(blocks, numbers, warnings);
         reports.push(Arc::new(by_hand));
         let numbered = reports.iter().filter(|report| report.number != 0);
         rows.names.feeds = numbered.map(|report| (report.number, report.name.clone())).collect();
-        rows.blocks = listings(gathered.listed, gathered.holes);
+        rows.blocks = listings;
         reports
+    }
+
+    fn by_hand(
+        &self,
+        blocks: &[ManualBlock],
+        numbers: &mut Numbers,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> (FeedReport, Prefixes<Listing>) {
+        let mut report = FeedReport { name: manual::FEED.to_owned(), ..FeedReport::default() };
+        let Some(number) = numbers.feed(manual::FEED) else {
+            report.state = FeedState::NotLoaded("no number is left for it".to_owned());
+            return (report, Prefixes::default());
+        };
+        report.number = number;
+        let mut holes = Vec::new();
+        let mut listed = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            let network = canonical(block.target.trunc());
+            let guarded = self.operators.judge(network);
+            if guarded.is_listed {
+                listed.push(Listed { network, score: block.score, feed: number, order: 0 });
+                holes.extend(guarded.removed.iter().map(|removed| removed.part));
+            }
+            report.removed.extend(guarded.removed);
+        }
+        (report.entries, report.spared) = (listed.len(), report.removed.len());
+        for removed in &report.removed {
+            let message =
+                format!("block of `{}` spares `{}`: {}", removed.entry, removed.part, removed.reason);
+            warnings.push(Diagnostic::warning(&Place::default(), message));
+        }
+        (report, listings(listed, holes))
     }
 
     /// Why a block by hand would not hold, or not all of it.
@@ -281,56 +393,25 @@ impl FeedLists {
     }
 }
 
-impl Gathered {
-    fn add(&mut self, listed: Listed, guard: &Guard, report: &mut FeedReport) {
-        let guarded = guard.judge(listed.network);
-        if guarded.is_listed {
-            report.entries += 1;
-            self.listed.push(listed);
-            self.holes.extend(guarded.removed.iter().map(|removed| removed.part));
+fn warning(standing: &Standing, report: &FeedReport) -> Option<Diagnostic> {
+    let (feed, place) = (&standing.feed.name, &standing.feed.place);
+    let on_purpose = "mend it; to do without its entries, remove the `[[feed]]` or set `enabled = false`";
+    match &report.state {
+        FeedState::Kept(reason) => {
+            let message = format!("feed `{feed}` cannot be loaded and stays as it was: {reason}");
+            Some(Diagnostic::warning(place, message).help(on_purpose))
         }
-        report.removed.extend(guarded.removed);
+        FeedState::Held(_) => {
+            let stays = if report.entries > 0 { "stays as it was" } else { "lists nothing" };
+            let reasons = report.held.join("; ");
+            Some(Diagnostic::warning(place, format!("feed `{feed}` {stays}: a new list is held: {reasons}")))
+        }
+        FeedState::NotLoaded(reason) => {
+            Some(Diagnostic::warning(place, format!("feed `{feed}` is not loaded: {reason}")))
+        }
+        FeedState::Loaded | FeedState::Disabled => {
+            let first = report.warnings.first()?;
+            Some(Diagnostic::warning(place, format!("feed `{feed}`: {first}")))
+        }
     }
-}
-
-fn read_file(feed: &Feed) -> Result<Content, String> {
-    let path: &Path = match &feed.source {
-        FeedSource::Path(path) => path,
-        FeedSource::Url(_) => return Err("fetching from a URL is not supported yet; give `path`".to_owned()),
-    };
-    let failed = |error: std::io::Error| format!("failed to read `{}`: {error}", path.display());
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(format!("`{}` is no file", path.display()));
-    }
-    if metadata.len() > MAX_BYTES {
-        return Err(format!("`{}` is larger than {} MiB", path.display(), MAX_BYTES >> 20));
-    }
-    let bytes = std::fs::read(path).map_err(failed)?;
-    Ok(Content { bytes, modified: metadata.modified().ok() })
-}
-
-fn manual_blocks(
-    blocks: &[ManualBlock],
-    guard: &Guard,
-    numbers: &mut Numbers,
-    gathered: &mut Gathered,
-    warnings: &mut Vec<Diagnostic>,
-) -> FeedReport {
-    let mut report = FeedReport::new(manual::FEED, FeedState::Loaded);
-    let Some(number) = numbers.feed(manual::FEED) else {
-        report.state = FeedState::NotLoaded("no number is left for it".to_owned());
-        return report;
-    };
-    report.number = number;
-    for block in blocks {
-        let network = canonical(block.target.trunc());
-        let listed = Listed { network, score: block.score, feed: number, order: 0 };
-        gathered.add(listed, guard, &mut report);
-    }
-    for removed in &report.removed {
-        let message = format!("block of `{}` spares `{}`: {}", removed.entry, removed.part, removed.reason);
-        warnings.push(Diagnostic::warning(&Place::default(), message));
-    }
-    report
 }

@@ -90,6 +90,11 @@ pub enum Held {
         /// What there is.
         found: u64,
     },
+    /// There is no room for it in the tables.
+    NoRoom {
+        /// What does not fit, and what to do.
+        reason: String,
+    },
     /// It would cut what devices talk to.
     Impact {
         /// What it would cut, what was used last first.
@@ -114,11 +119,17 @@ impl fmt::Display for Held {
             Self::TooMany { entries, most } => write!(f, "it has {entries} entries, more than {most}"),
             Self::Grown { before, entries, limit } => {
                 let percent = share(entries.saturating_sub(*before), *before);
-                write!(f, "it has grown from {before} to {entries} entries, by {percent} %; {limit} % are allowed")
+                write!(
+                    f,
+                    "it has grown from {before} to {entries} entries, by {percent} %; {limit} % are allowed"
+                )
             }
             Self::Shrunk { before, entries, limit } => {
                 let percent = share(before.saturating_sub(*entries), *before);
-                write!(f, "it has shrunk from {before} to {entries} entries, by {percent} %; {limit} % are allowed")
+                write!(
+                    f,
+                    "it has shrunk from {before} to {entries} entries, by {percent} %; {limit} % are allowed"
+                )
             }
             Self::Rejected { rejected, lines, limit, line, reason } => {
                 let percent = share(*rejected, *lines);
@@ -131,13 +142,25 @@ impl fmt::Display for Held {
                 write!(f, "{limit} % are allowed; the first is `{entry}`: {reason}")
             }
             Self::Count { said, found } => {
-                write!(f, "it says that it has {said} records and has {found}: it was cut off or put together wrongly")
+                write!(
+                    f,
+                    "it says that it has {said} records and has {found}: it was cut off or put together wrongly"
+                )
             }
+            Self::NoRoom { reason } => write!(f, "there is no room for it: {reason}"),
             Self::Impact { cuts, total } => {
                 let noun = if *total == 1 { "far end" } else { "far ends" };
-                write!(f, "it would cut {total} {noun} that devices talked to in the last {IMPACT_DAYS} days")?;
-                let Some(Cut { device, peer, entry, score, line, seen }) = cuts.first() else { return Ok(()) };
-                write!(f, ": `{device}` to {peer}, last at {seen:.0}, by `{entry}` (line {line}, score {score})")?;
+                write!(
+                    f,
+                    "it would cut {total} {noun} that devices talked to in the last {IMPACT_DAYS} days"
+                )?;
+                let Some(Cut { device, peer, entry, score, line, seen }) = cuts.first() else {
+                    return Ok(());
+                };
+                write!(
+                    f,
+                    ": `{device}` to {peer}, last at {seen:.0}, by `{entry}` (line {line}, score {score})"
+                )?;
                 if *total > 1 { write!(f, ", and {} more", total - 1) } else { Ok(()) }
             }
         }
@@ -164,6 +187,7 @@ impl Held {
             Self::Rejected { .. } => "look whether its `format` is right",
             Self::Removed { .. } => "look whether somebody has tampered with it",
             Self::Count { .. } => "it is fetched again at the next refresh",
+            Self::NoRoom { .. } => "once there is room",
             Self::Impact { .. } => "look whether these devices are infected or the list is wrong",
         };
         let release = if self.can_be_released() {

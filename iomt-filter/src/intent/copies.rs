@@ -1,0 +1,212 @@
+//! Feeds as they are kept in the state folder: the last good list, notes of how it came about, and content that is
+//! needed again.
+//!
+//! Copies are read here and never written: what is to be kept comes out as bytes, and the agent keeps it once it
+//! judges by it. A copy that is damaged is none, and said.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::last_good::file_name;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::feeds::fetch::{Part, Resume};
+use crate::feeds::formats::{Note, Reject};
+use crate::feeds::{Held, List};
+
+/// The folder of feeds, in the state folder.
+pub const FOLDER: &str = "feeds";
+/// Lines, notes and removed entries of a feed that are kept and shown one by one; of more there are numbers.
+pub const SHOWN: usize = 1000;
+
+/// A feed as it is kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FeedCopy {
+    /// What it lists, before the guard.
+    pub list: List,
+    /// How that came about.
+    pub notes: FeedNotes,
+}
+
+/// How a list came about, and what waits to take its place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FeedNotes {
+    /// SHA-256 of the content that the list is made of, and of how it is read.
+    pub content: Option<String>,
+    /// What it was read as.
+    pub format: Option<String>,
+    /// When the content last changed at its source.
+    pub updated: Option<Timestamp>,
+    /// When it was last read, or found unchanged.
+    pub read: Option<Timestamp>,
+    /// The first lines that are no entries.
+    pub rejected: Vec<Line>,
+    /// How many there are that could not be understood, and how many that are of no use here.
+    pub faulty: usize,
+    /// See [`faulty`](Self::faulty).
+    pub ignored: usize,
+    /// The first entries that were put right.
+    pub notes: Vec<Line>,
+    /// What deserves a look.
+    pub warnings: Vec<String>,
+    /// Who let it through the gate, where somebody had to.
+    pub released: Option<String>,
+    /// What waits.
+    pub held: Option<HeldNote>,
+    /// What the next fetch goes on from.
+    pub resume: Resume,
+}
+
+/// A list that waits for somebody.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeldNote {
+    /// As of [`FeedNotes::content`].
+    pub content: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Its entries and domains.
+    pub entries: usize,
+    /// Why.
+    pub reasons: Vec<Held>,
+}
+
+/// A line of a list, and what is to be said of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The line, from 1.
+    pub line: u32,
+    /// The line itself, cut where it is long.
+    pub text: String,
+    /// Why it is no entry, or what it was read as.
+    pub reason: String,
+}
+
+impl From<&Reject> for Line {
+    fn from(reject: &Reject) -> Self {
+        Self { line: reject.line, text: reject.text.clone(), reason: reject.reason.to_string() }
+    }
+}
+
+impl From<&Note> for Line {
+    fn from(note: &Note) -> Self {
+        Self { line: note.line, text: note.text.clone(), reason: format!("read as `{}`", note.read_as) }
+    }
+}
+
+/// A file that is to be kept: its path in the state folder, and what is in it.
+pub type File = (PathBuf, super::last_good::Content);
+
+/// The copies of all feeds by name.
+pub type Copies = BTreeMap<String, Arc<FeedCopy>>;
+
+/// A file of a feed in the state folder, as a path in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The list.
+    List,
+    /// The notes.
+    Notes,
+    /// The content that was fetched last, where it waits or the next fetch goes on from it.
+    Content,
+}
+
+impl Kind {
+    /// Where it is for a feed.
+    #[must_use]
+    pub fn of(self, feed: &str) -> PathBuf {
+        let ending = match self {
+            Self::List => ".list",
+            Self::Notes => ".json",
+            Self::Content => ".content",
+        };
+        Path::new(FOLDER).join(file_name(feed) + ending)
+    }
+}
+
+/// Reads the copies of these feeds in the folder `state`.
+pub fn read<'n>(
+    state: &Path,
+    feeds: impl IntoIterator<Item = &'n str>,
+    warnings: &mut Vec<Diagnostic>,
+) -> Copies {
+    let mut copies = Copies::new();
+    for feed in feeds {
+        let path = state.join(Kind::List.of(feed));
+        let Ok(bytes) = std::fs::read(&path) else { continue };
+        let list = match List::from_bytes(&bytes) {
+            Ok(list) => list,
+            Err(error) => {
+                let message = format!("the last good copy of feed `{feed}` cannot be used: {error}");
+                warnings.push(Diagnostic::warning(&Place::file(&path.display().to_string()), message));
+                continue;
+            }
+        };
+        let notes = std::fs::read(state.join(Kind::Notes.of(feed)));
+        // Without its notes it is read anew, and judged anew.
+        let notes = notes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        copies.insert(feed.to_owned(), Arc::new(FeedCopy { list, notes }));
+    }
+    copies
+}
+
+/// The content that was fetched last, where it is kept.
+#[must_use]
+pub fn content(state: &Path, feed: &str) -> Option<Vec<Part>> {
+    from_bytes(&std::fs::read(state.join(Kind::Content.of(feed))).ok()?)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Heading {
+    name: String,
+    bytes: usize,
+}
+
+/// Content as it is kept: a line that says which parts there are, and their bytes.
+#[must_use]
+pub fn to_bytes(parts: &[Part]) -> Vec<u8> {
+    let headings: Vec<_> =
+        parts.iter().map(|part| Heading { name: part.name.clone(), bytes: part.bytes.len() }).collect();
+    let mut bytes = serde_json::to_vec(&headings).unwrap_or_default();
+    bytes.push(b'\n');
+    parts.iter().for_each(|part| bytes.extend_from_slice(&part.bytes));
+    bytes
+}
+
+fn from_bytes(bytes: &[u8]) -> Option<Vec<Part>> {
+    let end = bytes.iter().position(|&byte| byte == b'\n')?;
+    let headings: Vec<Heading> = serde_json::from_slice(bytes.get(..end)?).ok()?;
+    let mut rest = bytes.get(end + 1..)?;
+    let mut parts = Vec::with_capacity(headings.len());
+    for Heading { name, bytes } in headings {
+        let (part, behind) = rest.split_at_checked(bytes)?;
+        parts.push(Part { name, bytes: part.to_vec() });
+        rest = behind;
+    }
+    rest.is_empty().then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_comes_back_as_it_was_and_never_in_part() {
+        let part = |name: &str, bytes: &[u8]| Part { name: name.into(), bytes: bytes.into() };
+        let parts = vec![part("a\n\"b", b"203.0.113.1\n"), part("c", b""), part("d", b"x\0y")];
+        let bytes = to_bytes(&parts);
+        assert_eq!(from_bytes(&bytes), Some(parts));
+        for end in 0..bytes.len() {
+            assert_eq!(from_bytes(&bytes[..end]), None, "{end}");
+        }
+    }
+
+    #[test]
+    fn every_feed_has_files_of_its_own() {
+        assert_eq!(Kind::List.of("c2"), Path::new("feeds/c2.list"));
+        assert_eq!(Kind::Content.of("../numbers"), Path::new("feeds/%2e%2e%2fnumbers.content"));
+    }
+}

@@ -1,0 +1,207 @@
+//! From the content of a feed to what becomes of it: the list that takes the place of the last good one, or a note of
+//! why it waits.
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::config::Feed;
+use crate::feeds::fetch::{Origin, Part, Protocol, Resume};
+use crate::feeds::formats::{self, Parsed};
+use crate::feeds::gate::{self, Candidate};
+use crate::feeds::list;
+use crate::feeds::{FarEnd, Guard, Held};
+use crate::intent::copies::{FeedCopy, FeedNotes, HeldNote, Line, SHOWN};
+
+/// Content of a feed that wants to be its list.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// What it consists of.
+    pub parts: Vec<Part>,
+    /// What the next fetch goes on from.
+    pub resume: Resume,
+    /// When it was last changed at its source.
+    pub modified: Option<Timestamp>,
+    /// Who lets it through the gate, where somebody does.
+    pub released: Option<String>,
+}
+
+/// What a feed's content is judged with.
+#[derive(Clone, Copy, Debug)]
+pub struct Bench<'b> {
+    /// What no list may block.
+    pub guard: &'b Guard,
+    /// What devices have talked to.
+    pub far_ends: &'b [FarEnd],
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What became of the content of a feed.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The feed from now on.
+    pub copy: FeedCopy,
+    /// The content.
+    pub content: Vec<Part>,
+    /// Whether it is to be kept: it waits, or the next fetch goes on from it.
+    pub keeps_content: bool,
+    /// Whether the list is another one than before.
+    pub is_new: bool,
+    /// Why it waits, where it only waits since now.
+    pub newly_held: Vec<Held>,
+}
+
+/// Judges the content of a feed. What its list was before stays where it is to be held.
+#[must_use]
+pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &Bench<'_>) -> Outcome {
+    let digest = digest(feed, &content.parts);
+    let unread = FeedCopy::default();
+    let known = before.unwrap_or(&unread);
+    if known.notes.content.as_ref() == Some(&digest) {
+        let mut outcome = unchanged(feed, known, content.resume, bench.now);
+        // What waited is gone from the source.
+        outcome.copy.notes.held = None;
+        return Outcome { content: content.parts, keeps_content: goes_on(feed), ..outcome };
+    }
+    let mut read = Read::default();
+    for part in &content.parts {
+        read.add(formats::parse(&reading(feed, bench.now), &part.bytes).unwrap_or_default());
+    }
+    let Read { parsed, entries } = read;
+    let reading = list::Reading {
+        entries: parsed.entries,
+        domains: parsed.domains,
+        withdrawn: parsed.withdrawn,
+        is_change: false,
+        now: bench.now,
+        expire: feed.expire,
+        score: feed.score,
+    };
+    let (list, changes) = known.list.renewed(reading);
+    let nobody = Guard::default();
+    let candidate = Candidate {
+        list: &list,
+        changes,
+        read: entries,
+        rejects: &parsed.rejects,
+        remarks: &parsed.remarks,
+        last_good: before.map(|before| &before.list),
+        score: feed.score,
+        min_score: feed.min_score,
+        far_ends: if feed.never_block { &[] } else { bench.far_ends },
+        now: bench.now,
+    };
+    // What spares addresses may spare any.
+    let guard = if feed.never_block { &nobody } else { bench.guard };
+    let judged = gate::judge(&feed.limits, guard, &candidate);
+    let may_be_released = judged.held.iter().all(Held::can_be_released);
+    let is_held = !judged.held.is_empty() && !(content.released.is_some() && may_be_released);
+    if is_held {
+        let waiting =
+            Waiting { digest, parts: content.parts, resume: content.resume, entries: list.present() };
+        return hold(known, waiting, judged.held, bench.now);
+    }
+    let faulty = parsed.rejects.iter().filter(|reject| reject.reason.is_fault()).count();
+    let notes = FeedNotes {
+        content: Some(digest),
+        format: Some(parsed.format.to_string()),
+        updated: content.modified,
+        read: Some(bench.now),
+        faulty,
+        ignored: parsed.rejects.len() - faulty,
+        rejected: parsed.rejects.iter().take(SHOWN).map(Line::from).collect(),
+        notes: parsed.notes.iter().take(SHOWN).map(Line::from).collect(),
+        warnings: judged.warnings.iter().map(ToString::to_string).collect(),
+        released: content.released.clone(),
+        held: None,
+        resume: content.resume.clone(),
+    };
+    Outcome {
+        copy: FeedCopy { list, notes },
+        content: content.parts,
+        keeps_content: goes_on(feed),
+        is_new: true,
+        newly_held: Vec::new(),
+    }
+}
+
+/// A feed of which a fetch said that nothing has changed: neither its list nor what waits.
+#[must_use]
+pub fn unchanged(feed: &Feed, known: &FeedCopy, resume: Resume, now: Timestamp) -> Outcome {
+    let list = known.list.read_again(now).expiring_after(feed.expire);
+    let is_new = list.next_expiry(now) != known.list.next_expiry(now);
+    let notes = FeedNotes { read: Some(now), resume, ..known.notes.clone() };
+    Outcome { copy: FeedCopy { list, notes }, is_new, ..Outcome::default() }
+}
+
+/// A feed whose new list may pass, and cannot be made active: the list waits.
+#[must_use]
+pub fn held(feed: &Feed, known: &FeedCopy, outcome: Outcome, reasons: Vec<Held>, now: Timestamp) -> Outcome {
+    let FeedCopy { list, notes } = outcome.copy;
+    let (digest, parts) = (digest(feed, &outcome.content), outcome.content);
+    hold(known, Waiting { digest, parts, resume: notes.resume, entries: list.present() }, reasons, now)
+}
+
+/// Content that waits.
+struct Waiting {
+    digest: String,
+    parts: Vec<Part>,
+    resume: Resume,
+    entries: usize,
+}
+
+/// The feed stays as it was, and the content waits.
+fn hold(known: &FeedCopy, waiting: Waiting, reasons: Vec<Held>, now: Timestamp) -> Outcome {
+    let Waiting { digest, parts, resume, entries } = waiting;
+    let before = known.notes.held.as_ref().filter(|held| held.content == digest);
+    let newly_held = if before.is_some() { Vec::new() } else { reasons.clone() };
+    let since = before.map_or(now, |held| held.since);
+    let held = Some(HeldNote { content: digest, since, entries, reasons });
+    let notes = FeedNotes { held, resume, ..known.notes.clone() };
+    let copy = FeedCopy { list: known.list.clone(), notes };
+    Outcome { copy, content: parts, keeps_content: true, is_new: false, newly_held }
+}
+
+/// Whether the next fetch goes on from the content of the one before.
+pub(super) fn goes_on(feed: &Feed) -> bool {
+    matches!(&feed.source.origin, Origin::Server(server) if server.protocol != Protocol::Http)
+}
+
+/// How the lists of a feed are read.
+pub(in crate::intent) fn reading(feed: &Feed, now: Timestamp) -> formats::Reading {
+    let (columns, pointers) = (feed.columns.clone(), feed.pointers.clone());
+    formats::Reading { format: feed.format, columns, pointers, now }
+}
+
+/// What tells content from other content, and one way to read it from another.
+fn digest(feed: &Feed, parts: &[Part]) -> String {
+    let mut digest = Sha256::new();
+    digest.update(format!("{:?} {:?} {:?}", feed.format, feed.columns, feed.pointers));
+    for part in parts {
+        digest.update((part.bytes.len() as u64).to_le_bytes());
+        digest.update(&part.bytes);
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// All parts together.
+#[derive(Default)]
+struct Read {
+    parsed: Parsed,
+    /// Entries and domains, duplicates counted.
+    entries: usize,
+}
+
+impl Read {
+    fn add(&mut self, part: Parsed) {
+        self.entries += part.entries.len() + part.domains.len();
+        let all = &mut self.parsed;
+        all.format = part.format;
+        all.entries.extend(part.entries);
+        all.domains.extend(part.domains);
+        all.withdrawn.extend(part.withdrawn);
+        all.rejects.extend(part.rejects);
+        all.notes.extend(part.notes);
+        all.remarks.extend(part.remarks);
+    }
+}
