@@ -1,8 +1,11 @@
-//! Threat lists: read ([`formats`]), held back where they would hurt ([`guard`]), put together ([`merge`]).
+//! Threat lists: fetched ([`mod@fetch`]), read ([`formats`]), held back where they would hurt ([`guard`]), put together
+//! ([`merge`]).
 //!
 //! Bytes and scores come in, rows of listings go out, and an account of everything that did not make
-//! it. Nothing here reads files or the network.
+//! it. Nothing here but [`mod@fetch`] reads files or the network.
 
+pub mod schedule;
+pub mod fetch;
 pub mod entry;
 pub mod formats;
 pub mod guard;
