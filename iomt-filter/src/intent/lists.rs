@@ -139,7 +139,7 @@ impl Lists<'_> {
     }
 
     /// What is ours, with the gravest reason first where two are the same range.
-    fn guarded(&self, rows: &Rows) -> Vec<(IpNet, Reason)> {
+    pub(super) fn guarded(&self, rows: &Rows) -> Vec<(IpNet, Reason)> {
         let network = |address: &iomt_filter_common::Address| IpNet::from(std::net::IpAddr::from(*address));
         let own = self.host.addresses().into_iter().map(|address| (IpNet::from(address), Reason::OwnAddress));
         let devices = rows.device_addresses.keys().map(|address| (network(address), Reason::Device));

@@ -114,11 +114,17 @@ impl fmt::Display for Held {
             Self::TooMany { entries, most } => write!(f, "it has {entries} entries, more than {most}"),
             Self::Grown { before, entries, limit } => {
                 let percent = share(entries.saturating_sub(*before), *before);
-                write!(f, "it has grown from {before} to {entries} entries, by {percent} %; {limit} % are allowed")
+                write!(
+                    f,
+                    "it has grown from {before} to {entries} entries, by {percent} %; {limit} % are allowed"
+                )
             }
             Self::Shrunk { before, entries, limit } => {
                 let percent = share(before.saturating_sub(*entries), *before);
-                write!(f, "it has shrunk from {before} to {entries} entries, by {percent} %; {limit} % are allowed")
+                write!(
+                    f,
+                    "it has shrunk from {before} to {entries} entries, by {percent} %; {limit} % are allowed"
+                )
             }
             Self::Rejected { rejected, lines, limit, line, reason } => {
                 let percent = share(*rejected, *lines);
@@ -131,13 +137,24 @@ impl fmt::Display for Held {
                 write!(f, "{limit} % are allowed; the first is `{entry}`: {reason}")
             }
             Self::Count { said, found } => {
-                write!(f, "it says that it has {said} records and has {found}: it was cut off or put together wrongly")
+                write!(
+                    f,
+                    "it says that it has {said} records and has {found}: it was cut off or put together wrongly"
+                )
             }
             Self::Impact { cuts, total } => {
                 let noun = if *total == 1 { "far end" } else { "far ends" };
-                write!(f, "it would cut {total} {noun} that devices talked to in the last {IMPACT_DAYS} days")?;
-                let Some(Cut { device, peer, entry, score, line, seen }) = cuts.first() else { return Ok(()) };
-                write!(f, ": `{device}` to {peer}, last at {seen:.0}, by `{entry}` (line {line}, score {score})")?;
+                write!(
+                    f,
+                    "it would cut {total} {noun} that devices talked to in the last {IMPACT_DAYS} days"
+                )?;
+                let Some(Cut { device, peer, entry, score, line, seen }) = cuts.first() else {
+                    return Ok(());
+                };
+                write!(
+                    f,
+                    ": `{device}` to {peer}, last at {seen:.0}, by `{entry}` (line {line}, score {score})"
+                )?;
                 if *total > 1 { write!(f, ", and {} more", total - 1) } else { Ok(()) }
             }
         }

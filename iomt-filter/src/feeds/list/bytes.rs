@@ -184,8 +184,7 @@ impl Writer {
         self.count(all.len());
         for kept in all {
             kept.what.write(self);
-            let about =
-                kept.about.as_ref().and_then(|about| self.abouts.get(&Arc::as_ptr(about)).copied());
+            let about = kept.about.as_ref().and_then(|about| self.abouts.get(&Arc::as_ptr(about)).copied());
             let flag = |has: bool, flag: u8| if has { flag } else { 0 };
             self.bytes.push(
                 flag(kept.port.is_some(), HAS_PORT)
@@ -197,7 +196,9 @@ impl Writer {
             self.bytes.extend(kept.port.map(u16::to_le_bytes).into_iter().flatten());
             self.bytes.extend(kept.score);
             self.bytes.extend(about.map(u32::to_le_bytes).into_iter().flatten());
-            self.bytes.extend(Some(kept.seen).filter(|_| !kept.is_present()).map(u32::to_le_bytes).into_iter().flatten());
+            self.bytes.extend(
+                Some(kept.seen).filter(|_| !kept.is_present()).map(u32::to_le_bytes).into_iter().flatten(),
+            );
         }
     }
 }

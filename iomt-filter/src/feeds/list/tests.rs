@@ -47,8 +47,14 @@ fn a_bare_address_takes_no_more_than_forty_bytes() {
 
 #[test]
 fn every_entry_that_covers_an_address_is_found_the_longest_first() {
-    let texts =
-        ["203.0.113.9", "203.0.113.0/24", "203.0.0.0/16", "2001:db8::/32", "198.51.100.0/25", "203.0.113.8/32"];
+    let texts = [
+        "203.0.113.9",
+        "203.0.113.0/24",
+        "203.0.0.0/16",
+        "2001:db8::/32",
+        "198.51.100.0/25",
+        "203.0.113.8/32",
+    ];
     let list = list((1..).zip(texts).map(|(line, text)| entry(text, line)).collect());
     let covering = |text: &str| shown(list.covering(text.parse().unwrap()));
     assert_eq!(covering("203.0.113.9"), ["203.0.113.9/32", "203.0.113.0/24", "203.0.0.0/16"]);
@@ -80,7 +86,12 @@ fn duplicates_become_one_entry_and_nothing_that_is_said_is_lost() {
         About { category, expires: expires.map(at), first_seen: Some(at(seen)), ..About::default() }.shared()
     };
     let entries = vec![
-        Entry { port: Some(443), score: Some(60), about: about(None, Some(2), -5), ..entry("203.0.113.9", 4) },
+        Entry {
+            port: Some(443),
+            score: Some(60),
+            about: about(None, Some(2), -5),
+            ..entry("203.0.113.9", 4)
+        },
         entry("198.51.100.1", 5),
         Entry { port: Some(80), about: about(Some(Category::C2), Some(9), -9), ..entry("203.0.113.9", 6) },
         entry("198.51.100.1", 7),
@@ -145,7 +156,8 @@ fn a_feed_that_cannot_be_read_keeps_what_it_had() {
 
 #[test]
 fn an_end_that_the_feed_names_always_counts() {
-    let first = list(vec![until("203.0.113.1", 1, at(2)), until("203.0.113.2", 2, at(40)), entry("203.0.113.3", 3)]);
+    let first =
+        list(vec![until("203.0.113.1", 1, at(2)), until("203.0.113.2", 2, at(40)), entry("203.0.113.3", 3)]);
     assert_eq!(first.next_expiry(at(0)), Some(at(2)));
     assert!(first.has_ended(&first.networks()[0], at(2)));
     let (second, _) = first.renewed(reading(1, Vec::new()));
@@ -225,7 +237,9 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     let four = (any::<[u8; 2]>(), 8u8..=32)
         .prop_map(|([c, d], bits)| IpNet::new([203, 0, c & 3, d].into(), bits).unwrap().trunc());
     let six = (any::<u8>(), 20u8..=128).prop_map(|(low, bits)| {
-        IpNet::new(std::net::Ipv6Addr::from((0x2001_0db8u128 << 96) | u128::from(low)).into(), bits).unwrap().trunc()
+        IpNet::new(std::net::Ipv6Addr::from((0x2001_0db8u128 << 96) | u128::from(low)).into(), bits)
+            .unwrap()
+            .trunc()
     });
     let about = prop::option::of((prop::option::of(1i64..20), "[a-z]{0,3}")).prop_map(|about| {
         let (end, label) = about?;
