@@ -7,6 +7,7 @@ pub mod detach;
 pub mod devices;
 pub mod events;
 pub mod explain;
+pub mod feed;
 pub mod flows;
 pub mod grant;
 pub mod reload;

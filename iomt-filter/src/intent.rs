@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Place, SourceFile};
 use crate::feeds::guard::Removed;
-use crate::feeds::{FarEnd, ManualBlock};
+use crate::feeds::{FarEnd, ManualBlock, Reason};
 use crate::geo::{CountryDatabase, Distinctions, expand};
 use crate::host::HostNetworks;
 use crate::inventory::Inventory;
@@ -282,6 +282,21 @@ pub fn read_knowing(
         before_lists,
         other_warnings,
     })
+}
+
+/// What no list may block on this host: its own addresses and networks, segments, management, devices and protected
+/// peers. Where policy or inventory cannot be read, devices and protected peers are missing, and why comes too.
+pub fn guarded(config: &Config, host: &HostNetworks) -> (Vec<(IpNet, Reason)>, Vec<Diagnostic>) {
+    let extras = extras(config, host);
+    let files = both(read_policy(&config.paths.policy), read_inventory(&config.paths.devices));
+    let compiled = files.and_then(|((policy, _), (inventory, _))| {
+        compile(&policy, &inventory, &extras, &mut Numbers::default()).map(|(rows, _)| rows)
+    });
+    let (rows, missing) = match compiled {
+        Ok(rows) => (rows, Vec::new()),
+        Err(found) => (Rows::default(), found),
+    };
+    (lists::guarded(config, host, &extras.segments, &rows), missing)
 }
 
 /// The networks behind the device ports: as configured, or those connected to them.

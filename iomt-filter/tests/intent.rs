@@ -91,7 +91,8 @@ fn feeds_never_stop_the_start() {
 fn lists_spare_what_is_ours() {
     let extra = "[management]\nallow = [{ ip = \"203.0.113.7\", ports = [\"22/tcp\"] }]\n[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\nscore = 70\n";
     let policy = "[protected]\npairs = [{ device = \"ct-*\", peer = \"192.0.2.5\" }]\n";
-    let list = b"203.0.113.0/24\n192.0.2.5\n198.51.100.9\n10.0.0.1\n192.168.0.0/16\n0.0.0.0/1\n9.9.9.9\n";
+    let list =
+        b"203.0.113.0/24\n192.0.2.5\n198.51.100.9\n10.0.0.1\n192.168.0.0/16\n0.0.0.0/1\n9.9.9.7\n9.9.9.9\n";
     let blocks = [block("192.168.7.0/24"), block("10.0.0.1/32"), block("198.51.100.9/32")];
     let intent = load(extra, policy, &[("c2.txt", list)], &blocks).unwrap();
     let reasons: Vec<_> = intent.feeds[0].removed.iter().map(|removed| removed.reason).collect();
@@ -102,11 +103,12 @@ fn lists_spare_what_is_ours() {
         Reason::Private,
         Reason::Private,
         Reason::TooWide,
+        Reason::PublicResolver,
     ];
     assert_eq!(reasons, expected);
     assert_eq!(intent.feeds[0].entries, 2);
     assert_eq!(listing(&intent, "203.0.113.7/32"), Some(Listing::NONE));
-    assert_eq!(listing(&intent, "9.9.9.9/32").unwrap().score, 70);
+    assert_eq!(listing(&intent, "9.9.9.7/32").unwrap().score, 70);
     assert_eq!(listing(&intent, "192.168.7.0/24").unwrap().feed, intent.feeds[1].number);
     assert_eq!(listing(&intent, "198.51.100.9/32").unwrap().feed, intent.feeds[1].number);
     assert_eq!(listing(&intent, "10.0.0.1/32"), None);

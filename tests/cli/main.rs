@@ -7,3 +7,4 @@ mod readme;
 mod replay;
 mod explain;
 mod corpus;
+mod feed;

@@ -204,6 +204,15 @@ pub fn fetch(
 }
 
 impl Source {
+    /// Where it is, as it may be shown: without secrets.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match &self.origin {
+            Origin::Path(path) => path.display().to_string(),
+            Origin::Server(server) => shown(&server.url),
+        }
+    }
+
     /// What tells it from others. It shows nothing of the address, which may hold a key.
     fn identity(&self) -> String {
         let text = match &self.origin {
@@ -221,7 +230,9 @@ impl Server {
             return refused("only `https://` and `http://` are fetched; give such an address, or `path`");
         }
         if !self.url.username().is_empty() || self.url.password().is_some() {
-            return refused("there is a user in the address; remove it, and give `user` and a file with the password");
+            return refused(
+                "there is a user in the address; remove it, and give `user` and a file with the password",
+            );
         }
         if is_signed && self.protocol != Protocol::Http {
             return refused("only files and lists over HTTP can be signed; remove the signature's key");

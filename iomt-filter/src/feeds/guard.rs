@@ -158,8 +158,13 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// For feeds: the given ranges, all special ones, and public resolvers where they are to be spared.
-    pub fn for_feeds(ranges: impl IntoIterator<Item = (IpNet, Reason)>, spares_resolvers: bool) -> Self {
+    /// For feeds: the given ranges, all special ones, and public resolvers.
+    pub fn for_feeds(ranges: impl IntoIterator<Item = (IpNet, Reason)>) -> Self {
+        Self::of_feeds(ranges, true)
+    }
+
+    /// The same, without public resolvers where they are not to be spared.
+    pub fn of_feeds(ranges: impl IntoIterator<Item = (IpNet, Reason)>, spares_resolvers: bool) -> Self {
         let resolvers = if spares_resolvers { resolvers::ADDRESSES } else { &[] };
         let resolvers = resolvers.iter().filter_map(|text| network(text).ok());
         let resolvers = resolvers.map(|address| (address, Reason::PublicResolver));
@@ -281,7 +286,11 @@ fn is_too_wide(entry: &IpNet, floor: Floor) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::feeds::Entry;
+    use crate::feeds::list;
 
     fn net(text: &str) -> IpNet {
         crate::policy::peer::network(text).unwrap()
@@ -372,5 +381,76 @@ mod tests {
         assert_eq!(reason(&guard, "203.0.113.7"), Some(Reason::Management));
         assert_eq!(reason(&guard, "127.0.0.1"), Some(Reason::Loopback));
         assert!(guard.judge(net("10.77.1.0/24")).removed.len() == 1);
+    }
+
+    #[test]
+    fn public_resolvers_and_what_is_never_to_be_blocked_are_spared() {
+        assert!(resolvers::ADDRESSES.iter().all(|text| network(text).is_ok()), "each is an address");
+        let never = [(net("198.51.100.0/28"), Reason::NeverBlock)];
+        let guard = Guard::for_feeds(never);
+        for (text, expected) in [
+            ("8.8.8.8", Reason::PublicResolver),
+            ("::ffff:9.9.9.9", Reason::PublicResolver),
+            ("2620:fe::fe", Reason::PublicResolver),
+            ("198.41.0.4", Reason::PublicResolver),
+            ("198.51.100.7", Reason::NeverBlock),
+            ("198.51.100.0/28", Reason::NeverBlock),
+        ] {
+            assert_eq!(reason(&guard, text), Some(expected), "{text}");
+        }
+        let holes = |text: &str| -> Vec<String> {
+            guard.judge(net(text)).removed.iter().map(|removed| removed.part.to_string()).collect()
+        };
+        assert_eq!(holes("8.8.8.0/24"), ["8.8.8.8/32"]);
+        assert_eq!(holes("198.51.100.0/24"), ["198.51.100.0/28"]);
+        assert!(guard.spares([198, 51, 100, 1].into()) && !guard.spares([198, 51, 100, 16].into()));
+        let operators = Guard::for_operators(never);
+        assert_eq!(reason(&operators, "8.8.8.8"), None, "an operator may");
+        assert_eq!(reason(&operators, "198.51.100.7"), Some(Reason::NeverBlock));
+    }
+
+    #[test]
+    fn the_floor_can_be_set_and_holds_for_lists_of_what_is_spared_too() {
+        let floor = Floor { v4: 16, v6: 32 };
+        let guard = Guard::for_feeds([]).with_floor(floor);
+        for (text, expected) in [
+            ("203.0.0.0/15", Some(Reason::TooWide)),
+            ("203.0.0.0/16", None),
+            ("2001:db8::/31", Some(Reason::TooWide)),
+            ("2001:db8::/32", None),
+            ("64:ff9b::cb00:0/111", Some(Reason::TooWide)),
+            ("64:ff9b::cb00:0/112", None),
+        ] {
+            assert_eq!(reason(&guard, text), expected, "{text}");
+        }
+        let (never, removed) = never_block([net("203.0.0.0/8"), net("198.51.100.0/24")], Floor::default());
+        assert_eq!((never.len(), removed.len()), (2, 0));
+        let (never, removed) = never_block([net("0.0.0.0/0"), net("198.51.100.0/24")], Floor::default());
+        assert_eq!(never, [(net("198.51.100.0/24"), Reason::NeverBlock)]);
+        assert_eq!((removed[0].entry, removed[0].reason), (net("0.0.0.0/0"), Reason::TooWide));
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_is_sifted_as_its_entries_are_judged(
+            entries in prop::collection::vec((any::<[u8; 2]>(), 4u8..=32), 0..30),
+            ranges in prop::collection::vec((any::<[u8; 2]>(), 20u8..=32), 0..8),
+        ) {
+            let network = |([c, d], bits): &([u8; 2], u8)| {
+                IpNet::new([203, 0, c & 3, *d].into(), *bits).unwrap().trunc()
+            };
+            let guard = Guard::for_feeds(ranges.iter().map(|range| (network(range), Reason::Device)));
+            let entries: Vec<_> = entries.iter().map(network).collect::<std::collections::BTreeSet<_>>()
+                .into_iter().map(|network| Entry { network, port: None, score: None, line: 1, about: None }).collect();
+            let networks: Vec<_> = entries.iter().map(|entry| entry.network).collect();
+            let list = List::default().renewed(list::Reading { entries, ..list::Reading::default() }).0;
+            let sifted = guard.sift(&list);
+            let one_by_one: Vec<_> = networks.iter().flat_map(|&network| guard.judge(network).removed).collect();
+            prop_assert_eq!(&sifted.removed, &one_by_one);
+            let listed: Vec<_> =
+                networks.into_iter().filter(|&network| guard.judge(network).is_listed).collect();
+            let kept: Vec<_> = sifted.list.networks().iter().map(|kept| kept.what).collect();
+            prop_assert_eq!(kept, listed);
+        }
     }
 }

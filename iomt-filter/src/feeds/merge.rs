@@ -231,9 +231,12 @@ pub fn severest(listings: &Prefixes<Listing>, blocks: &Prefixes<Listing>) -> Pre
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::feeds::{About, Entry, list};
 
     proptest! {
         #[test]
@@ -257,6 +260,145 @@ mod tests {
             prop_assert_eq!(longest(&rows, address), expected);
             let distinct: std::collections::BTreeSet<_> = entries.iter().map(|entry| entry.network).collect();
             prop_assert_eq!(rows.len(), distinct.len());
+        }
+    }
+
+    fn at(day: i64) -> Timestamp {
+        Timestamp::from_second(1_795_000_000 + day * 86_400).unwrap()
+    }
+
+    fn any_network() -> impl Strategy<Value = IpNet> {
+        let four = (any::<[u8; 2]>(), 16u8..=32)
+            .prop_map(|([c, d], bits)| IpNet::new([203, 0, c & 3, d].into(), bits).unwrap().trunc());
+        let six = (0u32..64, 90u8..=128).prop_map(|(low, bits)| {
+            IpNet::new(Ipv6Addr::from((0x2001_0db8u128 << 96) | u128::from(low)).into(), bits)
+                .unwrap()
+                .trunc()
+        });
+        prop_oneof![3 => four, 1 => six]
+    }
+
+    fn any_list() -> impl Strategy<Value = List> {
+        let entry = (any_network(), prop::option::of(0u8..4), prop::option::of(1i64..4));
+        prop::collection::vec(entry, 0..25).prop_map(|entries| {
+            let entries = entries.into_iter().map(|(network, score, end)| {
+                let about = About { expires: end.map(at), ..About::default() }.shared();
+                Entry { network, port: None, score, line: 1, about }
+            });
+            let reading =
+                list::Reading { entries: entries.collect(), now: at(0), ..list::Reading::default() };
+            List::default().renewed(reading).0
+        })
+    }
+
+    fn sources(lists: &[List]) -> Vec<Source<'_>> {
+        let source =
+            |(order, list)| Source { list, feed: 10 + order, order, score: 2, min_score: (order % 2) as u8 };
+        (0u16..).zip(lists).map(source).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn every_address_gets_the_most_severe_entry_that_covers_it_and_has_not_ended(
+            lists in prop::collection::vec(any_list(), 0..4),
+            holes in prop::collection::vec(any_network(), 0..3),
+            day in 0i64..4,
+            pick in any_network(),
+        ) {
+            let rows = merged(sources(&lists), holes.clone(), at(day));
+            let addresses = lists.iter().flat_map(List::networks).map(|kept| kept.what).chain([pick]);
+            for address in addresses.flat_map(|network| [network.addr(), network.broadcast()]) {
+                let found = rows.longest(address.into()).copied().unwrap_or_default();
+                prop_assert_eq!(found, naive(&sources(&lists), &holes, address, at(day)), "{}", address);
+            }
+        }
+
+        #[test]
+        fn what_one_feed_lets_go_another_one_still_lists(
+            lists in prop::collection::vec(any_list(), 2..4),
+            gone in any::<prop::sample::Index>(),
+            place in any::<prop::sample::Index>(),
+        ) {
+            let gone = gone.index(lists.len());
+            let mut fewer = lists.clone();
+            if lists[gone].is_empty() {
+                return Ok(());
+            }
+            let place = place.index(lists[gone].len());
+            let network = lists[gone].networks()[place].what;
+            fewer[gone] = lists[gone].without(&[place]);
+            let rows = merged(sources(&fewer), [], at(0));
+            for address in [network.addr(), network.broadcast()] {
+                let found = rows.longest(address.into()).copied().unwrap_or_default();
+                prop_assert_eq!(found, naive(&sources(&fewer), &[], address, at(0)));
+                let others = sources(&lists).into_iter().filter(|source| source.feed != 10 + gone as u16);
+                let others = merged(others, [], at(0)).longest(address.into()).copied().unwrap_or_default();
+                prop_assert!(found.score >= others.score && (found.feed != 0 || others.feed == 0));
+            }
+        }
+
+        #[test]
+        fn aggregating_covers_the_same_addresses(networks in prop::collection::vec(any_network(), 0..30)) {
+            let aggregated = aggregated(&networks);
+            let edges = |network: &IpNet| {
+                let (first, last) = (number(network.addr()), number(network.broadcast()));
+                [first.wrapping_sub(1), first, last, last.wrapping_add(1)]
+            };
+            for edge in networks.iter().chain(&aggregated).flat_map(edges) {
+                for address in [Ipv6Addr::from(edge).into(), Ipv4Addr::from(edge as u32).into()] {
+                    let covers = |all: &[IpNet]| all.iter().any(|network| network.contains::<&IpAddr>(&address));
+                    prop_assert_eq!(covers(&networks), covers(&aggregated), "{}", address);
+                }
+            }
+            for (one, other) in aggregated.iter().zip(aggregated.iter().skip(1)) {
+                prop_assert!(!one.contains(other) && !other.contains(one));
+            }
+        }
+    }
+
+    fn number(address: IpAddr) -> u128 {
+        match address {
+            IpAddr::V4(v4) => u128::from(u32::from(v4)),
+            IpAddr::V6(v6) => u128::from(v6),
+        }
+    }
+
+    /// Looks at every entry.
+    fn naive(sources: &[Source<'_>], holes: &[IpNet], address: IpAddr, now: Timestamp) -> Listing {
+        if holes.iter().any(|hole| hole.contains(&address)) {
+            return Listing::NONE;
+        }
+        let mut best: Option<(u8, u8, Reverse<u16>, u16)> = None;
+        for source in sources {
+            for kept in source.list.networks() {
+                let score = kept.score.unwrap_or(source.score);
+                let ended = kept.about.as_ref().and_then(|about| about.expires).is_some_and(|end| end <= now);
+                if kept.what.contains(&address) && score >= source.min_score && !ended {
+                    let found = (score, kept.what.prefix_len(), Reverse(source.order), source.feed);
+                    best = best.max(Some(found));
+                }
+            }
+        }
+        let before = if address.is_ipv4() { IPV4_PREFIX_BITS } else { 0 };
+        best.map_or(Listing::NONE, |(score, bits, _, feed)| Listing {
+            feed,
+            score,
+            prefix_bits: bits + before,
+        })
+    }
+
+    #[test]
+    fn everything_is_aggregated_to_everything() {
+        for (networks, expected) in [
+            (&["0.0.0.0/0", "203.0.113.0/24", "::/0"][..], &["0.0.0.0/0", "::/0"][..]),
+            (&["0.0.0.0/1", "128.0.0.0/1", "8000::/1", "::/1"], &["0.0.0.0/0", "::/0"]),
+            (&["255.255.255.255/32", "255.255.255.254/32"], &["255.255.255.254/31"]),
+            (&["203.0.113.1/32", "203.0.113.2/32"], &["203.0.113.1/32", "203.0.113.2/32"]),
+            (&[], &[]),
+        ] {
+            let networks: Vec<IpNet> = networks.iter().map(|text| text.parse().unwrap()).collect();
+            let shown: Vec<_> = aggregated(&networks).iter().map(ToString::to_string).collect();
+            assert_eq!(shown, expected);
         }
     }
 
@@ -284,5 +426,135 @@ mod tests {
             let found = longest(&rows, address.parse().unwrap()).map(|listing| listing.score);
             assert_eq!(found, expected, "{address}");
         }
+    }
+
+    /// A million lines as the worst feed would have them: in no order, of both families, hosts and networks.
+    fn a_million_lines() -> String {
+        let mut random = fastrand::Rng::with_seed(7);
+        let line = |number: u32| match number % 20 {
+            0 => format!("2001:db8:{:x}::/48\n", random.u16(..)),
+            1 => format!("{}/24\n", Ipv4Addr::from(random.u32(0x0b00_0000..0xdf00_0000) & 0xffff_ff00)),
+            _ => format!("{}\n", Ipv4Addr::from(random.u32(0x0b00_0000..0xdf00_0000))),
+        };
+        (0..1_000_000).map(line).collect()
+    }
+
+    /// The most memory that this process has held, in MiB.
+    fn peak() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) >> 10
+    }
+
+    /// `cargo test --release -p iomt-filter --lib a_million -- --ignored --nocapture`
+    #[test]
+    #[ignore = "it measures, and says something in release alone"]
+    #[allow(clippy::print_stderr, reason = "it is there to be read")]
+    fn a_million_lines_are_parsed_gated_and_merged_in_two_seconds() {
+        use std::hint::black_box;
+        use std::time::Instant;
+
+        use crate::feeds::gate::{self, Candidate, FarEnd, Limits};
+        use crate::feeds::{Guard, Reason, formats};
+
+        let text = a_million_lines();
+        let before = peak();
+        let begin = Instant::now();
+        let mut last = begin;
+        let mut step = |what: &str| {
+            let now = Instant::now();
+            eprintln!("{what:<34} {:7.1} ms, peak {} MiB", (now - last).as_secs_f64() * 1e3, peak() - before);
+            last = now;
+        };
+        let parsed = formats::parse(&formats::Reading::default(), text.as_bytes()).unwrap();
+        step("parsed");
+        let (read, rejects) = (parsed.entries.len(), parsed.rejects);
+        let now = at(0);
+        let reading = list::Reading { entries: parsed.entries, now, ..list::Reading::default() };
+        let (list, changes) = List::default().renewed(reading);
+        step("put in order");
+        let devices =
+            (0..4000u32).map(|low| (IpAddr::from(Ipv4Addr::from(0x0a4d_0000 + low)).into(), Reason::Device));
+        let guard = Guard::for_feeds(devices);
+        let far_ends: Vec<FarEnd> = (0..10_000u32)
+            .map(|low| FarEnd {
+                device: "ct-3".to_owned(),
+                address: Ipv4Addr::from(low.wrapping_mul(2_654_435_761)).into(),
+                seen: now,
+                block_score: 50,
+            })
+            .collect();
+        step("(guard and far ends made)");
+        black_box(guard.sift(&list));
+        step("(guarded alone)");
+        let candidate = Candidate {
+            list: &list,
+            changes,
+            read,
+            rejects: &rejects,
+            remarks: &[],
+            last_good: Some(&list),
+            score: 80,
+            min_score: 0,
+            far_ends: &far_ends,
+            now,
+        };
+        let judged = gate::judge(&Limits::default(), &guard, &candidate);
+        step("gated, guard and 10 000 far ends");
+        let source = Source { list: &judged.sifted.list, feed: 1, order: 1, score: 80, min_score: 0 };
+        let rows = merged([source], judged.sifted.holes(), now);
+        step("merged");
+        let all = begin.elapsed();
+        eprintln!(
+            "{:<34} {:7.1} ms, {} rows, {} held",
+            "all",
+            all.as_secs_f64() * 1e3,
+            rows.len(),
+            judged.held.len()
+        );
+        let half = List::default()
+            .renewed(list::Reading {
+                entries: list
+                    .networks()
+                    .iter()
+                    .step_by(2)
+                    .map(|kept| Entry {
+                        network: kept.what,
+                        port: kept.port,
+                        score: Some(90),
+                        line: kept.line,
+                        about: None,
+                    })
+                    .collect(),
+                now,
+                ..list::Reading::default()
+            })
+            .0;
+        step("(another feed of half of them)");
+        let other = Source { list: &half, feed: 2, order: 2, score: 80, min_score: 0 };
+        black_box(merged([source, other], judged.sifted.holes(), now));
+        step("two feeds merged, 1.5 M");
+        let bytes = list.to_bytes();
+        step("written as bytes");
+        assert_eq!(List::from_bytes(&bytes), Ok(list.clone()));
+        step("read from bytes, and compared");
+        let entries: Vec<Entry> = list
+            .networks()
+            .iter()
+            .map(|kept| Entry { network: kept.what, port: None, score: None, line: kept.line, about: None })
+            .collect();
+        step("(copied)");
+        black_box(list.renewed(list::Reading { entries, now: at(1), ..list::Reading::default() }));
+        step("renewed in order");
+        let mut found = 0;
+        for far_end in &far_ends {
+            found += list.covering(far_end.address).count();
+        }
+        step("10 000 addresses looked up");
+        eprintln!("{} bytes for {} entries, {found} found", bytes.len(), list.len());
+        let networks: Vec<IpNet> = list.networks().iter().map(|kept| kept.what).collect();
+        black_box(aggregated(&networks));
+        step("aggregated");
+        assert!(cfg!(debug_assertions) || all.as_secs_f64() < 2.0, "{all:?}");
     }
 }

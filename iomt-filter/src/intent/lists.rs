@@ -96,7 +96,7 @@ impl Lists<'_> {
             Standing { feed: Arc::new(feed.clone()), number: number.unwrap_or(0), copy, failure }
         };
         let mut standings: Vec<Standing> = self.config.feeds.iter().map(of_config).collect();
-        let ranges = self.guarded(rows);
+        let ranges = guarded(self.config, self.host, self.segments, rows);
         let far_ends = std::cell::OnceCell::new();
         // Lists that spare come first: the others are judged with what they spare.
         for spares in [true, false] {
@@ -149,30 +149,35 @@ impl Lists<'_> {
         last_good.read.extend(outcome.files(&feed.name, known));
         standing.copy = Some(Arc::new(outcome.copy));
     }
+}
 
-    /// What is ours, with the gravest reason first where two are the same range.
-    fn guarded(&self, rows: &Rows) -> Vec<(IpNet, Reason)> {
-        let network = |address: &iomt_filter_common::Address| IpNet::from(std::net::IpAddr::from(*address));
-        let own = self.host.addresses().into_iter().map(|address| (IpNet::from(address), Reason::OwnAddress));
-        let devices = rows.device_addresses.keys().map(|address| (network(address), Reason::Device));
-        let management = self.config.management.iter().flat_map(|pair| &pair.peers.networks);
-        let protected = rows.protected.iter().filter_map(|(_, prefix)| {
-            let bits = if prefix.address.is_v4() { prefix.bits.saturating_sub(96) } else { prefix.bits };
-            IpNet::new(prefix.address.into(), bits).ok().map(|network| (network, Reason::Protected))
-        });
-        own.chain(devices)
-            .chain(management.map(|&network| (network, Reason::Management)))
-            .chain(protected)
-            .chain(self.config.gate.never_block.iter().map(|&network| (network, Reason::NeverBlock)))
-            .chain(self.segments.iter().map(|&network| (network, Reason::Segment)))
-            .chain(self.host.networks().into_iter().map(|network| (network, Reason::OwnNetwork)))
-            .collect()
-    }
+/// What is ours, with the gravest reason first where two are the same range.
+pub(super) fn guarded(
+    config: &Config,
+    host: &HostNetworks,
+    segments: &[IpNet],
+    rows: &Rows,
+) -> Vec<(IpNet, Reason)> {
+    let network = |address: &iomt_filter_common::Address| IpNet::from(std::net::IpAddr::from(*address));
+    let own = host.addresses().into_iter().map(|address| (IpNet::from(address), Reason::OwnAddress));
+    let devices = rows.device_addresses.keys().map(|address| (network(address), Reason::Device));
+    let management = config.management.iter().flat_map(|pair| &pair.peers.networks);
+    let protected = rows.protected.iter().filter_map(|(_, prefix)| {
+        let bits = if prefix.address.is_v4() { prefix.bits.saturating_sub(96) } else { prefix.bits };
+        IpNet::new(prefix.address.into(), bits).ok().map(|network| (network, Reason::Protected))
+    });
+    own.chain(devices)
+        .chain(management.map(|&network| (network, Reason::Management)))
+        .chain(protected)
+        .chain(config.gate.never_block.iter().map(|&network| (network, Reason::NeverBlock)))
+        .chain(segments.iter().map(|&network| (network, Reason::Segment)))
+        .chain(host.networks().into_iter().map(|network| (network, Reason::OwnNetwork)))
+        .collect()
 }
 
 /// What no list may block: what is ours, and what lists spare.
 fn guard(standings: &[Standing], gate: &GateConfig, ranges: &[(IpNet, Reason)]) -> Guard {
-    Guard::for_feeds(ranges.iter().copied().chain(spared(standings, gate)), gate.public_resolvers)
+    Guard::of_feeds(ranges.iter().copied().chain(spared(standings, gate)), gate.public_resolvers)
         .with_floor(gate.floor)
 }
 

@@ -72,7 +72,8 @@ impl<'s> Client<'s> {
         let end = self.end.min(Instant::now() + self.server.timeout);
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let step = Step { client: self, url: &url, is_ours: url.origin() == self.server.url.origin(), end };
+            let step =
+                Step { client: self, url: &url, is_ours: url.origin() == self.server.url.origin(), end };
             let response = step.ask(request)?;
             if let Some(next) = step.redirect(&response)? {
                 url = next;
@@ -143,16 +144,20 @@ impl Step<'_> {
             ));
         }
         if !next.username().is_empty() || next.password().is_some() {
-            return refused(format!("to `{}` with a user in the address; look up where it is now", shown(&next)));
+            return refused(format!(
+                "to `{}` with a user in the address; look up where it is now",
+                shown(&next)
+            ));
         }
         Ok(Some(next))
     }
 
     fn answer(&self, mut response: Response, request: &Request<'_>) -> Result<Answer, FetchError> {
         let status = response.status();
-        let is_conditional = request.headers.iter().any(|(name, _)| {
-            [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE].contains(name)
-        });
+        let is_conditional = request
+            .headers
+            .iter()
+            .any(|(name, _)| [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE].contains(name));
         if status == StatusCode::NOT_MODIFIED && is_conditional {
             return Ok(Answer { headers: response.headers().clone(), bytes: None });
         }
@@ -160,8 +165,7 @@ impl Step<'_> {
             return Err(self.refusal(&response));
         }
         let coding = self.coding(response.headers())?;
-        let too_large =
-            || FetchError::TooLarge { place: self.place(), max_bytes: request.max_bytes };
+        let too_large = || FetchError::TooLarge { place: self.place(), max_bytes: request.max_bytes };
         let length = response.body().content_length().filter(|_| coding == Coding::Plain);
         if length.is_some_and(|length| length > request.max_bytes) {
             return Err(too_large());
@@ -197,7 +201,9 @@ impl Step<'_> {
                          one, set `url` to its address"
                     }
                     _ if status == 407 => "the proxy wants a user and a password; put them into its address",
-                    (true, true) => "the key is refused, or may not read this; look at the file that holds it",
+                    (true, true) => {
+                        "the key is refused, or may not read this; look at the file that holds it"
+                    }
                     (false, _) => "a key or a password is wanted; ask its publisher for one and configure it",
                 };
                 FetchError::Denied { place, status, reason: reason.to_owned() }
@@ -231,9 +237,9 @@ impl Step<'_> {
                     _ => unreachable(format!("{error}; check the network, and whether a proxy is needed")),
                 },
             },
-            ureq::Error::ConnectProxyFailed(reason) => {
-                unreachable(format!("{reason}; ask who keeps the proxy to allow it, or name the host in `NO_PROXY`"))
-            }
+            ureq::Error::ConnectProxyFailed(reason) => unreachable(format!(
+                "{reason}; ask who keeps the proxy to allow it, or name the host in `NO_PROXY`"
+            )),
             ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
                 FetchError::protocol(&place, "HTTP", "what comes is no answer; check address and port")
             }
@@ -284,7 +290,11 @@ fn authorities(file: &std::path::Path) -> Result<RootCerts, FetchError> {
         }
     }
     if certificates.is_empty() {
-        return Err(FetchError::file(WHAT, file, "there is none in it; give a PEM file with the authority's"));
+        return Err(FetchError::file(
+            WHAT,
+            file,
+            "there is none in it; give a PEM file with the authority's",
+        ));
     }
     Ok(RootCerts::new_with_certs(&certificates))
 }

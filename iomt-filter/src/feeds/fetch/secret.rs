@@ -86,13 +86,17 @@ fn text(file: &Path) -> Result<String, FetchError> {
     let what = "the secret in";
     let bytes = path::read(file, MAX_BYTES, what)?.bytes;
     let refused = |reason: &str| Err(FetchError::file(what, file, reason));
-    let Ok(text) = String::from_utf8(bytes) else { return refused("it is no text; write the secret into it") };
+    let Ok(text) = String::from_utf8(bytes) else {
+        return refused("it is no text; write the secret into it");
+    };
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return refused("it is empty; write the secret into it");
     }
     if text.chars().any(char::is_control) {
-        return refused("it has more than one line, or control characters; write nothing but the secret into it");
+        return refused(
+            "it has more than one line, or control characters; write nothing but the secret into it",
+        );
     }
     Ok(text.to_owned())
 }

@@ -65,7 +65,10 @@ fn check(signature: &Signature, text: &[u8], bytes: &[u8], place: &str) -> Resul
     let key = key(&signature.key)?;
     let text = std::str::from_utf8(text).ok().and_then(|text| SignatureBox::from_string(text).ok());
     let Some(signed) = text else {
-        return Err(FetchError::signature(place, "what is beside it is no signature of minisign; ask its publisher"));
+        return Err(FetchError::signature(
+            place,
+            "what is beside it is no signature of minisign; ask its publisher",
+        ));
     };
     if signed.keynum() != key.keynum() {
         let reason = "it is signed with another key; look up whether the publisher has a new one";
@@ -80,7 +83,8 @@ fn check(signature: &Signature, text: &[u8], bytes: &[u8], place: &str) -> Resul
 
 fn key(file: &Path) -> Result<PublicKey, FetchError> {
     let bytes = path::read(file, MAX_BYTES, KEY)?.bytes;
-    let refused = || FetchError::file(KEY, file, "it is no public key of minisign; give the file `minisign.pub`");
+    let refused =
+        || FetchError::file(KEY, file, "it is no public key of minisign; give the file `minisign.pub`");
     let text = String::from_utf8(bytes).map_err(|_| refused())?;
     let text = text.trim();
     // A file has a comment above the key; what publishers print on their pages is the key alone.

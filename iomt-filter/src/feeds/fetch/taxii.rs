@@ -125,7 +125,8 @@ impl Pages<'_> {
             let Some((headers, page)) = self.page(&url)? else { break };
             bundle.add(page.objects.unwrap_or_default());
             if bundle.by_id.len() > MAX_OBJECTS {
-                return self.refuse(format!("there are more than {MAX_OBJECTS} objects; take a smaller collection"));
+                return self
+                    .refuse(format!("there are more than {MAX_OBJECTS} objects; take a smaller collection"));
             }
             // A page with one object has its date as the first alone, with some servers.
             let dates = ["x-taxii-date-added-last", "x-taxii-date-added-first"];
@@ -163,7 +164,9 @@ impl Pages<'_> {
             Ok(answer) => answer,
             Err(FetchError::Status { status: 416, .. }) => return Ok(None),
             Err(FetchError::Status { status: 406 | 415, .. }) => {
-                return self.refuse("it does not know version 2.1, as old servers do not; ask for an address that does");
+                return self.refuse(
+                    "it does not know version 2.1, as old servers do not; ask for an address that does",
+                );
             }
             Err(FetchError::TooLarge { place, .. }) => {
                 return Err(FetchError::TooLarge { place, max_bytes: self.source.max_bytes });
@@ -186,7 +189,9 @@ impl Pages<'_> {
         match name {
             "application/taxii+json" if !parameters.contains("version=") => Ok(()),
             "application/taxii+json" if parameters.contains("version=2.1") => Ok(()),
-            "application/taxii+json" | "application/vnd.oasis.taxii+json" | "application/vnd.oasis.stix+json" => {
+            "application/taxii+json"
+            | "application/vnd.oasis.taxii+json"
+            | "application/vnd.oasis.stix+json" => {
                 self.refuse("it speaks another version, such as TAXII 2.0; ask for an address with 2.1")
             }
             _ => self.refuse("what comes is no page of a collection; check its address"),

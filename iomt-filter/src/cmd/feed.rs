@@ -1,0 +1,52 @@
+//! `iomt-filter feed`: what threat lists come to.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+
+use crate::cli::Output;
+
+pub mod check;
+
+/// The largest list that is read.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// What to do with feeds.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Look at a list as the gate would, without an agent; load nothing
+    Check(check::Options),
+}
+
+/// Does it.
+///
+/// # Errors
+/// When a list cannot be read, or stdout not be written to.
+pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
+    match verb {
+        Verb::Check(options) => check::run(config, options, output, bytes_of),
+    }
+}
+
+/// The content of a file; `-` is standard input.
+fn bytes_of(source: &str) -> Result<Vec<u8>> {
+    if source.starts_with("http://") || source.starts_with("https://") {
+        bail!("`{source}`: fetching from a URL is not supported yet; fetch it, and name the file or `-`");
+    }
+    let mut bytes = Vec::new();
+    let (name, read) = if source == "-" {
+        ("standard input".to_owned(), std::io::stdin().take(MAX_BYTES + 1).read_to_end(&mut bytes))
+    } else {
+        let file = fs::File::open(source).with_context(|| format!("failed to read `{source}`"))?;
+        (format!("`{source}`"), file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+    };
+    read.with_context(|| format!("failed to read {name}"))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        bail!("{name} is larger than {} MiB, more than a list may have", MAX_BYTES >> 20);
+    }
+    Ok(bytes)
+}
