@@ -99,7 +99,7 @@ pub struct Paths {
 pub struct GeoConfig {
     /// The country database.
     pub database: Option<PathBuf>,
-    /// The age from which on it is warned about.
+    /// The age from which on it is too old: it is warned about, and `geo_stale` of the policy counts.
     pub max_age: Duration,
 }
 

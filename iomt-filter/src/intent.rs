@@ -8,33 +8,34 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use iomt_filter_common::geo::Country;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde::Serialize;
 
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Place, SourceFile};
 use crate::feeds::guard::Removed;
 use crate::feeds::{FarEnd, ManualBlock, Reason};
-use crate::geo::{CountryDatabase, Distinctions, expand};
+use crate::geo::CountryDatabase;
 use crate::host::HostNetworks;
 use crate::inventory::Inventory;
 use crate::numbers::Numbers;
 use crate::policy::model::Grant;
 use crate::policy::{Extras, Policy, Vocabulary, compile};
-use crate::rows::{Prefixes, Rows};
+use crate::rows::Rows;
 
 pub mod copies;
 pub mod last_good;
+mod countries;
 mod grants;
 pub mod lists;
 mod without_effect;
 
 use self::copies::Copies;
-use self::last_good::{Content, LastGood};
+use self::countries::Countries;
+use self::last_good::LastGood;
 use self::lists::FeedLists;
 
+pub use countries::GeoReport;
 pub use lists::{FeedReport, FeedState, Standing};
 
 /// What is read in place of what the configuration names.
@@ -161,6 +162,22 @@ impl Intent {
         }
     }
 
+    /// The same compiled anew with other `extras`; listings, blocks and countries stay as they are.
+    fn compiled_with(&self, numbers: &mut Numbers, extras: Extras) -> Result<Self, Vec<Diagnostic>> {
+        let Some(sources) = &self.sources else {
+            let message = "nothing is loaded that could be compiled anew";
+            return Err(vec![Diagnostic::error(&Place::default(), message)]);
+        };
+        let (policy, inventory, _) = &**sources;
+        let (mut rows, _) = compile(policy, inventory, &extras, numbers)?;
+        rows.listings.clone_from(&self.rows.listings);
+        rows.blocks.clone_from(&self.rows.blocks);
+        rows.countries.clone_from(&self.rows.countries);
+        rows.names.feeds.clone_from(&self.rows.names.feeds);
+        let sources = Some(Arc::new((policy.clone(), inventory.clone(), extras)));
+        Ok(Self { sources, ..self.with_rows(rows) })
+    }
+
     /// Why this must not take the place of `before`: it would no longer know countries that a profile
     /// refuses.
     #[must_use]
@@ -179,23 +196,6 @@ impl Intent {
             })
             .collect()
     }
-}
-
-/// What is known of the country database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct GeoReport {
-    /// The file.
-    pub path: PathBuf,
-    /// What it calls itself.
-    pub kind: String,
-    /// When it was made.
-    pub built: Option<Timestamp>,
-    /// Its age in days.
-    pub age_days: Option<i64>,
-    /// Prefixes that the policy needs of it.
-    pub prefixes: usize,
-    /// Why the last good copy is used in its place; nothing where it is not.
-    pub kept: Option<String>,
 }
 
 /// Reads everything that `config` names, at this moment, and what is kept of feeds in the state folder.
@@ -234,10 +234,12 @@ pub fn read_knowing(
     warnings.extend(inventory.1);
     let (policy, inventory) = (policy.0, inventory.0);
 
-    let extras = Extras { grants, ..extras(config, host) };
-    let compiled = compile(&policy, &inventory, &extras, numbers);
     let mut last_good = LastGood::default();
-    let countries = countries(config, &policy, &mut warnings, &mut last_good);
+    let countries = countries::read(config, &policy, &mut warnings, &mut last_good);
+    let is_fresh = |countries: &Countries| !countries.report.stale;
+    let has_fresh_countries = matches!(&countries, Ok((Some(countries), _)) if is_fresh(countries));
+    let extras = Extras { grants, has_fresh_countries, ..extras(config, host) };
+    let compiled = compile(&policy, &inventory, &extras, numbers);
     let ((mut rows, found), (countries, missing_countries)) = both(compiled, countries)?;
     warnings.extend(found);
     warnings.extend(without_effect::warnings(config));
@@ -311,6 +313,7 @@ fn extras(config: &Config, host: &HostNetworks) -> Extras {
         segments: segments(config, host),
         management: config.management.clone(),
         has_country_database: config.geo.database.is_some(),
+        has_fresh_countries: false,
         agent_loss_seconds: config.agent.loss_after,
         grants: Vec::new(),
     }
@@ -350,97 +353,4 @@ fn source(path: &Path, what: &str, key: &str) -> Result<SourceFile, Vec<Diagnost
     };
     let text = std::fs::read_to_string(path).map_err(failed)?;
     Ok(SourceFile::new(&shown, text))
-}
-
-struct Countries {
-    rows: Prefixes<Country>,
-    report: GeoReport,
-    database: CountryDatabase,
-}
-
-/// The country database, and what is wrong where a profile needs it and it cannot be used. A damaged one
-/// is an error then, if there is no last good copy.
-fn countries(
-    config: &Config,
-    policy: &Policy,
-    warnings: &mut Vec<Diagnostic>,
-    last_good: &mut LastGood,
-) -> Result<(Option<Countries>, Option<Diagnostic>), Vec<Diagnostic>> {
-    let Some(path) = &config.geo.database else { return Ok((None, None)) };
-    let shown = path.display().to_string();
-    let place = Place::file(&shown);
-    let is_needed = policy.profiles.iter().any(|profile| profile.geo.is_some());
-    let distinctions = Distinctions::of(policy);
-    let (message, help, is_damaged) = match read_countries(path) {
-        Ok(content) => match open_countries(&content, &distinctions) {
-            Ok(opened) => {
-                last_good.read.push((last_good::COUNTRIES.into(), content));
-                return Ok((Some(account(config, path, opened, None, warnings)), None));
-            }
-            Err(error) => (
-                format!("the country database `{shown}` cannot be used: {error}"),
-                "fetch it again: a country database in MaxMind's format (.mmdb)",
-                true,
-            ),
-        },
-        Err(error) => (
-            format!("failed to read the country database `{shown}`: {error}"),
-            "until it is there, every country counts as unknown; set `database` in `[geo]`",
-            false,
-        ),
-    };
-    let error = Diagnostic::error(&place, message.clone());
-    let lost = || error.clone().help("put a country database there; or remove `database` from `[geo]`");
-    let copy = last_good::read(&config.paths.state, last_good::COUNTRIES.as_ref()).filter(|_| is_needed);
-    if let Some(copy) = copy
-        && let Ok(opened) = open_countries(&copy, &distinctions)
-    {
-        let since = last_good::since(copy.updated());
-        let kept = format!("{message}; its last good copy is of {since}");
-        let help = "the copy is used at a start only; a reload is refused until the database is back";
-        warnings.push(Diagnostic::warning(&place, kept.clone()).help(help));
-        return Ok((Some(account(config, path, opened, Some(kept), warnings)), Some(lost())));
-    }
-    if is_damaged && is_needed {
-        return Err(vec![error.help(help)]);
-    }
-    warnings.push(Diagnostic::warning(&place, message).help(help));
-    Ok((None, is_needed.then(lost)))
-}
-
-type Opened = (Prefixes<Country>, CountryDatabase);
-
-fn read_countries(path: &Path) -> std::io::Result<Content> {
-    let modified = std::fs::metadata(path)?.modified().ok();
-    Ok(Content { bytes: std::fs::read(path)?, modified })
-}
-
-fn open_countries(
-    content: &Content,
-    distinctions: &Distinctions,
-) -> Result<Opened, crate::geo::DatabaseError> {
-    let database = CountryDatabase::open(content.bytes.clone())?;
-    Ok((expand(&database, distinctions)?, database))
-}
-
-fn account(
-    config: &Config,
-    path: &Path,
-    (rows, database): Opened,
-    kept: Option<String>,
-    warnings: &mut Vec<Diagnostic>,
-) -> Countries {
-    let shown = path.display().to_string();
-    let built = database.built();
-    let age = built.map(|built| Timestamp::now().duration_since(built));
-    if age.is_some_and(|age| age > jiff::SignedDuration::try_from(config.geo.max_age).unwrap_or_default()) {
-        let days = age.map_or(0, |age| age.as_hours() / 24);
-        let message = format!("the country database `{shown}` is {days} days old");
-        let warning = Diagnostic::warning(&Place::file(&shown), message);
-        warnings.push(warning.help("fetch a newer one, or raise `max_age` in `[geo]`"));
-    }
-    let age_days = age.map(|age| age.as_hours() / 24);
-    let kind = database.kind().to_owned();
-    let report = GeoReport { path: path.to_owned(), kind, built, age_days, prefixes: rows.len(), kept };
-    Countries { rows, report, database }
 }

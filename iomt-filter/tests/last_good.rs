@@ -163,7 +163,7 @@ fn reading_writes_nothing_and_the_same_is_not_written_again() {
     site.activate();
     let inode = || {
         use std::os::unix::fs::MetadataExt as _;
-        fs::metadata(site.path("state").join(last_good::of_feed("c2"))).unwrap().ino()
+        fs::metadata(site.path("state").join(iomt_filter::intent::copies::Kind::List.of("c2"))).unwrap().ino()
     };
     let before = inode();
     site.write("c2.txt", b"203.0.113.9\n");

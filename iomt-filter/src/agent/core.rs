@@ -54,11 +54,12 @@ pub struct Core {
 }
 
 impl Core {
-    /// What has to be done every second: manual blocks and grants whose time is up go, interfaces are looked
-    /// after, leases and what is left of blocks and grants are kept.
+    /// What has to be done every second: manual blocks and grants whose time is up go, a country database that has
+    /// become too old is noticed, interfaces are looked after, leases and what is left of blocks and grants are kept.
     pub(super) fn work(&mut self) {
         self.expire_blocks();
         self.expire_grants();
+        self.age_countries();
         self.look_after_interfaces();
         if let Err(error) = self.datapath.settle(&self.token) {
             tracing::error!(error = chain(&error), "the next change writes more than it needs to");
@@ -67,6 +68,35 @@ impl Core {
         if self.seconds.is_multiple_of(KEPT_EVERY) {
             self.keep_leases();
             self.keep_clock();
+        }
+    }
+
+    /// Notices that the country database has become too old, or is not any more because the clock was set, and
+    /// makes active what the policy says of that.
+    fn age_countries(&mut self) {
+        let mut numbers = Numbers::clone(&self.numbers);
+        let aged = match self.intent.aged(&mut numbers, Timestamp::now()) {
+            None => return,
+            Some(Ok(aged)) => aged,
+            Some(Err(found)) => {
+                let errors = shown(found).join("; ");
+                return tracing::error!(errors, "the age of the country database changes nothing");
+            }
+        };
+        let warning = aged.warnings.first().map(|warning| warning.message.clone());
+        let is_stale = aged.geo.as_ref().is_some_and(|geo| geo.stale);
+        if aged.rows == self.intent.rows {
+            self.intent = Arc::new(aged);
+        } else if let Err(errors) = self.activate(aged, numbers, self.blocks.clone()) {
+            let errors = errors.join("; ");
+            return tracing::error!(
+                errors,
+                "what holds with a country database that is too old is not active"
+            );
+        }
+        match warning.filter(|_| is_stale) {
+            Some(warning) => tracing::warn!("{warning}"),
+            None => tracing::info!("the country database is no longer too old"),
         }
     }
 

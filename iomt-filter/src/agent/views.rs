@@ -10,6 +10,7 @@ use iomt_filter_common::lease::Lease;
 use iomt_filter_common::packet::protocol;
 use iomt_filter_common::policy::{Mode, Otherwise, Profile};
 use iomt_filter_common::{Mac, Verdict};
+use jiff::Timestamp;
 
 use super::Errors;
 use super::core::chain;
@@ -78,7 +79,7 @@ pub(super) fn status(running: &Running) -> Result<Status, Errors> {
         devices: modes,
         tables: tables(running, rows)?,
         feeds: running.intent.feeds.iter().filter_map(|feed| serde_json::to_value(&**feed).ok()).collect(),
-        geo: running.intent.geo.as_ref().and_then(|geo| serde_json::to_value(geo).ok()),
+        geo: geo(running),
         frames,
         events,
         warnings: warnings(running)?,
@@ -155,6 +156,11 @@ pub(super) fn flows(running: &Running) -> Vec<FlowStatus> {
         .collect();
     list.sort_by(|a, b| (&a.device, a.idle_seconds, &a.source).cmp(&(&b.device, b.idle_seconds, &b.source)));
     list
+}
+
+/// What is known of the country database, as old as it is now.
+fn geo(running: &Running) -> Option<serde_json::Value> {
+    serde_json::to_value(running.intent.geo.as_ref()?.at(Timestamp::now())).ok()
 }
 
 /// How an interface is judged, or why it is not.

@@ -72,10 +72,11 @@ fn shown(status: &Status) -> String {
     lines.extend(status.feeds.iter().map(feed));
     if let Some(geo) = &status.geo {
         lines.push(format!(
-            "geo         {}, {} days old, {} prefixes",
+            "geo         {}, {} days old, {} prefixes{}",
             text(geo, "path"),
             text(geo, "age_days"),
-            text(geo, "prefixes")
+            text(geo, "prefixes"),
+            stale(geo)
         ));
     }
     for (verdict, reasons) in &status.frames {
@@ -93,6 +94,20 @@ fn shown(status: &Status) -> String {
     }
     lines.extend(status.warnings.iter().map(|warning| indented(warning)));
     lines.join("\n")
+}
+
+/// What is wrong with the age of the country database.
+fn stale(geo: &Value) -> String {
+    if geo.get("stale").and_then(Value::as_bool) != Some(true) {
+        return String::new();
+    }
+    let days = text(geo, "max_age_days");
+    match geo.get("on_stale").and_then(Value::as_str) {
+        Some("deny") => format!(
+            ", too old (over {days} days): where a profile has `geo`, every public address is refused"
+        ),
+        _ => format!(", too old (over {days} days): what it says counts on"),
+    }
 }
 
 fn feed(feed: &Value) -> String {

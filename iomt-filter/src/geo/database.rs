@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use iomt_filter_common::geo::Country;
 use ipnet::IpNet;
@@ -20,6 +20,9 @@ use super::tree;
 
 /// Networks that are looked at before a database is said to hold no countries.
 const LOOKED_AT: usize = 100_000;
+/// How long the records of a database may take to be read, from first to last. Those of a real one of a million
+/// networks take less than a second; some that are made for it would take days.
+const MOST_TIME: Duration = Duration::from_secs(20);
 
 /// Why a database is of no use.
 #[derive(Debug, Error)]
@@ -30,6 +33,12 @@ pub enum DatabaseError {
     /// A search tree whose nodes do not form one.
     #[error("the database is damaged: {0}")]
     Tree(#[from] tree::TreeError),
+    /// A network that is none.
+    #[error("the database is damaged: it holds a network of {0} bits")]
+    Network(u8),
+    /// Records that nobody would write: each is sound, and all of them together take too long.
+    #[error("the database is damaged: its records take more than {} s to read", MOST_TIME.as_secs())]
+    TooSlow,
     /// A database of something else.
     #[error("a `{0}` database holds no countries")]
     NoCountries(String),
@@ -82,15 +91,26 @@ impl CountryDatabase {
     pub fn networks(
         &self,
     ) -> Result<impl Iterator<Item = Result<(IpNet, Country), DatabaseError>>, DatabaseError> {
+        self.networks_within(MOST_TIME)
+    }
+
+    /// The same, with so much time for its records.
+    fn networks_within(
+        &self,
+        most: Duration,
+    ) -> Result<impl Iterator<Item = Result<(IpNet, Country), DatabaseError>>, DatabaseError> {
         // Many networks share one record.
         let mut known: HashMap<usize, Country> = HashMap::new();
+        let begun = Instant::now();
         let networks = self.reader.networks(maxminddb::WithinOptions::default())?;
         Ok(networks.map(move |found| {
             let found = found?;
             let network = found.network()?;
-            let network = IpNet::new_assert(network.ip(), network.prefix());
+            let network = IpNet::new(network.ip(), network.prefix())
+                .map_err(|_| DatabaseError::Network(network.prefix()))?;
             let country = match found.offset().and_then(|offset| known.get(&offset)) {
                 Some(&country) => country,
+                None if begun.elapsed() > most => return Err(DatabaseError::TooSlow),
                 None => {
                     let record: Option<Record<'_>> = found.decode()?;
                     let country = record.map_or(Country::UNKNOWN, |record| record.country());
@@ -140,4 +160,22 @@ impl Record<'_> {
 
 fn country_of(code: &str) -> Option<Country> {
     Country::from_code(code.as_bytes().try_into().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use mmdb_writer::{Value, Writer};
+
+    use super::*;
+
+    #[test]
+    fn records_that_take_too_long_are_damage() {
+        let mut writer = Writer::new("Test-Country");
+        let record = Value::map([("country_code", Value::from("DE"))]);
+        writer.insert_value("192.0.2.0/24".parse::<IpNet>().unwrap(), record).unwrap();
+        let database = CountryDatabase::open(writer.to_bytes().unwrap()).unwrap();
+        let last = |most| database.networks_within(most).unwrap().last().unwrap();
+        assert!(last(MOST_TIME).is_ok());
+        assert!(matches!(last(Duration::ZERO), Err(DatabaseError::TooSlow)));
+    }
 }

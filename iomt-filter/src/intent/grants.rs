@@ -2,8 +2,6 @@
 //!
 //! No file is read here: policy and inventory are those that the intent was made of.
 
-use std::sync::Arc;
-
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::policy::Mode;
 use ipnet::IpNet;
@@ -13,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::nearest::did_you_mean;
 use crate::numbers::Numbers;
 use crate::policy::model::Grant;
-use crate::policy::{Extras, Policy, compile};
+use crate::policy::{Extras, Policy};
 use crate::rows::{Prefix, Rows};
 
 impl Intent {
@@ -28,15 +26,8 @@ impl Intent {
                 "nothing is loaded that could be granted",
             )]);
         };
-        let (policy, inventory, extras) = &**sources;
-        let extras = Extras { grants, ..extras.clone() };
-        let (mut rows, _) = compile(policy, inventory, &extras, numbers)?;
-        rows.listings.clone_from(&self.rows.listings);
-        rows.blocks.clone_from(&self.rows.blocks);
-        rows.countries.clone_from(&self.rows.countries);
-        rows.names.feeds.clone_from(&self.rows.names.feeds);
-        let sources = Some(Arc::new((policy.clone(), inventory.clone(), extras)));
-        Ok(Self { sources, ..self.with_rows(rows) })
+        let (_, _, extras) = &**sources;
+        self.compiled_with(numbers, Extras { grants, ..extras.clone() })
     }
 
     /// Why a grant would allow nothing; and, for one that would allow something, what bites before it.

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use super::error::Problem;
 use super::matrix::Matrix;
-use super::model::{Grant, Management, Policy, Profile};
+use super::model::{Geo, GeoStale, Grant, Management, Policy, Profile};
 use super::peer::{Peers, without_mapped};
 use super::service::Services;
 use crate::diagnostic::{Diagnostic, unless_errors};
@@ -33,8 +33,10 @@ pub struct Extras {
     pub segments: Vec<IpNet>,
     /// Pairs that nothing may cut.
     pub management: Vec<Management>,
-    /// Whether countries can be told.
+    /// Whether a country database is configured.
     pub has_country_database: bool,
+    /// Whether there is one, and young enough.
+    pub has_fresh_countries: bool,
     /// How long the agent may be missing, in seconds.
     pub agent_loss_seconds: u16,
     /// What devices are granted for a time.
@@ -100,9 +102,11 @@ impl Compiler<'_> {
         for (number, profile) in (MANAGEMENT_PROFILE + 1..).zip(by_name) {
             self.profiles.insert(&profile.name, number);
             self.rows.names.profiles.insert(number, profile.name.clone());
-            self.rows.profiles.insert(number, profile_row(profile));
+            let is_untold = policy.geo_stale == GeoStale::Deny && !extras.has_fresh_countries;
+            self.rows.profiles.insert(number, profile_row(profile, is_untold));
             if let Some(geo) = profile.geo.as_ref().filter(|_| !extras.has_country_database) {
-                self.found.push(Problem::NoDatabase.warning(&geo.place));
+                let problem = if is_untold { Problem::NoDatabaseDenied } else { Problem::NoDatabase };
+                self.found.push(problem.warning(&geo.place));
             }
         }
     }
@@ -227,8 +231,10 @@ impl Compiler<'_> {
     }
 }
 
-fn profile_row(profile: &Profile) -> table::Profile {
-    let geo = profile.geo.as_ref().map(super::model::Geo::refused).unwrap_or_default();
+/// A row; where countries cannot be told and the policy does not bear that, one that refuses all of them.
+fn profile_row(profile: &Profile, is_untold: bool) -> table::Profile {
+    let refused = |geo: &Geo| if is_untold { Geo::all() } else { geo.refused() };
+    let geo = profile.geo.as_ref().map(refused).unwrap_or_default();
     table::Profile {
         geo,
         block_score: profile.block_score,

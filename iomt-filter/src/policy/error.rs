@@ -62,6 +62,8 @@ pub enum Problem {
     NoSuchDevice(String),
     #[error("`geo` is set, but there is no country database: every country counts as unknown")]
     NoDatabase,
+    #[error("`geo` is set, but there is no country database: every public address is refused (`geo_stale`)")]
+    NoDatabaseDenied,
     #[error("no segment is known, so unknown devices behind the device ports go unnoticed on the uplink")]
     NoSegments,
     #[error("{0} profiles do not fit: there is room for {max}", max = MAX_PROFILES - 1)]
@@ -103,7 +105,7 @@ impl Problem {
             Self::Overlapping => "events name the first of the two; narrow one of them if that matters",
             Self::NoGateway => "name the address instead",
             Self::NoSuchDevice(_) => "no pair is protected by this line",
-            Self::NoDatabase => "set `database` in `[geo]` of the configuration",
+            Self::NoDatabase | Self::NoDatabaseDenied => "set `database` in `[geo]` of the configuration",
             Self::NoSegments => "set `segments` in `[interfaces]` of the configuration",
             Self::TooManyProfiles(_) => "let devices that need the same share a profile",
             Self::TooManyPeers(_) | Self::TooManyServices(_) | Self::TooManyCells => {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use iomt_filter_common::geo::{Country, GeoPolicy};
 use iomt_filter_common::policy::{Mode, RuleDirection, Settings};
+use serde::Serialize;
 
 use super::limits::Limits;
 use super::overlap;
@@ -22,10 +23,23 @@ pub struct Policy {
     pub profiles: Vec<Profile>,
     /// Pairs that no feed and no geo rule may cut.
     pub protected: Vec<Pair>,
+    /// What holds for profiles with `geo` where countries can no longer be told.
+    pub geo_stale: GeoStale,
     /// The names that it gives, for whoever is to read peers and services as its rules do.
     pub vocabulary: Vocabulary,
     /// The file as a whole.
     pub place: Place,
+}
+
+/// What holds for profiles with `geo` while there is no country database that is young enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GeoStale {
+    /// What an old one says counts on; without any, every country is unknown.
+    #[default]
+    Keep,
+    /// Every far end that could have a country is refused.
+    Deny,
 }
 
 /// A profile.
@@ -149,6 +163,13 @@ impl Geo {
         if self.deny_unknown {
             refused.deny(Country::UNKNOWN);
         }
+        refused
+    }
+
+    /// Every country, and what has none: what is refused where no country can be told.
+    pub fn all() -> GeoPolicy {
+        let mut refused = GeoPolicy::default();
+        (Country::UNKNOWN.0..=Country::OTHER.0).for_each(|country| refused.deny(Country(country)));
         refused
     }
 }

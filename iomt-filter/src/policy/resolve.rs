@@ -41,7 +41,8 @@ pub(super) fn resolve(source: Source, place: Place, found: &mut Vec<Diagnostic>)
     };
     let profiles = source.profiles.into_iter().map(|profile| resolver.profile(profile, &defaults)).collect();
     let protected = source.pairs.iter().filter_map(|pair| resolver.pair(pair)).collect();
-    Policy { settings, profiles, protected, vocabulary: resolver.words, place }
+    let geo_stale = defaults.geo_stale.unwrap_or_default();
+    Policy { settings, profiles, protected, geo_stale, vocabulary: resolver.words, place }
 }
 
 /// What names of peers and services stand for.

@@ -4,6 +4,7 @@ use iomt_filter_common::policy::{Mode, Otherwise};
 
 use super::error::Problem;
 use super::limits::Limits;
+use super::model::GeoStale;
 use crate::diagnostic::{Diagnostic, Place, SourceFile};
 use crate::document::{Located, Reader, Section};
 
@@ -20,6 +21,7 @@ const DROP_OR_PASS: &[(&str, Otherwise)] = &[("drop", Otherwise::Drop), ("pass",
 const ON_BLOCK: &[(&str, bool)] = &[("drop", false), ("reset", true)];
 const FAIL: &[(&str, bool)] = &[("closed", false), ("open", true)];
 const ON_AGENT_LOSS: &[(&str, bool)] = &[("static", false), ("open", true)];
+const GEO_STALE: &[(&str, GeoStale)] = &[("keep", GeoStale::Keep), ("deny", GeoStale::Deny)];
 const UNKNOWN_COUNTRY: &[(&str, bool)] = &[("allow", false), ("deny", true)];
 
 const MAX_SCORE: u32 = 100;
@@ -53,6 +55,8 @@ pub struct Defaults {
     pub unparsed: Option<Otherwise>,
     /// `midstream`.
     pub midstream: Option<Otherwise>,
+    /// `geo_stale`.
+    pub geo_stale: Option<GeoStale>,
     /// `limits`.
     pub limits: Limits,
 }
@@ -159,7 +163,7 @@ fn check_version<'s>(root: &Section<'_, 's>, file: &SourceFile, reader: &mut Rea
 }
 
 fn defaults<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Defaults {
-    let known = ["mode", "block_score", "unknown_device", "unparsed", "midstream", "limits"];
+    let known = ["mode", "block_score", "unknown_device", "unparsed", "midstream", "geo_stale", "limits"];
     let Some(section) = root.section("defaults", &known, reader) else { return Defaults::default() };
     Defaults {
         mode: section.word("mode", MODES, reader),
@@ -167,6 +171,7 @@ fn defaults<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Defaults {
         unknown_device: section.word("unknown_device", UNKNOWN_DEVICE, reader),
         unparsed: section.word("unparsed", DROP_OR_PASS, reader),
         midstream: section.word("midstream", DROP_OR_PASS, reader),
+        geo_stale: section.word("geo_stale", GEO_STALE, reader),
         limits: Limits::read(&section, reader),
     }
 }
