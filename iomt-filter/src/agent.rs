@@ -16,6 +16,7 @@ mod grants;
 mod leases;
 mod feeds;
 mod far_ends;
+mod looking;
 mod running;
 mod work;
 
@@ -36,6 +37,7 @@ use crate::api::messages::{
 use crate::audit::{Audit, Entry};
 use crate::explain::{Explanation, Question};
 use crate::feeds::manual::ManualBlock;
+use crate::lookup::Answer;
 
 /// What the control socket and the tasks share.
 pub struct Agent {
@@ -58,6 +60,16 @@ type AskedBlock = (BlockRequest, String, mpsc::Sender<Result<Changed, Errors>>);
 
 /// Why a request changed nothing: what the user is told.
 pub type Errors = Vec<String>;
+
+/// Blocks by hand as they are kept in a state folder, for who asks without an agent.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn kept_blocks(state: &Path) -> Result<Vec<ManualBlock>, store::StoreError> {
+    Ok(blocks::Blocks::load(state)?.list())
+}
+
+pub use looking::talks;
 
 impl Agent {
     pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>, audit: Audit) -> Self {
@@ -112,6 +124,14 @@ impl Agent {
     pub fn explain(&self, question: &Question) -> Result<Explanation, Errors> {
         let (scene, setting) = explaining::prepare(&self.running(), question)?;
         scene.play(setting).map_err(|error| vec![core::chain(&error)])
+    }
+
+    /// What is known of addresses, prefixes and domains.
+    ///
+    /// # Errors
+    /// When one of them is none of these.
+    pub fn lookup(&self, queries: &[String]) -> Result<Vec<Answer>, Errors> {
+        looking::up(&self.running(), &self.state, queries)
     }
 
     /// Manual blocks that hold.

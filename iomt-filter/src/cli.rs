@@ -48,6 +48,8 @@ pub enum Verb {
     Feed(FeedArgs),
     /// Give a device access for a time; revoke and list
     Grant(cmd::grant::Options),
+    /// What is known of an address, prefix or domain: lists, country, verdicts, who talked to it
+    Lookup(cmd::lookup::Options),
     /// Show what was dropped, and why
     Events(cmd::events::Options),
     /// List devices with their counters
@@ -99,6 +101,7 @@ pub fn main() -> ExitCode {
         Verb::Block(block) => cmd::block::run(config, &block.verb, *output),
         Verb::Feed(feed) => cmd::feed::run(config, &feed.verb, *output),
         Verb::Grant(options) => cmd::grant::run(config, options, *output),
+        Verb::Lookup(options) => cmd::lookup::run(config, options, *output),
         Verb::Events(options) => cmd::events::run(config, options, *output),
         Verb::Devices => cmd::devices::run(config, *output),
         Verb::Flows(options) => cmd::flows::run(config, options, *output),

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod feed;
 pub mod flows;
 pub mod grant;
+pub mod lookup;
 pub mod reload;
 pub mod replay;
 pub mod run;

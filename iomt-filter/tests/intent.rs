@@ -76,10 +76,10 @@ fn feeds_never_stop_the_start() {
     let intent = load(feeds, "", &[("page.txt", b"<!doctype html>\n203.0.113.9\n")], &[]).unwrap();
     let shown = text(&intent.warnings);
     for expected in [
-        "feed `far` is not loaded: fetching from a URL is not supported yet; give `path`",
+        "feed `far` is not loaded: it has not been fetched yet",
         "feed `gone` is not loaded: failed to read",
-        "feed `page` is not loaded: no entry can be used; line 1: this is HTML, not a list",
-        "feed `json` is not loaded: format `stix` is not supported yet",
+        "feed `page` is not loaded: nothing of it can be used: line 1: this is HTML, not a list",
+        "feed `json` is not loaded: nothing of it can be used",
     ] {
         assert!(shown.contains(expected), "{expected}\n{shown}");
     }
@@ -89,7 +89,7 @@ fn feeds_never_stop_the_start() {
 
 #[test]
 fn lists_spare_what_is_ours() {
-    let extra = "[management]\nallow = [{ ip = \"203.0.113.7\", ports = [\"22/tcp\"] }]\n[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\nscore = 70\n";
+    let extra = "[management]\nallow = [{ ip = \"203.0.113.7\", ports = [\"22/tcp\"] }]\n[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\nscore = 70\nmax_removed = 100\n";
     let policy = "[protected]\npairs = [{ device = \"ct-*\", peer = \"192.0.2.5\" }]\n";
     let list =
         b"203.0.113.0/24\n192.0.2.5\n198.51.100.9\n10.0.0.1\n192.168.0.0/16\n0.0.0.0/1\n9.9.9.7\n9.9.9.9\n";
@@ -97,13 +97,13 @@ fn lists_spare_what_is_ours() {
     let intent = load(extra, policy, &[("c2.txt", list)], &blocks).unwrap();
     let reasons: Vec<_> = intent.feeds[0].removed.iter().map(|removed| removed.reason).collect();
     let expected = [
-        Reason::Management,
-        Reason::Protected,
-        Reason::OwnNetwork,
-        Reason::Private,
-        Reason::Private,
         Reason::TooWide,
         Reason::PublicResolver,
+        Reason::Private,
+        Reason::Protected,
+        Reason::Private,
+        Reason::OwnNetwork,
+        Reason::Management,
     ];
     assert_eq!(reasons, expected);
     assert_eq!(intent.feeds[0].entries, 2);
@@ -121,7 +121,7 @@ fn lists_spare_what_is_ours() {
 
 #[test]
 fn other_blocks_are_as_if_everything_had_been_read_with_them() {
-    let extra = "[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\nscore = 70\n";
+    let extra = "[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\nscore = 70\nmax_removed = 100\n";
     let policy = "[protected]\npairs = [{ device = \"ct-*\", peer = \"192.0.2.5\" }]\n";
     let list: &[(&str, &[u8])] = &[("c2.txt", b"203.0.113.9\n192.0.2.0/24\n9.9.9.0/24\n9.9.9.9\n9.9.9.9\n")];
     let blocks = [block("9.9.8.0/23"), block("192.0.2.4/30"), block("2001:db8::/32")];
@@ -134,7 +134,7 @@ fn other_blocks_are_as_if_everything_had_been_read_with_them() {
 
 #[test]
 fn other_grants_change_nothing_else() {
-    let extra = "[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\nscore = 70\n";
+    let extra = "[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\nscore = 70\nmax_removed = 100\n";
     let list: &[(&str, &[u8])] = &[("c2.txt", b"203.0.113.9\n9.9.9.0/24\n")];
     let mut numbers = Numbers { feeds: [("c2".to_owned(), 1)].into_iter().collect(), ..Numbers::default() };
     let without = load(extra, "", list, &[]).unwrap();

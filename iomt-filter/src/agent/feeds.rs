@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::{Agent, Errors};
 use crate::api::messages::Changed;
@@ -17,7 +18,7 @@ use crate::feeds::schedule::{self, Pace};
 use crate::feeds::{FarEnd, Held};
 use crate::intent::copies::{self, FeedCopy};
 use crate::intent::lists::{Bench, Content, FeedLists, Outcome, held, judge, unchanged};
-use crate::intent::{Intent, Standing};
+use crate::intent::{FeedReport, Intent, Standing};
 
 /// From one look at what is due to the next.
 const PACE: Duration = Duration::from_secs(1);
@@ -50,6 +51,11 @@ impl Fetching {
     /// How it goes with a feed.
     pub(super) fn of(&self, feed: &str) -> Progress {
         self.all().get(feed).cloned().unwrap_or_default()
+    }
+
+    /// Whether somebody waits for a feed to be fetched.
+    fn is_asked(&self, feed: &str) -> bool {
+        self.all().get(feed).is_some_and(|progress| progress.is_asked)
     }
 
     /// Has feeds fetched as soon as there is a thread for them.
@@ -311,8 +317,8 @@ impl Agent {
             who: by.to_owned(),
             what: "feed release".to_owned(),
             about: Some(name.to_owned()),
-            before: serde_json::json!({ "entries": known.list.len(), "content": known.notes.content }),
-            after: serde_json::json!({ "entries": held.entries, "content": held.content, "held": reasons }),
+            before: json!({ "entries": known.list.len(), "content": known.notes.content }),
+            after: json!({ "entries": held.entries, "content": held.content, "held": reasons }),
             note,
         })?;
         let now = Timestamp::now();
@@ -343,6 +349,22 @@ impl Agent {
         }
         self.fetching().ask(asked.clone());
         Ok(asked)
+    }
+
+    /// Every feed, and the blocks by hand: how they stand, and how fetching them goes.
+    pub fn feeds(&self) -> Vec<Value> {
+        let shown = |report: &Arc<FeedReport>| {
+            let mut shown = serde_json::to_value(&**report).ok()?;
+            let Progress { history, next, error, is_running, .. } = self.fetching().of(&report.name);
+            let fields = shown.as_object_mut()?;
+            fields.insert("attempted".to_owned(), json!(history.attempt));
+            fields.insert("failures".to_owned(), json!(history.failures));
+            fields.insert("error".to_owned(), json!(error));
+            fields.insert("next".to_owned(), json!(next));
+            fields.insert("fetching".to_owned(), json!(is_running || self.fetching().is_asked(&report.name)));
+            Some(shown)
+        };
+        self.running().intent.feeds.iter().filter_map(shown).collect()
     }
 
     fn notice(&self, notice: Notice, feed: &str, note: String) {

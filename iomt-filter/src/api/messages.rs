@@ -247,6 +247,36 @@ pub struct UnblockRequest {
     pub targets: Vec<IpNet>,
 }
 
+/// `POST /v1/feeds/refresh`: feeds to be fetched now.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RefreshRequest {
+    /// One of them; all where nothing is said.
+    pub name: Option<String>,
+}
+
+/// The answer: which feeds are fetched.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Refreshing {
+    /// Their names.
+    pub feeds: Vec<String>,
+}
+
+/// `POST /v1/feeds/release`: a list that waits is to be let through.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReleaseRequest {
+    /// The feed.
+    pub name: String,
+    /// Why, for the audit log.
+    pub note: Option<String>,
+}
+
+/// `POST /v1/lookup`: what is known of these.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LookupRequest {
+    /// Addresses, prefixes and domains.
+    pub queries: Vec<String>,
+}
+
 /// `POST /v1/grants`: access of one device for a time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GrantRequest {

@@ -23,7 +23,10 @@ use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::connections::{self, Limits, Peer};
-use super::messages::{BlockRequest, EventQuery, GrantRequest, Refused, RevokeRequest, UnblockRequest};
+use super::messages::{
+    BlockRequest, EventQuery, GrantRequest, LookupRequest, RefreshRequest, Refreshing, Refused,
+    ReleaseRequest, RevokeRequest, UnblockRequest,
+};
 use super::room::{self, Busy, Place, Room};
 use crate::agent::Agent;
 use crate::agent::history::Follower;
@@ -31,6 +34,8 @@ use crate::explain::Question;
 
 /// The group whose members may read.
 const GROUP: &str = "iomt-filter";
+/// Where questions about addresses and domains go.
+const LOOKUP: &str = "/v1/lookup";
 /// An import of a million addresses is some 20 MB of JSON.
 const LARGEST_REQUEST: usize = 64 << 20;
 
@@ -95,6 +100,10 @@ pub async fn serve(listener: UnixListener, agent: Arc<Agent>, shutdown: impl Fut
         .route("/v1/explain", get(explain))
         .route("/v1/blocks", get(blocks).post(block))
         .route("/v1/blocks/remove", post(unblock))
+        .route("/v1/feeds", get(feeds))
+        .route("/v1/feeds/refresh", post(refresh))
+        .route("/v1/feeds/release", post(release))
+        .route(LOOKUP, post(lookup))
         .route("/v1/grants", get(grants).post(grant))
         .route("/v1/grants/revoke", post(revoke))
         .route("/v1/reload", post(reload))
@@ -113,7 +122,9 @@ struct Desk {
 }
 
 async fn authorise(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
-    if request.method() == Method::GET || peer.may_write() {
+    // A lookup may be long, and changes nothing.
+    let only_reads = request.method() == Method::GET || request.uri().path() == LOOKUP;
+    if only_reads || peer.may_write() {
         return next.run(request).await;
     }
     refuse(StatusCode::FORBIDDEN, vec!["only root and the agent's own user may change anything".into()])
@@ -208,6 +219,31 @@ async fn block(
 
 async fn unblock(State(desk): State<Desk>, Json(request): Json<UnblockRequest>) -> Response {
     desk.change(move |agent| agent.unblock(&request)).await
+}
+
+async fn feeds(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.read(&peer, |agent| Ok(agent.feeds())).await
+}
+
+async fn refresh(State(desk): State<Desk>, Json(request): Json<RefreshRequest>) -> Response {
+    let ask = move |agent: &Agent| agent.refresh(request.name.as_deref()).map(|feeds| Refreshing { feeds });
+    desk.change(ask).await
+}
+
+async fn release(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<ReleaseRequest>,
+) -> Response {
+    desk.change(move |agent| agent.release(&request.name, request.note, &peer.name())).await
+}
+
+async fn lookup(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<LookupRequest>,
+) -> Response {
+    desk.read(&peer, move |agent| agent.lookup(&request.queries)).await
 }
 
 async fn grants(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {

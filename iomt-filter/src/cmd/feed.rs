@@ -11,6 +11,7 @@ use clap::Subcommand;
 use crate::cli::Output;
 
 pub mod check;
+pub mod manage;
 
 /// The largest list that is read.
 const MAX_BYTES: u64 = 256 << 20;
@@ -20,6 +21,14 @@ const MAX_BYTES: u64 = 256 << 20;
 pub enum Verb {
     /// Look at a list as the gate would, without an agent; load nothing
     Check(check::Options),
+    /// List feeds, how they stand and when they are fetched next
+    List,
+    /// Show all that is known of a feed, and why a list of it is held
+    Show(manage::Show),
+    /// Fetch feeds now
+    Refresh(manage::Refresh),
+    /// Let a list through that is held
+    Release(manage::Release),
 }
 
 /// Does it.
@@ -29,6 +38,10 @@ pub enum Verb {
 pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
     match verb {
         Verb::Check(options) => check::run(config, options, output, bytes_of),
+        Verb::List => manage::list(config, output),
+        Verb::Show(options) => manage::show(config, options, output),
+        Verb::Refresh(options) => manage::refresh(config, options, output),
+        Verb::Release(options) => manage::release(config, options, output),
     }
 }
 

@@ -219,7 +219,9 @@ fn removed(limits: &Limits, candidate: &Candidate<'_>, sifted: &Sifted) -> Optio
     let first = sifted.removed.iter().find(|removed| removed.part == removed.entry)?;
     let (removed, entries) = (sifted.removed_entries(), candidate.list.networks().len());
     let limit = limits.max_removed;
-    is_more(removed, FEW, entries, limit).then(|| Held::Removed {
+    // A list of which nothing is left is no list.
+    let is_held = is_more(removed, FEW, entries, limit) || removed == entries;
+    is_held.then(|| Held::Removed {
         removed,
         entries,
         limit,

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Standing;
-use crate::feeds::Removed;
 use crate::feeds::guard::Sifted;
+use crate::feeds::{Held, Removed};
 use crate::intent::copies::{Line, SHOWN};
 use crate::intent::last_good;
 
@@ -129,11 +129,16 @@ impl FeedReport {
             return FeedState::Disabled;
         }
         let copy = standing.copy.as_deref().filter(|copy| copy.notes.content.is_some());
+        let mut failure = standing.failure.clone();
         if let Some(held) = standing.copy.as_ref().and_then(|copy| copy.notes.held.as_ref()) {
             let reasons: Vec<_> = held.reasons.iter().map(ToString::to_string).collect();
-            return FeedState::Held(reasons.join("; "));
+            let reasons = reasons.join("; ");
+            if held.reasons.iter().all(Held::can_be_released) {
+                return FeedState::Held(reasons);
+            }
+            failure = failure.or(Some(reasons));
         }
-        match (&standing.failure, copy) {
+        match (&failure, copy) {
             (Some(reason), Some(_)) => {
                 let since = last_good::since(self.updated);
                 FeedState::Kept(format!("{reason}; its last good copy is of {since}"))
