@@ -8,6 +8,7 @@ mod lifecycle;
 mod ward;
 mod grants;
 mod import;
+mod poisoned;
 mod agent_loss;
 mod busy;
 mod kept_leases;
