@@ -221,7 +221,9 @@ impl Server {
             return refused("only `https://` and `http://` are fetched; give such an address, or `path`");
         }
         if !self.url.username().is_empty() || self.url.password().is_some() {
-            return refused("there is a user in the address; remove it, and give `user` and a file with the password");
+            return refused(
+                "there is a user in the address; remove it, and give `user` and a file with the password",
+            );
         }
         if is_signed && self.protocol != Protocol::Http {
             return refused("only files and lists over HTTP can be signed; remove the signature's key");

@@ -67,7 +67,8 @@ impl History {
 #[must_use]
 pub fn minimum(url: &Url) -> Duration {
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-    let is_of = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let is_of =
+        |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     MINIMUM.iter().find(|(domain, _)| is_of(domain)).map_or(SHORTEST, |(_, least)| *least)
 }
 

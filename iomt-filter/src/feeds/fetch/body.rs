@@ -41,9 +41,10 @@ pub(super) fn read(
         }
         Ok(_) => Ok(bytes),
         Err(error) => Err(match (coding, error.kind()) {
-            (Coding::Gzip, io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
-                FetchError::Packing { place: place.to_owned(), reason: "it is no gzip, or is damaged".to_owned() }
-            }
+            (Coding::Gzip, io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => FetchError::Packing {
+                place: place.to_owned(),
+                reason: "it is no gzip, or is damaged".to_owned(),
+            },
             (_, io::ErrorKind::UnexpectedEof) => FetchError::Truncated { place: place.to_owned() },
             _ => failed(error),
         }),
@@ -55,6 +56,7 @@ pub(super) fn unpack(bytes: Vec<u8>, max_bytes: u64, place: &str) -> Result<Vec<
     if !bytes.starts_with(&GZIP) {
         return Ok(bytes);
     }
-    let failed = |error: io::Error| FetchError::Packing { place: place.to_owned(), reason: error.to_string() };
+    let failed =
+        |error: io::Error| FetchError::Packing { place: place.to_owned(), reason: error.to_string() };
     read(bytes.as_slice(), Coding::Gzip, max_bytes, place, failed)
 }

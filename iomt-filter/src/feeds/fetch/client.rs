@@ -23,6 +23,8 @@ const MAX_CERTIFICATES: u64 = 1 << 20;
 const USER_AGENT: &str = concat!("iomt-filter/", env!("CARGO_PKG_VERSION"));
 /// How much longer than one request all of a protocol's requests may take.
 const REQUESTS: u32 = 10;
+/// The longest time for anything.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
 /// What requests to one server have in common.
 pub(super) struct Client<'s> {
@@ -63,16 +65,17 @@ impl<'s> Client<'s> {
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build()
             .new_agent();
-        let end = Instant::now() + server.timeout.saturating_mul(REQUESTS).min(Duration::from_secs(86_400));
+        let end = Instant::now() + server.timeout.saturating_mul(REQUESTS).min(LONGEST);
         Ok(Self { server, agent, secret, end })
     }
 
     /// Asks, and reads the answer.
     pub(super) fn get(&self, request: &Request<'_>) -> Result<Answer, FetchError> {
-        let end = self.end.min(Instant::now() + self.server.timeout);
+        let end = self.end.min(Instant::now() + self.server.timeout.min(LONGEST));
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let step = Step { client: self, url: &url, is_ours: url.origin() == self.server.url.origin(), end };
+            let is_ours = url.origin() == self.server.url.origin();
+            let step = Step { client: self, url: &url, is_ours, is_redirected: url != *request.url, end };
             let response = step.ask(request)?;
             if let Some(next) = step.redirect(&response)? {
                 url = next;
@@ -91,6 +94,8 @@ struct Step<'c> {
     url: &'c Url,
     /// Whether it is the server that the secret is for.
     is_ours: bool,
+    /// Whether a server has led here.
+    is_redirected: bool,
     end: Instant,
 }
 
@@ -98,7 +103,13 @@ type Response = ureq::http::Response<Body>;
 
 impl Step<'_> {
     fn place(&self) -> String {
-        shown(self.url)
+        if self.is_redirected { self.led_to(self.url) } else { shown(self.url) }
+    }
+
+    /// An address that a server has chosen, as it may be shown: without a path, where it could have put what we sent.
+    fn led_to(&self, url: &Url) -> String {
+        let origin = url.origin().ascii_serialization();
+        if self.client.secret.is_in(&origin) { "another server".to_owned() } else { format!("{origin}/…") }
     }
 
     fn ask(&self, request: &Request<'_>) -> Result<Response, FetchError> {
@@ -119,7 +130,17 @@ impl Step<'_> {
         if let Some((name, value)) = self.client.secret.header().filter(|_| self.is_ours) {
             call = call.header(name, value);
         }
-        call.call().map_err(|error| self.failed(error))
+        call.call().map_err(|error| match error {
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                FetchError::Unreachable {
+                    place: self.place(),
+                    reason:
+                        "it ends the connection without an answer; check address and port, or try again later"
+                            .to_owned(),
+                }
+            }
+            error => self.failed(error),
+        })
     }
 
     /// Where it leads to, where it does.
@@ -139,20 +160,22 @@ impl Step<'_> {
         if self.url.scheme() == "https" && next.scheme() == "http" {
             return refused(format!(
                 "from `https://` to `{}`, where anybody could change the list; look up where it is now",
-                shown(&next)
+                self.led_to(&next)
             ));
         }
         if !next.username().is_empty() || next.password().is_some() {
-            return refused(format!("to `{}` with a user in the address; look up where it is now", shown(&next)));
+            let to = self.led_to(&next);
+            return refused(format!("to `{to}` with a user in the address; look up where it is now"));
         }
         Ok(Some(next))
     }
 
     fn answer(&self, mut response: Response, request: &Request<'_>) -> Result<Answer, FetchError> {
         let status = response.status();
-        let is_conditional = request.headers.iter().any(|(name, _)| {
-            [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE].contains(name)
-        });
+        let is_conditional = request
+            .headers
+            .iter()
+            .any(|(name, _)| [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE].contains(name));
         if status == StatusCode::NOT_MODIFIED && is_conditional {
             return Ok(Answer { headers: response.headers().clone(), bytes: None });
         }
@@ -160,8 +183,7 @@ impl Step<'_> {
             return Err(self.refusal(&response));
         }
         let coding = self.coding(response.headers())?;
-        let too_large =
-            || FetchError::TooLarge { place: self.place(), max_bytes: request.max_bytes };
+        let too_large = || FetchError::TooLarge { place: self.place(), max_bytes: request.max_bytes };
         let length = response.body().content_length().filter(|_| coding == Coding::Plain);
         if length.is_some_and(|length| length > request.max_bytes) {
             return Err(too_large());
@@ -197,7 +219,9 @@ impl Step<'_> {
                          one, set `url` to its address"
                     }
                     _ if status == 407 => "the proxy wants a user and a password; put them into its address",
-                    (true, true) => "the key is refused, or may not read this; look at the file that holds it",
+                    (true, true) => {
+                        "the key is refused, or may not read this; look at the file that holds it"
+                    }
                     (false, _) => "a key or a password is wanted; ask its publisher for one and configure it",
                 };
                 FetchError::Denied { place, status, reason: reason.to_owned() }
@@ -216,7 +240,7 @@ impl Step<'_> {
     /// What a failure below HTTP means. Its text is shown only where it is none of the request's.
     fn failed(&self, error: ureq::Error) -> FetchError {
         let place = self.place();
-        let unreachable = |reason: String| FetchError::Unreachable { place: shown(self.url), reason };
+        let unreachable = |reason: String| FetchError::Unreachable { place: self.place(), reason };
         match error {
             ureq::Error::Timeout(_) => self.timeout(),
             ureq::Error::HostNotFound => {
@@ -228,12 +252,14 @@ impl Step<'_> {
                 None => match error.kind() {
                     io::ErrorKind::UnexpectedEof => FetchError::Truncated { place },
                     io::ErrorKind::TimedOut => self.timeout(),
-                    _ => unreachable(format!("{error}; check the network, and whether a proxy is needed")),
+                    _ => unreachable(format!(
+                        "{error}; check its name, DNS and the network, and whether a proxy is needed"
+                    )),
                 },
             },
-            ureq::Error::ConnectProxyFailed(reason) => {
-                unreachable(format!("{reason}; ask who keeps the proxy to allow it, or name the host in `NO_PROXY`"))
-            }
+            ureq::Error::ConnectProxyFailed(reason) => unreachable(format!(
+                "{reason}; ask who keeps the proxy to allow it, or name the host in `NO_PROXY`"
+            )),
             ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
                 FetchError::protocol(&place, "HTTP", "what comes is no answer; check address and port")
             }
@@ -284,7 +310,11 @@ fn authorities(file: &std::path::Path) -> Result<RootCerts, FetchError> {
         }
     }
     if certificates.is_empty() {
-        return Err(FetchError::file(WHAT, file, "there is none in it; give a PEM file with the authority's"));
+        return Err(FetchError::file(
+            WHAT,
+            file,
+            "there is none in it; give a PEM file with the authority's",
+        ));
     }
     Ok(RootCerts::new_with_certs(&certificates))
 }

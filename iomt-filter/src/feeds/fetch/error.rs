@@ -176,5 +176,6 @@ impl FetchError {
 }
 
 fn again(retry_after: &Option<Duration>) -> String {
-    retry_after.map_or_else(String::new, |wait| format!("; it wants to be left alone for {} s", wait.as_secs()))
+    retry_after
+        .map_or_else(String::new, |wait| format!("; it wants to be left alone for {} s", wait.as_secs()))
 }

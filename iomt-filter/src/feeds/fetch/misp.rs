@@ -137,12 +137,12 @@ impl Feed<'_> {
             return self.refuse("its `manifest.json` cannot be read; give the address of the feed's folder");
         };
         if manifest.len() > MAX_EVENTS {
-            return self.refuse(&format!("there are more than {MAX_EVENTS} events in it; take a smaller feed"));
+            return self
+                .refuse(&format!("there are more than {MAX_EVENTS} events in it; take a smaller feed"));
         }
         // Names of files come from there: anything else could lead out of the folder.
-        if let Some(name) = manifest.keys().find(|name| !is_uuid(name)) {
-            let name: String = name.chars().take(40).collect();
-            return self.refuse(&format!("`{}` in its manifest is no UUID; tell its publisher", name.escape_debug()));
+        if !manifest.keys().all(|name| is_uuid(name)) {
+            return self.refuse("an event in its `manifest.json` has no UUID for a name; tell its publisher");
         }
         Ok(manifest)
     }
@@ -151,7 +151,8 @@ impl Feed<'_> {
         let name = format!("{uuid}.json");
         let bytes = self.get(&name, left)?;
         if sha256.is_some_and(|sha256| !sha256.trim().eq_ignore_ascii_case(&digest(&bytes))) {
-            return self.refuse(&format!("`{name}` is not what the manifest says (SHA-256); try again later"));
+            return self
+                .refuse(&format!("`{name}` is not what the manifest says (SHA-256); try again later"));
         }
         let event: Option<Box<RawValue>> = serde_json::from_slice(&bytes).ok();
         match event.filter(|event| identifier(event).as_deref() == Some(uuid)) {
@@ -182,7 +183,9 @@ impl Feed<'_> {
 fn is_uuid(text: &str) -> bool {
     let is_dash = |place: usize| [8, 13, 18, 23].contains(&place);
     text.len() == 36
-        && text.bytes().enumerate().all(|(place, byte)| {
-            if is_dash(place) { byte == b'-' } else { byte.is_ascii_hexdigit() }
-        })
+        && text.bytes().enumerate().all(
+            |(place, byte)| {
+                if is_dash(place) { byte == b'-' } else { byte.is_ascii_hexdigit() }
+            },
+        )
 }

@@ -28,10 +28,8 @@ pub(super) fn fetch(source: &Source, path: &Path, resume: &Resume) -> Result<Fet
     let metadata = fs::metadata(path).map_err(|error| FetchError::file(FEED, path, error))?;
     let files = if metadata.is_dir() { files(path)? } else { vec![path.to_owned()] };
     let mut left = source.max_bytes;
-    let too_large = |path: &Path| FetchError::TooLarge {
-        place: path.display().to_string(),
-        max_bytes: source.max_bytes,
-    };
+    let too_large =
+        |path: &Path| FetchError::TooLarge { place: path.display().to_string(), max_bytes: source.max_bytes };
     let (mut parts, mut modified, mut hash) = (Vec::new(), None, Sha256::new());
     for file in files {
         let name = file.display().to_string();
@@ -86,7 +84,8 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, FetchError> {
             continue;
         }
         // A link counts as what it leads to, and one that leads nowhere is an error and not silence.
-        if fs::metadata(entry.path()).map_err(|error| FetchError::file(FEED, &entry.path(), error))?.is_file() {
+        if fs::metadata(entry.path()).map_err(|error| FetchError::file(FEED, &entry.path(), error))?.is_file()
+        {
             files.push(entry.path());
         }
         if files.len() > MAX_FILES {

@@ -69,6 +69,16 @@ impl Secret {
         url
     }
 
+    /// Whether a text that comes from a server shows it, in whatever case.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        let secret = match self {
+            Self::None => return false,
+            Self::Header(_, value) => value.to_str().unwrap_or_default(),
+            Self::Query(_, value) => value,
+        };
+        text.to_ascii_lowercase().contains(&secret.to_ascii_lowercase())
+    }
+
     /// Whether there is one.
     pub(super) fn is_some(&self) -> bool {
         !matches!(self, Self::None)
@@ -86,13 +96,17 @@ fn text(file: &Path) -> Result<String, FetchError> {
     let what = "the secret in";
     let bytes = path::read(file, MAX_BYTES, what)?.bytes;
     let refused = |reason: &str| Err(FetchError::file(what, file, reason));
-    let Ok(text) = String::from_utf8(bytes) else { return refused("it is no text; write the secret into it") };
+    let Ok(text) = String::from_utf8(bytes) else {
+        return refused("it is no text; write the secret into it");
+    };
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return refused("it is empty; write the secret into it");
     }
     if text.chars().any(char::is_control) {
-        return refused("it has more than one line, or control characters; write nothing but the secret into it");
+        return refused(
+            "it has more than one line, or control characters; write nothing but the secret into it",
+        );
     }
     Ok(text.to_owned())
 }
