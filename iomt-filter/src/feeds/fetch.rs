@@ -24,6 +24,7 @@ mod misp;
 mod path;
 mod plain;
 mod proxy;
+mod relay;
 mod secret;
 mod signature;
 mod taxii;

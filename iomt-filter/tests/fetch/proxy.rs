@@ -1,12 +1,14 @@
 //! Proxies, as the environment names them. The variables are those of another process, which runs the test at the end.
 
 use std::io::{BufRead, BufReader};
+use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Output};
+use std::thread;
 
 use iomt_filter::feeds::fetch::FetchError;
 
 use crate::authority::Authority;
-use crate::server::{Server, Stream, reply};
+use crate::server::{Server, reply};
 use crate::source::{With, first, list};
 
 const URL: &str = "IOMT_FILTER_TEST_PROXIED_URL";
@@ -40,29 +42,58 @@ fn in_a_process_with_these_variables() {
     }
 }
 
-/// A proxy that is the server as well: whatever it is asked to connect to, it answers itself.
-fn tunnel(stream: &mut dyn Stream) -> std::io::Result<()> {
-    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
-    let mut line = String::new();
-    let mut reader = BufReader::new(&mut *stream);
-    while reader.read_line(&mut line)? > 2 {}
-    reply(stream, "200 OK", &[("X", line.trim_end())], b"192.0.2.77\n")
+/// Through a proxy, plain HTTP is asked for by its whole address, and no tunnel is wanted.
+#[test]
+fn a_list_is_fetched_through_the_proxy_of_its_scheme() {
+    let proxy = Server::start(|request, to| match request.target.as_str() {
+        "http://list.invalid/list.txt?day=1" => {
+            reply(to, "302 Found", &[("Location", "http://other.invalid:8080/moved.txt")], b"")
+        }
+        "http://other.invalid:8080/moved.txt" => reply(to, "200 OK", &[], b"192.0.2.77\n"),
+        other => reply(to, &format!("500 {other}"), &[], b""),
+    });
+    let address = format!("http://nurse:ge%3Aheim@127.0.0.1:{}", proxy.url("/").port().unwrap());
+    let said = fetch("http://list.invalid/list.txt?day=1", &[("HTTP_PROXY", &address)]);
+    assert!(said.contains("content:"), "{said}");
+    let requests = proxy.requests();
+    assert_eq!(requests.len(), 2);
+    for (request, host) in requests.iter().zip(["list.invalid", "other.invalid:8080"]) {
+        assert_eq!(request.header("host"), Some(host));
+        // `nurse:ge:heim`
+        assert_eq!(request.header("proxy-authorization"), Some("Basic bnVyc2U6Z2U6aGVpbQ=="));
+    }
+    let other = fetch("http://list.invalid/list.txt", &[("HTTPS_PROXY", &address)]);
+    assert!(other.contains("unreachable:"), "{other}");
+    assert_eq!(proxy.requests().len(), 2);
 }
 
 #[test]
-fn a_list_is_fetched_through_the_proxy_of_its_scheme() {
-    let proxy = Server::start(|_, to| tunnel(to));
-    let address = format!("http://nurse:ge%3Aheim@127.0.0.1:{}", proxy.url("/").port().unwrap());
-    let said = fetch("http://list.invalid/list.txt", &[("HTTP_PROXY", &address)]);
+fn a_connection_to_a_proxy_carries_one_request_after_the_other() {
+    let proxy = Server::start(|request, to| {
+        let mut request = request.clone();
+        // The first answer leaves the connection open for the second request.
+        for next in ["302 Found\r\nLocation: /second", "200 OK"] {
+            assert!(request.target.starts_with("http://list.invalid/"), "{}", request.target);
+            write!(to, "HTTP/1.1 {next}\r\nContent-Length: 0\r\n\r\n")?;
+            let mut line = String::new();
+            BufReader::new(&mut *to).read_line(&mut line)?;
+            request.target = line.split(' ').nth(1).unwrap_or("http://list.invalid/").to_owned();
+        }
+        Ok(())
+    });
+    let address = format!("http://127.0.0.1:{}", proxy.url("/").port().unwrap());
+    let said = fetch("http://list.invalid/first", &[("http_proxy", &address)]);
     assert!(said.contains("content:"), "{said}");
-    let request = proxy.requests().pop().unwrap();
-    assert!(request.head.starts_with("CONNECT list.invalid:80 HTTP/1.1\r\n"), "{}", request.head);
-    // `nurse:ge:heim`
-    assert_eq!(request.header("proxy-authorization"), Some("Basic bnVyc2U6Z2U6aGVpbQ=="));
+    assert_eq!(proxy.requests().len(), 1, "there is one connection");
+}
 
-    let other = fetch("http://list.invalid/list.txt", &[("HTTPS_PROXY", &address)]);
-    assert!(other.contains("unreachable:"), "{other}");
-    assert_eq!(proxy.requests().len(), 1);
+/// Passes on what either end says.
+fn tunnel(one: &TcpStream, other: &TcpStream) -> std::io::Result<()> {
+    thread::scope(|scope| {
+        scope.spawn(|| (std::io::copy(&mut &*one, &mut &*other), other.shutdown(Shutdown::Write)));
+        std::io::copy(&mut &*other, &mut &*one)?;
+        one.shutdown(Shutdown::Write)
+    })
 }
 
 #[test]
@@ -70,11 +101,13 @@ fn https_goes_through_the_proxy_end_to_end() {
     let authority = Authority::make();
     let server =
         Server::secure(authority.vouch("localhost"), |_, to| reply(to, "200 OK", &[], b"192.0.2.78\n"));
-    let target = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
-    let asked = std::sync::Arc::clone(&target);
+    let port = server.url("/").port().unwrap();
     let proxy = Server::start(move |request, to| {
-        *asked.lock().unwrap() = request.target.clone();
-        reply(to, "502 Bad Gateway", &[], b"")
+        if request.header("proxy-authorization").is_none() {
+            return reply(to, "502 Bad Gateway", &[], b"");
+        }
+        to.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+        tunnel(&to.socket().unwrap(), &TcpStream::connect(("127.0.0.1", port))?)
     });
     let address = format!("http://127.0.0.1:{}", proxy.url("/").port().unwrap());
     let ca = authority.certificate();
@@ -82,7 +115,13 @@ fn https_goes_through_the_proxy_end_to_end() {
     let variables = [("https_proxy", &*address), (CA, ca.to_str().unwrap())];
     let said = fetch(url.as_str(), &variables);
     assert!(said.contains("unreachable:") && said.contains("502") && said.contains("NO_PROXY"), "{said}");
-    assert_eq!(*target.lock().unwrap(), format!("localhost:{}", url.port().unwrap()));
+    let request = proxy.requests().pop().unwrap();
+    assert!(request.head.starts_with(&format!("CONNECT localhost:{port} HTTP/1.1\r\n")), "{}", request.head);
+
+    let with_user = address.replace("http://", "http://nurse:geheim@");
+    let said = fetch(url.as_str(), &[("https_proxy", &*with_user), variables[1]]);
+    assert!(said.contains("content:"), "{said}");
+    assert_eq!(proxy.requests().len(), 2);
 
     let direct = [variables[0], variables[1], ("no_proxy", "10.0.0.0/8, localhost")];
     assert!(fetch(url.as_str(), &direct).contains("content:"));

@@ -192,7 +192,10 @@ fn no_secret_is_ever_in_a_message_or_in_the_log() {
     let log = records::all();
     log::warn!("a line of this test");
     assert!(records::all().contains("a line of this test"));
-    assert!(log::STATIC_MAX_LEVEL <= log::LevelFilter::Info, "what libraries tell of requests is not built in");
+    assert!(
+        log::STATIC_MAX_LEVEL <= log::LevelFilter::Info,
+        "what libraries tell of requests is not built in"
+    );
     for word in [SECRET, &encoded] {
         assert!(!shown.contains(word), "{shown}");
         assert!(!log.contains(word), "{log}");

@@ -32,8 +32,22 @@ pub(crate) struct Server {
 type Answer = dyn Fn(&Request, &mut dyn Stream) -> io::Result<()> + Send + Sync;
 
 /// A connection.
-pub(crate) trait Stream: Read + Write {}
-impl<S: Read + Write> Stream for S {}
+pub(crate) trait Stream: Read + Write {
+    /// The socket itself, where nothing lies in between.
+    fn socket(&self) -> Option<TcpStream>;
+}
+
+impl Stream for TcpStream {
+    fn socket(&self) -> Option<TcpStream> {
+        self.try_clone().ok()
+    }
+}
+
+impl Stream for StreamOwned<ServerConnection, TcpStream> {
+    fn socket(&self) -> Option<TcpStream> {
+        None
+    }
+}
 
 impl Request {
     /// A header, by its name in lower case.
@@ -138,7 +152,7 @@ fn serve(
     let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let request = Request { target, head };
     requests.lock().unwrap().push(request.clone());
-    answer(&request, &mut stream)?;
+    answer(&request, &mut *stream)?;
     stream.flush()
 }
 

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, StatusCode, Uri, header};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 use url::Url;
 
 use super::body::{self, Coding};
+use super::relay::Relay;
 use super::secret::Secret;
 use super::{FetchError, Server, path, proxy, shown};
 
@@ -57,14 +59,15 @@ impl<'s> Client<'s> {
             None => RootCerts::PlatformVerifier,
             Some(file) => authorities(file)?,
         };
-        let agent = Agent::config_builder()
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .proxy(None)
             .user_agent(USER_AGENT)
             .accept_encoding("gzip")
             .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .build()
-            .new_agent();
+            .build();
+        let agent = Agent::with_parts(config.clone(), Relay::new(config), DefaultResolver::default());
         let end = Instant::now() + server.timeout.saturating_mul(REQUESTS).min(LONGEST);
         Ok(Self { server, agent, secret, end })
     }
