@@ -71,8 +71,8 @@ fn files_without_a_usable_secret_are_refused_before_anything_is_sent() {
         assert!(matches!(error, FetchError::File { .. }), "{error}");
     }
     let secret = SecretFile::new(SECRET);
-    for auth in [secret.header("X Api Key"), secret.header(""), secret.basic("a:b")] {
-        assert!(matches!(failure(&list(server.url("/")).auth(auth)), FetchError::Setting { .. }));
+    for auth in [secret.header("X Api Key"), secret.header(""), secret.basic("a:b"), secret.query("day")] {
+        assert!(matches!(failure(&list(server.url("/?day=1")).auth(auth)), FetchError::Setting { .. }));
     }
     assert!(server.requests().is_empty());
 }

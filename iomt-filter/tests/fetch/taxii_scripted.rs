@@ -120,7 +120,7 @@ fn a_server_that_drips_pages_is_left_in_the_end() {
     let source =
         of(Protocol::Taxii, server.url("/more/collections/one/")).timeout(Duration::from_millis(500));
     let error = within(Duration::from_secs(10), || failure(&source));
-    assert!(matches!(error, FetchError::Timeout { .. }), "{error}");
+    assert!(matches!(error, FetchError::Timeout { seconds: 5, .. }), "{error}");
 }
 
 #[test]

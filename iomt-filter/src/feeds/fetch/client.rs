@@ -74,11 +74,17 @@ impl<'s> Client<'s> {
 
     /// Asks, and reads the answer.
     pub(super) fn get(&self, request: &Request<'_>) -> Result<Answer, FetchError> {
-        let end = self.end.min(Instant::now() + self.server.timeout.min(LONGEST));
+        let by_itself = Instant::now() + self.server.timeout.min(LONGEST);
+        let (end, allowed) = if by_itself <= self.end {
+            (by_itself, self.server.timeout)
+        } else {
+            (self.end, self.server.timeout.saturating_mul(REQUESTS))
+        };
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let is_ours = url.origin() == self.server.url.origin();
-            let step = Step { client: self, url: &url, is_ours, is_redirected: url != *request.url, end };
+            let step =
+                Step { client: self, url: &url, is_ours, is_redirected: url != *request.url, end, allowed };
             let response = step.ask(request)?;
             if let Some(next) = step.redirect(&response)? {
                 url = next;
@@ -100,6 +106,8 @@ struct Step<'c> {
     /// Whether a server has led here.
     is_redirected: bool,
     end: Instant,
+    /// What the time until the end was at first.
+    allowed: Duration,
 }
 
 type Response = ureq::http::Response<Body>;
@@ -237,7 +245,7 @@ impl Step<'_> {
     }
 
     fn timeout(&self) -> FetchError {
-        FetchError::Timeout { place: self.place(), seconds: self.client.server.timeout.as_secs() }
+        FetchError::Timeout { place: self.place(), seconds: self.allowed.as_secs() }
     }
 
     /// What a failure below HTTP means. Its text is shown only where it is none of the request's.
