@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "iomt-filter/src/feeds/merge.rs",
     "iomt-filter/src/feeds/guard",
     "iomt-filter/src/feeds/guard.rs",
+    "iomt-filter/src/feeds/schedule.rs",
     "iomt-filter/src/geo/expand",
     "iomt-filter/src/geo/expand.rs",
     "iomt-filter/src/datapath/plan",

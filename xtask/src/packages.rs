@@ -8,7 +8,7 @@ pub(crate) struct Program {
 }
 
 /// What tests and demo run. The compiler for the kernel program is found by `ebpf-toolchain` instead.
-pub(crate) const PROGRAMS: [Program; 11] = [
+pub(crate) const PROGRAMS: [Program; 12] = [
     Program { name: "ip", package: "iproute2", reason: "network namespaces and veth pairs" },
     Program {
         name: "ping",
@@ -22,10 +22,11 @@ pub(crate) const PROGRAMS: [Program; 11] = [
         reason: "an independent dissector to compare the parser with",
     },
     Program { name: "tcpdump", package: "tcpdump", reason: "frames as they arrive, tags and all" },
-    Program { name: "openssl", package: "openssl", reason: "certificates for DICOM over TLS" },
+    Program { name: "openssl", package: "openssl", reason: "certificates for DICOM over TLS and for HTTPS" },
     Program { name: "dnsmasq", package: "dnsmasq-base", reason: "a DNS and DHCP server, and a DHCP relay" },
     Program { name: "dig", package: "bind9-dnsutils", reason: "a DNS client" },
     Program { name: "nmap", package: "nmap", reason: "a scan that must find nothing" },
+    Program { name: "python3", package: "python3-venv", reason: "a TAXII server, medallion" },
     Program { name: "dhclient", package: "isc-dhcp-client", reason: "a DHCPv6 client" },
     BUSYBOX,
 ];

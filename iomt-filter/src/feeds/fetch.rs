@@ -24,6 +24,7 @@ mod misp;
 mod path;
 mod plain;
 mod proxy;
+mod relay;
 mod secret;
 mod signature;
 mod taxii;
@@ -233,6 +234,11 @@ impl Server {
             return refused(
                 "there is a user in the address; remove it, and give `user` and a file with the password",
             );
+        }
+        if let Some(Auth::Query { name, .. }) = &self.auth
+            && self.url.query_pairs().any(|(other, _)| other == *name)
+        {
+            return refused("its query has the key's parameter already; remove it there");
         }
         if is_signed && self.protocol != Protocol::Http {
             return refused("only files and lists over HTTP can be signed; remove the signature's key");

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, StatusCode, Uri, header};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 use url::Url;
 
 use super::body::{self, Coding};
+use super::relay::Relay;
 use super::secret::Secret;
 use super::{FetchError, Server, path, proxy, shown};
 
@@ -23,6 +25,8 @@ const MAX_CERTIFICATES: u64 = 1 << 20;
 const USER_AGENT: &str = concat!("iomt-filter/", env!("CARGO_PKG_VERSION"));
 /// How much longer than one request all of a protocol's requests may take.
 const REQUESTS: u32 = 10;
+/// The longest time for anything.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
 /// What requests to one server have in common.
 pub(super) struct Client<'s> {
@@ -55,25 +59,32 @@ impl<'s> Client<'s> {
             None => RootCerts::PlatformVerifier,
             Some(file) => authorities(file)?,
         };
-        let agent = Agent::config_builder()
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .proxy(None)
             .user_agent(USER_AGENT)
             .accept_encoding("gzip")
             .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .build()
-            .new_agent();
-        let end = Instant::now() + server.timeout.saturating_mul(REQUESTS).min(Duration::from_secs(86_400));
+            .build();
+        let agent = Agent::with_parts(config.clone(), Relay::new(config), DefaultResolver::default());
+        let end = Instant::now() + server.timeout.saturating_mul(REQUESTS).min(LONGEST);
         Ok(Self { server, agent, secret, end })
     }
 
     /// Asks, and reads the answer.
     pub(super) fn get(&self, request: &Request<'_>) -> Result<Answer, FetchError> {
-        let end = self.end.min(Instant::now() + self.server.timeout);
+        let by_itself = Instant::now() + self.server.timeout.min(LONGEST);
+        let (end, allowed) = if by_itself <= self.end {
+            (by_itself, self.server.timeout)
+        } else {
+            (self.end, self.server.timeout.saturating_mul(REQUESTS))
+        };
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
+            let is_ours = url.origin() == self.server.url.origin();
             let step =
-                Step { client: self, url: &url, is_ours: url.origin() == self.server.url.origin(), end };
+                Step { client: self, url: &url, is_ours, is_redirected: url != *request.url, end, allowed };
             let response = step.ask(request)?;
             if let Some(next) = step.redirect(&response)? {
                 url = next;
@@ -92,14 +103,24 @@ struct Step<'c> {
     url: &'c Url,
     /// Whether it is the server that the secret is for.
     is_ours: bool,
+    /// Whether a server has led here.
+    is_redirected: bool,
     end: Instant,
+    /// What the time until the end was at first.
+    allowed: Duration,
 }
 
 type Response = ureq::http::Response<Body>;
 
 impl Step<'_> {
     fn place(&self) -> String {
-        shown(self.url)
+        if self.is_redirected { self.led_to(self.url) } else { shown(self.url) }
+    }
+
+    /// An address that a server has chosen, as it may be shown: without a path, where it could have put what we sent.
+    fn led_to(&self, url: &Url) -> String {
+        let origin = url.origin().ascii_serialization();
+        if self.client.secret.is_in(&origin) { "another server".to_owned() } else { format!("{origin}/…") }
     }
 
     fn ask(&self, request: &Request<'_>) -> Result<Response, FetchError> {
@@ -120,7 +141,17 @@ impl Step<'_> {
         if let Some((name, value)) = self.client.secret.header().filter(|_| self.is_ours) {
             call = call.header(name, value);
         }
-        call.call().map_err(|error| self.failed(error))
+        call.call().map_err(|error| match error {
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                FetchError::Unreachable {
+                    place: self.place(),
+                    reason:
+                        "it ends the connection without an answer; check address and port, or try again later"
+                            .to_owned(),
+                }
+            }
+            error => self.failed(error),
+        })
     }
 
     /// Where it leads to, where it does.
@@ -140,14 +171,12 @@ impl Step<'_> {
         if self.url.scheme() == "https" && next.scheme() == "http" {
             return refused(format!(
                 "from `https://` to `{}`, where anybody could change the list; look up where it is now",
-                shown(&next)
+                self.led_to(&next)
             ));
         }
         if !next.username().is_empty() || next.password().is_some() {
-            return refused(format!(
-                "to `{}` with a user in the address; look up where it is now",
-                shown(&next)
-            ));
+            let to = self.led_to(&next);
+            return refused(format!("to `{to}` with a user in the address; look up where it is now"));
         }
         Ok(Some(next))
     }
@@ -216,13 +245,13 @@ impl Step<'_> {
     }
 
     fn timeout(&self) -> FetchError {
-        FetchError::Timeout { place: self.place(), seconds: self.client.server.timeout.as_secs() }
+        FetchError::Timeout { place: self.place(), seconds: self.allowed.as_secs() }
     }
 
     /// What a failure below HTTP means. Its text is shown only where it is none of the request's.
     fn failed(&self, error: ureq::Error) -> FetchError {
         let place = self.place();
-        let unreachable = |reason: String| FetchError::Unreachable { place: shown(self.url), reason };
+        let unreachable = |reason: String| FetchError::Unreachable { place: self.place(), reason };
         match error {
             ureq::Error::Timeout(_) => self.timeout(),
             ureq::Error::HostNotFound => {
@@ -234,7 +263,9 @@ impl Step<'_> {
                 None => match error.kind() {
                     io::ErrorKind::UnexpectedEof => FetchError::Truncated { place },
                     io::ErrorKind::TimedOut => self.timeout(),
-                    _ => unreachable(format!("{error}; check the network, and whether a proxy is needed")),
+                    _ => unreachable(format!(
+                        "{error}; check its name, DNS and the network, and whether a proxy is needed"
+                    )),
                 },
             },
             ureq::Error::ConnectProxyFailed(reason) => unreachable(format!(

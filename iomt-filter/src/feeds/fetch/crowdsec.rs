@@ -4,6 +4,9 @@
 //! what holds is put together here, into one document in the form of the server's own answers, where every decision
 //! ends at a moment (`until`) and not after a while (`duration`). A decision stays until it is deleted or ends; an
 //! address stays for as long as any decision names it.
+//!
+//! By itself the server tells only the longest of several decisions for an address, and says nothing when that one is
+//! deleted while a shorter one holds. It is asked with `dedup=false`, which makes it tell each of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -126,7 +129,8 @@ fn address(url: &Url, is_start: bool) -> Url {
     if !path.ends_with("/stream") {
         address.set_path(&format!("{path}{PATH}"));
     }
-    address.query_pairs_mut().append_pair("startup", if is_start { "true" } else { "false" });
+    let startup = if is_start { "true" } else { "false" };
+    address.query_pairs_mut().append_pair("startup", startup).append_pair("dedup", "false");
     address
 }
 
@@ -166,9 +170,9 @@ impl Decisions {
 
     fn delete(&mut self, decisions: Option<Vec<Decision>>) {
         for deleted in decisions.unwrap_or_default() {
-            if self.by_key.remove(&key(&deleted)).is_none() {
-                // Newer servers tell only the longest of several decisions for an address, and that the address is
-                // free by the number of any of them.
+            let key = key(&deleted);
+            // For two seconds the server repeats what was deleted: a number that is not there says nothing of others.
+            if self.by_key.remove(&key).is_none() && matches!(key, Key::Text(_)) {
                 self.by_key.retain(|_, decision| !is_same_target(decision, &deleted));
             }
         }
@@ -187,8 +191,8 @@ impl Decisions {
 
 fn key(decision: &Decision) -> Key {
     match decision.get("id").and_then(Value::as_u64) {
-        Some(number) => Key::Number(number),
-        None => {
+        Some(number) if number > 0 => Key::Number(number),
+        _ => {
             let fields = ["uuid", "origin", "scenario", "scope", "type", "value"];
             Key::Text(fields.map(|field| decision.get(field).unwrap_or(&Value::Null).to_string()).join(" "))
         }
@@ -260,10 +264,15 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_was_never_told_frees_its_address_and_no_other() {
+    fn a_number_that_is_not_there_frees_nothing_and_a_decision_without_one_frees_its_address() {
         let mut decisions = Decisions::default();
-        decisions.add(list(vec![decision(7, "192.0.2.1", "1h"), decision(8, "192.0.2.2", "1h")]), NOW);
+        let all = [("192.0.2.1", 7), ("192.0.2.1", 0), ("192.0.2.2", 0)];
+        decisions.add(list(all.map(|(value, id)| decision(id, value, "1h")).to_vec()), NOW);
         decisions.delete(list(vec![decision(3, "192.0.2.1", "-1s")]));
+        assert_eq!(values(&decisions).len(), 3);
+        let mut other = decision(0, "192.0.2.1", "-1s");
+        other["scenario"] = "of the server's own".into();
+        decisions.delete(list(vec![other]));
         assert_eq!(values(&decisions), ["192.0.2.2"]);
     }
 
@@ -285,11 +294,11 @@ mod tests {
     #[test]
     fn the_address_of_the_stream_is_found_from_that_of_the_server() {
         for (given, asked) in [
-            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/v1/decisions/stream?startup=true"),
-            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080/v1/decisions/stream?startup=true"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/v1/decisions/stream?startup=true&dedup=false"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080/v1/decisions/stream?startup=true&dedup=false"),
             (
                 "http://127.0.0.1:8080/v1/decisions/stream?scopes=ip",
-                "http://127.0.0.1:8080/v1/decisions/stream?scopes=ip&startup=true",
+                "http://127.0.0.1:8080/v1/decisions/stream?scopes=ip&startup=true&dedup=false",
             ),
         ] {
             assert_eq!(address(&given.parse().unwrap(), true).as_str(), asked);

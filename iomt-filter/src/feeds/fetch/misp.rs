@@ -141,12 +141,8 @@ impl Feed<'_> {
                 .refuse(&format!("there are more than {MAX_EVENTS} events in it; take a smaller feed"));
         }
         // Names of files come from there: anything else could lead out of the folder.
-        if let Some(name) = manifest.keys().find(|name| !is_uuid(name)) {
-            let name: String = name.chars().take(40).collect();
-            return self.refuse(&format!(
-                "`{}` in its manifest is no UUID; tell its publisher",
-                name.escape_debug()
-            ));
+        if !manifest.keys().all(|name| is_uuid(name)) {
+            return self.refuse("an event in its `manifest.json` has no UUID for a name; tell its publisher");
         }
         Ok(manifest)
     }

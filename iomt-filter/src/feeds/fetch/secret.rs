@@ -69,6 +69,16 @@ impl Secret {
         url
     }
 
+    /// Whether a text that comes from a server shows it, in whatever case.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        let secret = match self {
+            Self::None => return false,
+            Self::Header(_, value) => value.to_str().unwrap_or_default(),
+            Self::Query(_, value) => value,
+        };
+        text.to_ascii_lowercase().contains(&secret.to_ascii_lowercase())
+    }
+
     /// Whether there is one.
     pub(super) fn is_some(&self) -> bool {
         !matches!(self, Self::None)

@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use minisign::{PublicKey, PublicKeyBox, SignatureBox};
 use url::Url;
 
@@ -16,6 +18,9 @@ use super::{FetchError, Signature, path, shown};
 pub(super) const EXTENSION: &str = ".minisig";
 /// The largest file of a key or a signature: minisign allows comments of 8 KiB.
 const MAX_BYTES: u64 = 32 << 10;
+
+/// The length of a signature, in bytes (RFC 8032 §5.1.6).
+const ED25519: usize = 64;
 
 const KEY: &str = "the public key";
 const SIGNATURE: &str = "the signature";
@@ -63,12 +68,9 @@ pub(super) fn check_answer(
 
 fn check(signature: &Signature, text: &[u8], bytes: &[u8], place: &str) -> Result<(), FetchError> {
     let key = key(&signature.key)?;
-    let text = std::str::from_utf8(text).ok().and_then(|text| SignatureBox::from_string(text).ok());
-    let Some(signed) = text else {
-        return Err(FetchError::signature(
-            place,
-            "what is beside it is no signature of minisign; ask its publisher",
-        ));
+    let Some(signed) = std::str::from_utf8(text).ok().and_then(signed) else {
+        let reason = "what is beside it is no signature of minisign; ask its publisher";
+        return Err(FetchError::signature(place, reason));
     };
     if signed.keynum() != key.keynum() {
         let reason = "it is signed with another key; look up whether the publisher has a new one";
@@ -79,6 +81,15 @@ fn check(signature: &Signature, text: &[u8], bytes: &[u8], place: &str) -> Resul
                       otherwise ask its publisher";
         FetchError::signature(place, reason)
     })
+}
+
+fn signed(text: &str) -> Option<SignatureBox> {
+    // The library takes the length of the signature of the comment for granted, and panics where it is shorter.
+    let of_comment = BASE64_STANDARD.decode(text.lines().nth(3)?.trim()).ok()?;
+    if of_comment.len() != ED25519 {
+        return None;
+    }
+    SignatureBox::from_string(text).ok()
 }
 
 fn key(file: &Path) -> Result<PublicKey, FetchError> {

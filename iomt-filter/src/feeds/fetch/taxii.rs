@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use ureq::http::{HeaderMap, header};
 use url::Url;
@@ -30,8 +31,7 @@ const NAME: &str = "a TAXII 2.1 server";
 /// A page (§3.7).
 #[derive(Deserialize)]
 struct Envelope {
-    #[serde(default)]
-    more: bool,
+    more: Option<bool>,
     next: Option<String>,
     objects: Option<Vec<Box<RawValue>>>,
 }
@@ -49,14 +49,18 @@ struct Bundle<'b> {
     objects: Vec<&'b RawValue>,
 }
 
-/// What of an object matters here.
-#[derive(Deserialize)]
+/// What of an object matters here. Values of any kind are read: one that is wrong is the parser's to refuse, and
+/// hides no newer version of it.
+#[derive(Default, Deserialize)]
 struct Head {
-    id: Option<String>,
-    modified: Option<Timestamp>,
     #[serde(default)]
-    revoked: bool,
-    valid_until: Option<Timestamp>,
+    id: Value,
+    #[serde(default)]
+    modified: Value,
+    #[serde(default)]
+    revoked: Value,
+    #[serde(default)]
+    valid_until: Value,
 }
 
 /// Fetches what was added since.
@@ -122,8 +126,11 @@ impl Pages<'_> {
         let (mut next, mut seen) = (None, BTreeSet::new());
         for _ in 0..MAX_PAGES {
             let url = self.address(since.as_deref(), next.as_deref());
-            let Some((headers, page)) = self.page(&url)? else { break };
-            bundle.add(page.objects.unwrap_or_default());
+            let Some((headers, page)) = self.page(&url)? else {
+                *since = last;
+                return Ok(());
+            };
+            let is_new = bundle.add(page.objects.unwrap_or_default());
             if bundle.by_id.len() > MAX_OBJECTS {
                 return self
                     .refuse(format!("there are more than {MAX_OBJECTS} objects; take a smaller collection"));
@@ -135,13 +142,15 @@ impl Pages<'_> {
                     last = Some(date.to_owned());
                 }
             }
-            if !page.more {
+            if page.more != Some(true) {
                 *since = last;
                 return Ok(());
             }
             let position = (page.next.clone(), if page.next.is_none() { last.clone() } else { None });
-            if position == (None, None) || !seen.insert(position) {
-                return self.refuse("its pages lead in a circle; tell who runs it".to_owned());
+            // Some servers have one name for all pages that are left: it leads in a circle where nothing new comes.
+            let is_known = !seen.insert(position.clone()) && !is_new;
+            if position == (None, None) || is_known {
+                return self.refuse("its pages lead in a circle; tell who runs it");
             }
             next = page.next;
             if next.is_none() {
@@ -149,11 +158,7 @@ impl Pages<'_> {
                 since.clone_from(&last);
             }
         }
-        if seen.len() >= MAX_PAGES {
-            return self.refuse(format!("there are more than {MAX_PAGES} pages; take a smaller collection"));
-        }
-        *since = last;
-        Ok(())
+        self.refuse(format!("there are more than {MAX_PAGES} pages; take a smaller collection"))
     }
 
     /// A page; nothing where the server says so by a status (416, as seen in the wild).
@@ -242,23 +247,27 @@ struct Objects {
 }
 
 impl Objects {
-    fn add(&mut self, texts: Vec<Box<RawValue>>) {
+    /// Says whether any of them is new.
+    fn add(&mut self, texts: Vec<Box<RawValue>>) -> bool {
+        let mut is_new = false;
         for text in texts {
-            let head = serde_json::from_str::<Head>(text.get());
-            let (id, modified, end) = match head {
-                Ok(Head { id, modified, revoked, valid_until }) => {
-                    (id, modified, if revoked { modified } else { valid_until })
-                }
-                Err(_) => (None, None, None),
-            };
-            // What has no name is a version of nothing. Whoever parses it says what is wrong with it.
-            let id = id.unwrap_or_else(|| digest(text.get().as_bytes()));
+            let head: Head = serde_json::from_str(text.get()).unwrap_or_default();
+            let time = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
+            let modified = time(&head.modified);
+            let end = if head.revoked == Value::Bool(true) { modified } else { time(&head.valid_until) };
+            // What has no name is a version of nothing.
+            let id = head.id.as_str().map_or_else(|| digest(text.get().as_bytes()), str::to_owned);
             let object = Object { modified, end, text };
             match self.by_id.get(&id) {
                 Some(other) if other.modified > object.modified => {}
-                _ => drop(self.by_id.insert(id, object)),
+                Some(other) if other.text.get() == object.text.get() => {}
+                _ => {
+                    self.by_id.insert(id, object);
+                    is_new = true;
+                }
             }
         }
+        is_new
     }
 
     /// Lets go of what has ended so long ago that nobody can still go by it.
