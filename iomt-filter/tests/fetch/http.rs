@@ -192,18 +192,31 @@ fn a_gzip_bomb_ends_at_the_cap_and_takes_no_more_memory_than_that() {
 }
 
 #[test]
-fn members_without_content_do_not_go_on_for_ever() {
-    let member = gzip(b"");
-    let server = Server::start(move |_, to| {
+fn members_one_after_the_other_are_one_list_but_do_not_go_on_for_ever() {
+    let (empty, tiny) = (gzip(b""), gzip(b"1"));
+    let server = Server::start(move |request, to| {
+        if request.path() == "/list.gz" {
+            // As packers in blocks do it: with an empty member at the end.
+            let blocks = [gzip(LIST), gzip(b"192.0.2.2\n"), empty.clone()].concat();
+            return reply(to, "200 OK", &[], &blocks);
+        }
+        let member = if request.path().starts_with("/empty") { &empty } else { &tiny };
+        if request.path().ends_with(".gz") {
+            return reply(to, "200 OK", &[], &member.repeat(20_000));
+        }
         write!(to, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n")?;
         let block = member.repeat(4_096);
         loop {
             to.write_all(&block)?;
         }
     });
-    let source = list(server.url("/")).max_bytes(1 << 20);
-    let error = within(Duration::from_secs(20), || failure(&source));
-    assert!(matches!(error, FetchError::Truncated { .. } | FetchError::Packing { .. }), "{error}");
+    let whole = text(first(&list(server.url("/list.gz"))));
+    assert_eq!(whole.as_bytes(), [LIST, b"192.0.2.2\n"].concat());
+    for path in ["/empty", "/tiny", "/empty.gz", "/tiny.gz"] {
+        let source = list(server.url(path)).max_bytes(1 << 20);
+        let error = within(Duration::from_secs(30), || failure(&source));
+        assert!(matches!(error, FetchError::Packing { .. }), "{path}: {error}");
+    }
 }
 
 #[test]

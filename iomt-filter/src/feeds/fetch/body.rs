@@ -1,14 +1,18 @@
 //! Bytes, read up to a limit. Whatever is packed is unpacked as it is read, so that what unpacks to more than the
 //! limit costs no more memory than the limit.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::FetchError;
 
 /// How gzip begins (RFC 1952 §2.3.1).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The most members of a gzip file: each costs time, even without content. Programs that pack in blocks need one
+/// for every 64 KiB.
+const MAX_MEMBERS: usize = 10_000;
 
 /// How an answer is packed on its way (RFC 9110 §8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,18 +32,14 @@ pub(super) fn read(
     let mut bytes = Vec::new();
     let most = max_bytes.saturating_add(1);
     let result = match coding {
-        Coding::Plain => reader.take(most).read_to_end(&mut bytes),
-        Coding::Gzip => {
-            // Packing makes nothing much larger, but there can be any number of empty members.
-            let packed = BufReader::new(reader.take(max_bytes.saturating_mul(2).saturating_add(1 << 16)));
-            MultiGzDecoder::new(packed).take(most).read_to_end(&mut bytes)
-        }
+        Coding::Plain => reader.take(most).read_to_end(&mut bytes).map(drop),
+        Coding::Gzip => gunzip(BufReader::new(reader), most, &mut bytes),
     };
     match result {
-        Ok(_) if bytes.len() as u64 > max_bytes => {
+        Ok(()) if bytes.len() as u64 > max_bytes => {
             Err(FetchError::TooLarge { place: place.to_owned(), max_bytes })
         }
-        Ok(_) => Ok(bytes),
+        Ok(()) => Ok(bytes),
         Err(error) => Err(match (coding, error.kind()) {
             (Coding::Gzip, io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => FetchError::Packing {
                 place: place.to_owned(),
@@ -49,6 +49,18 @@ pub(super) fn read(
             _ => failed(error),
         }),
     }
+}
+
+/// Unpacks all members (RFC 1952 §2.2) one after the other, but no more than `most` bytes.
+fn gunzip(mut packed: impl BufRead, most: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+    for _ in 0..MAX_MEMBERS {
+        let left = most.saturating_sub(bytes.len() as u64);
+        GzDecoder::new(&mut packed).take(left).read_to_end(bytes)?;
+        if bytes.len() as u64 >= most || packed.fill_buf()?.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(io::ErrorKind::InvalidData.into())
 }
 
 /// The list itself, where what was fetched is a gzip file of it.
