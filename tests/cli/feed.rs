@@ -52,7 +52,8 @@ fn a_list_as_json_has_every_figure() {
     assert_eq!(rejected.len(), 1);
     assert_eq!((&rejected[0]["line"], &rejected[0]["text"]), (&json!(10), &json!("not an address")));
     assert!(rejected[0]["reason"].is_string());
-    let removed: Vec<_> = found["removed"].as_array().unwrap().iter().map(|it| (&it["entry"], &it["reason"])).collect();
+    let removed: Vec<_> =
+        found["removed"].as_array().unwrap().iter().map(|it| (&it["entry"], &it["reason"])).collect();
     let expected = [
         (&json!("8.8.8.8/32"), &json!("a public service for names or time")),
         (&json!("10.0.0.0/8"), &json!("private addresses")),
@@ -109,8 +110,7 @@ fn what_the_configuration_guards_is_removed() {
     let text = "[interfaces]\ndevice = [\"eth1\"]\nuplink = [\"eth0\"]\n\
                 [management]\nallow = [{ ip = \"203.0.113.9\", ports = [\"22/tcp\"] }]\n";
     std::fs::write(&path, text).unwrap();
-    let (found, code) =
-        of_text(b"203.0.113.9\n203.0.113.10\n", &["--config", &path.display().to_string()]);
+    let (found, code) = of_text(b"203.0.113.9\n203.0.113.10\n", &["--config", &path.display().to_string()]);
     assert_eq!(code, 0);
     assert!(found.contains("`203.0.113.9/32`: a management peer"), "{found}");
     assert!(found.ends_with("this list would be loaded: 1 entry\n"), "{found}");

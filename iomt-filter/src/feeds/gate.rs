@@ -4,6 +4,7 @@
 //! the list goes out, with every reason to hold it back. Whoever asks lets the list before stay where there is one;
 //! nothing is decided here about what an operator released.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -252,7 +253,7 @@ fn impact(guard: &Guard, candidate: &Candidate<'_>, list: &List) -> Option<Held>
         cuts.push(Cut { device, peer, entry, score, line, seen });
     }
     let total = cuts.len();
-    cuts.sort_by(|one, other| other.seen.cmp(&one.seen));
+    cuts.sort_by_key(|cut| Reverse(cut.seen));
     cuts.truncate(MOST_CUTS);
     (total > 0).then_some(Held::Impact { cuts, total })
 }

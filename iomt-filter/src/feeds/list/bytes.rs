@@ -12,7 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::{Kept, List, PRESENT, Shelf};
+use super::{Kept, List, PRESENT, Shelf, What};
 use crate::feeds::entry::About;
 
 /// The version of the form.
@@ -92,15 +92,15 @@ impl List {
     }
 }
 
-/// What entries are of: a network or a name.
-trait What: Ord + Sized {
+/// What entries are of, as bytes.
+trait AsBytes: What {
     /// The fewest bytes that one takes.
     const FEWEST: usize;
     fn write(&self, writer: &mut Writer);
     fn read(reader: &mut Reader<'_>) -> Option<Self>;
 }
 
-impl What for IpNet {
+impl AsBytes for IpNet {
     const FEWEST: usize = 5;
 
     fn write(&self, writer: &mut Writer) {
@@ -126,7 +126,7 @@ impl What for IpNet {
     }
 }
 
-impl What for Box<str> {
+impl AsBytes for Box<str> {
     const FEWEST: usize = 4;
 
     fn write(&self, writer: &mut Writer) {
@@ -180,7 +180,7 @@ impl Writer {
         }
     }
 
-    fn all<K: What>(&mut self, all: &[Kept<K>]) {
+    fn all<K: AsBytes>(&mut self, all: &[Kept<K>]) {
         self.count(all.len());
         for kept in all {
             kept.what.write(self);
@@ -220,7 +220,7 @@ impl Reader<'_> {
         self.bytes.is_empty().then(|| List::of(networks, domains, read, expire))
     }
 
-    fn shelf<K: What>(&mut self) -> Option<Shelf<K>> {
+    fn shelf<K: AsBytes>(&mut self) -> Option<Shelf<K>> {
         let kept = self.all::<K>()?;
         let said = self.all::<K>()?;
         let is_in_order = kept.is_sorted_by(|one, other| one.what < other.what)
@@ -228,7 +228,7 @@ impl Reader<'_> {
         is_in_order.then_some(Shelf { kept, said })
     }
 
-    fn all<K: What>(&mut self) -> Option<Vec<Kept<K>>> {
+    fn all<K: AsBytes>(&mut self) -> Option<Vec<Kept<K>>> {
         let count = self.number()? as usize;
         // A number that promises more than there is gets no memory for it.
         let mut all = Vec::with_capacity(count.min(self.bytes.len() / (K::FEWEST + 5)));
@@ -238,7 +238,7 @@ impl Reader<'_> {
         Some(all)
     }
 
-    fn one<K: What>(&mut self) -> Option<Kept<K>> {
+    fn one<K: AsBytes>(&mut self) -> Option<Kept<K>> {
         let what = K::read(self)?;
         let flags = self.byte()?;
         let line = self.number()?;
