@@ -215,12 +215,13 @@ fn rejected(limits: &Limits, candidate: &Candidate<'_>) -> Option<Held> {
     })
 }
 
-/// Whether the guard removes too much.
+/// Whether the guard removes too much, or leaves nothing.
 fn removed(limits: &Limits, candidate: &Candidate<'_>, sifted: &Sifted) -> Option<Held> {
     let first = sifted.removed.iter().find(|removed| removed.part == removed.entry)?;
     let (removed, entries) = (sifted.removed_entries(), candidate.list.networks().len());
     let limit = limits.max_removed;
-    is_more(removed, FEW, entries, limit).then(|| Held::Removed {
+    let leaves_nothing = sifted.list.is_empty();
+    (leaves_nothing || is_more(removed, FEW, entries, limit)).then(|| Held::Removed {
         removed,
         entries,
         limit,
