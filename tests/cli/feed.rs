@@ -114,6 +114,25 @@ fn what_the_configuration_guards_is_removed() {
     assert_eq!(code, 0);
     assert!(found.contains("`203.0.113.9/32`: a management peer"), "{found}");
     assert!(found.ends_with("this list would be loaded: 1 entry\n"), "{found}");
+
+    let policy = "version = 1\n[profiles.ct]\nallow = [{ to = \"any\", service = \"https\" }]\n\
+                  [protected]\npairs = [{ device = \"ct-*\", peer = \"203.0.113.5\" }]\n";
+    std::fs::write(guarded.path().join("policy.toml"), policy).unwrap();
+    let devices = "name,mac,ip,vlan,profile\nct-1,02:00:00:00:01:01,198.51.100.11,,ct\n";
+    std::fs::write(guarded.path().join("devices.csv"), devices).unwrap();
+    let text = b"203.0.113.5\n198.51.100.0/24\n198.51.100.11\n203.0.113.10\n";
+    let (found, code) = of_text(text, &["--config", &path.display().to_string(), "--output", "json"]);
+    assert_eq!(code, 0, "{found}");
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let expected = [
+        ("198.51.100.0/24", "198.51.100.11/32", "the address of a device"),
+        ("198.51.100.11/32", "198.51.100.11/32", "the address of a device"),
+        ("203.0.113.5/32", "203.0.113.5/32", "the peer of a protected pair"),
+    ];
+    let expected =
+        expected.map(|(entry, part, reason)| json!({"entry": entry, "part": part, "reason": reason}));
+    assert_eq!(found["removed"], json!(expected));
+    assert_eq!(found["listed"], 2);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! the list goes out, with every reason to hold it back. Whoever asks lets the list before stay where there is one;
 //! nothing is decided here about what an operator released.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -214,14 +215,13 @@ fn rejected(limits: &Limits, candidate: &Candidate<'_>) -> Option<Held> {
     })
 }
 
-/// Whether the guard removes too much.
+/// Whether the guard removes too much, or leaves nothing.
 fn removed(limits: &Limits, candidate: &Candidate<'_>, sifted: &Sifted) -> Option<Held> {
     let first = sifted.removed.iter().find(|removed| removed.part == removed.entry)?;
     let (removed, entries) = (sifted.removed_entries(), candidate.list.networks().len());
     let limit = limits.max_removed;
-    // A list of which nothing is left is no list.
-    let is_held = is_more(removed, FEW, entries, limit) || removed == entries;
-    is_held.then(|| Held::Removed {
+    let leaves_nothing = sifted.list.is_empty();
+    (leaves_nothing || is_more(removed, FEW, entries, limit)).then(|| Held::Removed {
         removed,
         entries,
         limit,
@@ -254,7 +254,7 @@ fn impact(guard: &Guard, candidate: &Candidate<'_>, list: &List) -> Option<Held>
         cuts.push(Cut { device, peer, entry, score, line, seen });
     }
     let total = cuts.len();
-    cuts.sort_by(|one, other| other.seen.cmp(&one.seen));
+    cuts.sort_by_key(|cut| Reverse(cut.seen));
     cuts.truncate(MOST_CUTS);
     (total > 0).then_some(Held::Impact { cuts, total })
 }

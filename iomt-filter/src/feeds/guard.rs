@@ -195,10 +195,12 @@ impl Guard {
     /// Judges one entry. Asks two neighbours and what lies inside, however many ranges there are.
     pub fn judge(&self, entry: IpNet) -> Guarded {
         let entry = canonical(entry.trunc());
-        if let Some(reason) = self.refuses(&entry) {
+        let behind = self.behind(&entry);
+        if let Some(reason) = self.refuses(&entry, behind) {
             return Guarded { is_listed: false, removed: vec![Removed { entry, part: entry, reason }] };
         }
-        let removed = self.inside(&entry).map(|&(part, reason)| Removed { entry, part, reason }).collect();
+        let removed =
+            self.inside(&entry, behind).map(|&(part, reason)| Removed { entry, part, reason }).collect();
         Guarded { is_listed: true, removed }
     }
 
@@ -206,14 +208,23 @@ impl Guard {
     pub fn sift(&self, list: &List) -> Sifted {
         let mut removed = Vec::new();
         let mut is_removed = Vec::new();
+        // Both are in order: the first range behind an entry is never in front of the one behind the last entry.
+        let mut behind = 0;
         for (at, kept) in list.networks().iter().enumerate() {
             let entry = kept.what;
-            if let Some(reason) = self.refuses(&entry) {
+            while self.ranges.get(behind).is_some_and(|(range, _)| *range <= entry) {
+                behind += 1;
+            }
+            if let Some(reason) = self.refuses(&entry, behind) {
                 is_removed.push(at);
                 removed.push(Removed { entry, part: entry, reason });
                 continue;
             }
-            removed.extend(self.inside(&entry).map(|&(part, reason)| Removed { entry, part, reason }));
+            removed.extend(self.inside(&entry, behind).map(|&(part, reason)| Removed {
+                entry,
+                part,
+                reason,
+            }));
         }
         Sifted { list: list.without(&is_removed), removed }
     }
@@ -221,28 +232,32 @@ impl Guard {
     /// Whether an address lies in a guarded range: no list blocks it.
     #[must_use]
     pub fn spares(&self, address: IpAddr) -> bool {
-        self.around(&canonical(address.into())).is_some()
+        let host = canonical(address.into());
+        self.around(&host, self.behind(&host)).is_some()
+    }
+
+    /// The place of the first range behind an entry.
+    fn behind(&self, entry: &IpNet) -> usize {
+        self.ranges.partition_point(|(range, _)| range <= entry)
     }
 
     /// Why no part of an entry may be listed.
-    fn refuses(&self, entry: &IpNet) -> Option<Reason> {
+    fn refuses(&self, entry: &IpNet, behind: usize) -> Option<Reason> {
         if is_too_wide(entry, self.floor) {
             return Some(Reason::TooWide);
         }
-        self.around(entry)
+        self.around(entry, behind)
     }
 
     /// The reason of the range in which `entry` lies.
-    fn around(&self, entry: &IpNet) -> Option<Reason> {
-        let after = self.ranges.partition_point(|(range, _)| range <= entry);
-        let (range, reason) = self.ranges.get(after.checked_sub(1)?)?;
+    fn around(&self, entry: &IpNet, behind: usize) -> Option<Reason> {
+        let (range, reason) = self.ranges.get(behind.checked_sub(1)?)?;
         range.contains(entry).then_some(*reason)
     }
 
     /// The ranges that lie in `entry`, which lies in none.
-    fn inside(&self, entry: &IpNet) -> impl Iterator<Item = &(IpNet, Reason)> {
-        let first = self.ranges.partition_point(|(range, _)| range < entry);
-        let from = self.ranges.get(first..).unwrap_or_default();
+    fn inside(&self, entry: &IpNet, behind: usize) -> impl Iterator<Item = &(IpNet, Reason)> {
+        let from = self.ranges.get(behind..).unwrap_or_default();
         from.iter().take_while(move |(range, _)| entry.contains(range))
     }
 

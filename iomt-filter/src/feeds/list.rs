@@ -7,11 +7,12 @@
 //! A bare address takes 40 bytes, so a million of them take 40 MB; what a feed says of an entry beside it is
 //! shared where it is the same.
 
+use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -42,6 +43,30 @@ pub struct Kept<K> {
     /// When the feed had it last, in seconds since 1970; [`PRESENT`] where the latest reading has it.
     #[serde(skip)]
     seen: u32,
+}
+
+/// What entries are of: a network or a name.
+trait What: Ord + Clone {
+    /// The order of `Ord`.
+    fn order(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+}
+
+impl What for Box<str> {}
+
+/// As numbers, which is several times as fast as byte by byte: a list is sorted by it.
+impl What for IpNet {
+    fn order(&self, other: &Self) -> Ordering {
+        let number = |net: &Ipv4Net| (u64::from(u32::from(net.addr())) << 8) | u64::from(net.prefix_len());
+        let pair = |net: &Ipv6Net| (u128::from(net.addr()), net.prefix_len());
+        match (self, other) {
+            (Self::V4(one), Self::V4(other)) => number(one).cmp(&number(other)),
+            (Self::V6(one), Self::V6(other)) => pair(one).cmp(&pair(other)),
+            (Self::V4(_), Self::V6(_)) => Ordering::Less,
+            (Self::V6(_), Self::V4(_)) => Ordering::Greater,
+        }
+    }
 }
 
 /// The latest reading has the entry.
@@ -76,12 +101,10 @@ impl<K> Default for Shelf<K> {
     }
 }
 
-impl<K: Ord> Shelf<K> {
-    fn get<Q: Ord + ?Sized>(&self, what: &Q) -> Option<&Kept<K>>
-    where
-        K: std::borrow::Borrow<Q>,
-    {
-        let at = self.kept.binary_search_by(|kept| kept.what.borrow().cmp(what)).ok()?;
+impl<K: What> Shelf<K> {
+    /// The one that `order` calls equal, by which the others are in order.
+    fn get(&self, order: impl Fn(&K) -> Ordering) -> Option<&Kept<K>> {
+        let at = self.kept.binary_search_by(|kept| order(&kept.what)).ok()?;
         self.kept.get(at)
     }
 
@@ -185,7 +208,8 @@ impl List {
     /// The entry of exactly this network.
     #[must_use]
     pub fn get(&self, network: IpNet) -> Option<&Kept<IpNet>> {
-        self.content.networks.get(&canonical(network.trunc()))
+        let network = canonical(network.trunc());
+        self.content.networks.get(|what| what.order(&network))
     }
 
     /// Every entry that covers an address, the longest prefix first. Only prefix lengths that exist are looked up.
@@ -195,7 +219,7 @@ impl List {
         let lengths = if matches!(host, IpNet::V4(_)) { of_v4 } else { of_v6 };
         lengths.iter().filter_map(move |&bits| {
             let network = IpNet::new(host.addr(), bits).ok()?.trunc();
-            self.content.networks.get(&network)
+            self.content.networks.get(|what| what.order(&network))
         })
     }
 
@@ -213,7 +237,7 @@ impl List {
         let mut rest = Some(name.as_str());
         let mut found = Vec::new();
         while let Some(domain) = rest {
-            found.extend(self.content.domains.get(domain));
+            found.extend(self.content.domains.get(|what| what.as_ref().cmp(domain)));
             rest = domain.split_once('.').map(|(_, parent)| parent);
         }
         found.into_iter()

@@ -165,10 +165,6 @@ impl Report {
             now,
         };
         let Judged { sifted, held, warnings } = gate::judge(&Limits::default(), guard, &candidate);
-        let mut held: Vec<String> = held.iter().map(ToString::to_string).collect();
-        if held.is_empty() && sifted.list.is_empty() {
-            held.push("nothing of it can be used: no list may block any of its entries".to_owned());
-        }
         let ipv4 = networks.iter().filter(|network| matches!(network, IpNet::V4(_))).count();
         Self {
             format,
@@ -181,7 +177,7 @@ impl Report {
             addresses_ipv4: covered.iter().map(addresses_ipv4).sum(),
             rejected: rejects,
             removed: sifted.removed,
-            held,
+            held: held.iter().map(ToString::to_string).collect(),
             warnings: warnings.iter().map(ToString::to_string).collect(),
             notes,
             ended: changes.ended,

@@ -129,6 +129,9 @@ fn a_list_of_which_the_guard_removes_much_is_held() {
     assert_eq!(held(&with_own(21), None), [expected]);
     let poisoned = b"0.0.0.0/1\n128.0.0.0/1\n8.8.8.8\n10.0.0.0/8\n::/1\n9.9.9.9\n203.0.113.9\n";
     assert_eq!(held(poisoned, None).len(), 1);
+    let expected = "2 of 2 entries are what no list may block, 100 %; 25 % are allowed; \
+                    the first is `8.8.8.8/32`: a public service for names or time";
+    assert_eq!(held(b"8.8.8.8\n10.0.0.0/8\n", None), [expected], "nothing is left, however few they are");
 }
 
 #[test]

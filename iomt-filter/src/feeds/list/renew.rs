@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, List, PRESENT, Shelf, seconds, stamp};
+use super::{Kept, List, PRESENT, Shelf, What, seconds, stamp};
 use crate::feeds::entry::{About, Domain, Entry};
 use crate::policy::peer::canonical;
 
@@ -102,7 +102,7 @@ struct Renewal<'l> {
 }
 
 impl Renewal<'_> {
-    fn shelf<K: Ord + Clone>(
+    fn shelf<K: What>(
         &mut self,
         before: &Shelf<K>,
         mut found: Vec<Kept<K>>,
@@ -112,13 +112,13 @@ impl Renewal<'_> {
         found.retain(|kept| kept.expires().is_none_or(|end| end > self.now));
         self.changes.ended += listed - found.len();
         // Stable, so that lines stay in order; what is in order already is seen to be.
-        found.sort_by(|one, other| one.what.cmp(&other.what));
+        found.sort_by(|one, other| one.what.order(&other.what));
         let mut shelf = Shelf { kept: Vec::with_capacity(found.len()), said: Vec::new() };
         let mut found = found.into_iter().peekable();
         let mut old = before.kept.iter().peekable();
         loop {
             let next = match (found.peek(), old.peek()) {
-                (Some(new), Some(old)) => new.what.cmp(&old.what),
+                (Some(new), Some(old)) => new.what.order(&old.what),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (None, None) => break,
@@ -158,7 +158,7 @@ impl Renewal<'_> {
     }
 
     /// What the reading does not have.
-    fn carry<K: Ord + Clone>(
+    fn carry<K: What>(
         &mut self,
         known: &Kept<K>,
         before: &Shelf<K>,
