@@ -209,13 +209,7 @@ impl Reading<'_> {
         report.age = report.updated.map(age);
         let reading =
             formats::Reading { format: self.feed.format, now: Timestamp::now(), ..Default::default() };
-        let Parsed { entries, rejects, notes, .. } = match formats::parse(&reading, &content.bytes) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                report.state = FeedState::NotLoaded(error.to_string());
-                return (report, gathered);
-            }
-        };
+        let Parsed { entries, domains, rejects, notes, .. } = formats::parse(&reading, &content.bytes);
         (report.rejected, report.notes) = (rejects, notes);
         for entry in entries {
             let score = entry.score.unwrap_or(self.feed.score);
@@ -228,7 +222,9 @@ impl Reading<'_> {
                 report.rejected.first().map(|reject| format!("line {}: {}", reject.line, reject.reason));
             let removed =
                 report.removed.first().map(|removed| format!("`{}`: {}", removed.entry, removed.reason));
-            let reason = rejected.or(removed).unwrap_or_else(|| "the list is empty".to_owned());
+            let named =
+                domains.first().map(|domain| format!("it names domains alone, such as `{}`", domain.name));
+            let reason = rejected.or(removed).or(named).unwrap_or_else(|| "the list is empty".to_owned());
             report.state = FeedState::NotLoaded(format!("no entry can be used; {reason}"));
         }
         (report, gathered)
