@@ -41,6 +41,10 @@ impl Banner {
         if comment.ends_with("hash:net ipset") || comment.ends_with("hash:ip ipset") {
             self.is_netset = true;
         }
+        // abuse.ch closes its lists so.
+        if let Some(count) = comment.strip_prefix("END ").and_then(|rest| rest.strip_suffix(" entries")) {
+            self.said = count.parse().ok().or(self.said);
+        }
         let Some((key, value)) = comment.split_once(':') else { return };
         match key.trim_end() {
             "Category" => self.category = Some(category::of(value)),
@@ -72,6 +76,7 @@ mod tests {
 
     #[test]
     fn headers_are_read() {
+        assert_eq!(Banner::of(b"# END 7 entries #", b"#").said, Some(7));
         let text = b"# drop\n# ipv4 hash:net ipset\n# Category        : unroutable\n# Entries         : 3 subnets, 99 unique IPs\n1.2.3.4 # Category : spam\n# ATTENTION: This list has been DEPRECATED on 2025-01-03\n";
         let banner = Banner::of(text, b"#");
         assert_eq!((banner.category, banner.said), (Some(Category::Bogon), Some(3)));

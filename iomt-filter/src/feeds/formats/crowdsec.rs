@@ -48,9 +48,9 @@ fn json(mut collector: Collector, bytes: &[u8]) -> Parsed {
         let is_deleted = matches!(path, [Step::Key(key), _] if key == "deleted");
         let mut decision = |collector: &mut Collector, record: &Value| {
             line += 1;
-            let text = record.to_string();
-            let place = Place { line, text: &text };
             let get = |name: &str| document::member(record, name);
+            let text = [get("scope"), get("value")].map(Option::unwrap_or_default).join(" ");
+            let place = Place { line, text: &text };
             if is_deleted { withdraw(collector, place, &get) } else { add(collector, place, &get) }
         };
         // An alert has its decisions in it.

@@ -79,8 +79,6 @@ pub enum RejectReason {
     Scope,
     #[error("its time is over")]
     Expired,
-    #[error("its time has not come yet")]
-    NotYet,
     #[error("revoked")]
     Revoked,
     #[error("a newer version of it is in the list")]
@@ -144,7 +142,6 @@ impl RejectReason {
             | Self::NoBan
             | Self::Scope
             | Self::Expired
-            | Self::NotYet
             | Self::Revoked
             | Self::Superseded
             | Self::Benign

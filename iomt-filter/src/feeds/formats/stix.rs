@@ -26,7 +26,6 @@ struct Indicator {
     text: String,
     modified: Option<Timestamp>,
     is_revoked: bool,
-    valid_from: Option<Timestamp>,
     named: Result<Vec<Target>, RejectReason>,
     score: Option<u8>,
     about: About,
@@ -110,7 +109,6 @@ fn indicator(collector: &mut Collector, line: u32, id: &str, record: &Value) -> 
         text: text.unwrap_or_else(|| id.to_owned()),
         modified: collector.time("modified", line, modified.as_deref()),
         is_revoked: record.get("revoked").and_then(Value::as_bool).unwrap_or_default(),
-        valid_from: about.first_seen,
         named,
         score: collector.score(line, get("confidence").as_deref()),
         about,
@@ -125,9 +123,6 @@ fn add(collector: &mut Collector, indicator: Indicator) {
             collector.reject(place, RejectReason::Revoked);
         }
         return collector.withdraw(networks);
-    }
-    if indicator.valid_from.is_some_and(|from| from > collector.now()) {
-        return collector.reject(place, RejectReason::NotYet);
     }
     match indicator.named {
         Ok(targets) => {
@@ -228,12 +223,11 @@ mod tests {
 
     #[test]
     fn what_is_of_no_use_is_told_by_its_reason() {
-        use RejectReason::{Benign, Expired, NoValue, NotYet, PatternLanguage, PatternObject};
+        use RejectReason::{Benign, Expired, NoValue, PatternLanguage, PatternObject};
         for (more, reason) in [
             (json!({"pattern_type": "sigma"}), PatternLanguage),
             (json!({"indicator_types": ["benign"]}), Benign),
             (json!({"valid_until": "2026-07-04T12:00:00Z"}), Expired),
-            (json!({"valid_from": "2026-07-04T12:00:01Z"}), NotYet),
             (json!({"pattern": null}), NoValue),
             (json!({"pattern": "[file:name = 'x']"}), PatternObject),
         ] {

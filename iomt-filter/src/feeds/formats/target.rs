@@ -52,6 +52,10 @@ pub(super) fn read(text: &str) -> Result<Target, RejectReason> {
     {
         return url(text, rest);
     }
+    // What a path has in it is its own business.
+    if let Some(path) = text.strip_prefix('/') {
+        return prefix("", path);
+    }
     if let Some((first, _)) = text.split_once([' ', '\t', ',']) {
         let is_address = first.parse::<IpAddr>().is_ok() || first.parse::<IpNet>().is_ok();
         return Err(if is_address { RejectReason::MoreColumns } else { RejectReason::Unreadable });
@@ -277,6 +281,7 @@ mod tests {
             ("/24", "Unreadable"),
             ("http://", "Unreadable"),
             ("/api/v1", "UrlPath"),
+            ("/a, b.apk", "UrlPath"),
             ("*.evil.example", "Wildcard"),
             ("user@evil.example", "Email"),
             ("AS64496", "AsNumber"),

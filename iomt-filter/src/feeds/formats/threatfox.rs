@@ -59,12 +59,12 @@ fn json(mut collector: Collector, bytes: &[u8]) -> Parsed {
             return;
         }
         line += 1;
-        let text = record.to_string();
+        let get = |name: &str| found(&record, name).map(Cow::Owned);
+        let text = [get("ioc_type"), get("ioc_value")].map(Option::unwrap_or_default).join(" ");
         let number = match path {
             [Step::Key(key), _] if key.bytes().all(|byte| byte.is_ascii_digit()) => Some(key.as_str()),
             _ => None,
         };
-        let get = |name: &str| found(&record, name).map(Cow::Owned);
         add(&mut collector, Place { line, text: &text }, number, get);
     });
     let is_answer = |status: &String| matches!(status.as_str(), "ok" | "no_result");
