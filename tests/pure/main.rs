@@ -7,6 +7,8 @@ mod cases;
 mod contract;
 mod countries;
 mod differential;
+mod feed_corpus;
+mod feed_formats;
 mod invariants;
 mod lookups;
 mod reading;

@@ -171,15 +171,20 @@ fn entries(import: &Import) -> Result<Vec<ListedBlock>> {
         std::fs::read(&import.file).with_context(|| format!("failed to read `{name}`"))?
     };
     let reading = formats::Reading { format, now: Timestamp::now(), ..Default::default() };
-    let parsed = formats::parse(&reading, &bytes).with_context(|| format!("failed to read `{name}`"))?;
-    if let Some(reject) = parsed.rejects.first() {
+    let parsed = formats::parse(&reading, &bytes);
+    let faults: Vec<_> = parsed.rejects.iter().filter(|reject| reject.reason.is_fault()).collect();
+    if let Some(reject) = faults.first() {
         bail!(
             "{} lines of `{name}` are no entries, nothing was blocked; the first is line {}: `{}`: {}",
-            parsed.rejects.len(),
+            faults.len(),
             reject.line,
             reject.text,
             reject.reason
         );
+    }
+    let left_out = parsed.domains.len() + parsed.rejects.len();
+    if left_out > 0 {
+        output::note(format!("{left_out} records of `{name}` name no addresses and are left out"));
     }
     if parsed.entries.is_empty() {
         bail!("`{name}` holds no entries");

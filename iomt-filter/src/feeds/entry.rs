@@ -40,7 +40,7 @@ pub struct Domain {
 }
 
 /// What a list says of an entry beside its address.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct About {
     /// What it is listed for.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -6,11 +6,37 @@ use std::fmt;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
-use thiserror::Error;
 
 use super::entry::{Domain, Entry};
 
-pub mod plain;
+mod reason;
+mod detect;
+mod target;
+mod category;
+mod moment;
+mod banner;
+mod collect;
+mod document;
+mod table;
+mod usual;
+mod plain;
+mod hosts;
+mod tor;
+mod columns;
+mod jsonl;
+mod spamhaus;
+mod feodo;
+mod threatfox;
+mod sslbl;
+mod urlhaus;
+mod ipsum;
+mod reputation;
+mod dshield;
+mod crowdsec;
+mod misp;
+mod stix;
+
+pub use reason::RejectReason;
 
 /// A format that a feed can be declared to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -21,12 +47,18 @@ pub enum Format {
     Auto,
     Plain,
     Netset,
+    Hosts,
     Csv,
+    Jsonl,
     Spamhaus,
     Feodo,
     Threatfox,
+    Sslbl,
+    Urlhaus,
     Ipsum,
     Reputation,
+    Dshield,
+    Tor,
     Stix,
     Misp,
     Crowdsec,
@@ -37,12 +69,18 @@ pub const FORMATS: &[(&str, Format)] = &[
     ("auto", Format::Auto),
     ("plain", Format::Plain),
     ("netset", Format::Netset),
+    ("hosts", Format::Hosts),
     ("csv", Format::Csv),
+    ("jsonl", Format::Jsonl),
     ("spamhaus", Format::Spamhaus),
     ("feodo", Format::Feodo),
     ("threatfox", Format::Threatfox),
+    ("sslbl", Format::Sslbl),
+    ("urlhaus", Format::Urlhaus),
     ("ipsum", Format::Ipsum),
     ("reputation", Format::Reputation),
+    ("dshield", Format::Dshield),
+    ("tor", Format::Tor),
     ("stix", Format::Stix),
     ("misp", Format::Misp),
     ("crowdsec", Format::Crowdsec),
@@ -55,11 +93,6 @@ impl fmt::Display for Format {
     }
 }
 
-/// A format that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("format `{0}` is not supported yet; use `plain`, one address or prefix a line")]
-pub struct Unsupported(pub Format);
-
 /// What a list came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Parsed {
@@ -71,7 +104,8 @@ pub struct Parsed {
     pub domains: Vec<Domain>,
     /// What the list takes back: a feed keeps none of these, whenever it was last seen.
     pub withdrawn: Vec<IpNet>,
-    /// Lines that are neither an entry nor a comment.
+    /// Lines and records that are none of these and no comments: broken ones, and such as are of no use here
+    /// ([`RejectReason::is_fault`]).
     pub rejects: Vec<Reject>,
     /// Entries that were put right, and how.
     pub notes: Vec<Note>,
@@ -92,6 +126,15 @@ pub enum Remark {
         said: u64,
         /// What there is.
         found: u64,
+    },
+    /// Fields beside the address could not be read, and their entries do without.
+    Unread {
+        /// Which field.
+        field: &'static str,
+        /// The line of the first, from 1.
+        line: u32,
+        /// How many.
+        count: u64,
     },
 }
 
@@ -164,64 +207,33 @@ pub struct Note {
     pub read_as: IpNet,
 }
 
-/// Why a line is of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
-#[allow(missing_docs, reason = "the message of each says what it is")]
-pub enum RejectReason {
-    #[error("this is HTML, not a list")]
-    Html,
-    #[error("this is binary data, not a list")]
-    Binary,
-    #[error("this is JSON, not a plain list")]
-    Json,
-    #[error("covers every address")]
-    Everything,
-    #[error("a domain name; only addresses can be listed")]
-    Domain,
-    #[error("a URL; only addresses can be listed")]
-    Url,
-    #[error("more than an address on the line; the list may have another format")]
-    MoreColumns,
-    #[error("the prefix length is too large, or no number")]
-    PrefixLength,
-    #[error("the range ends before it begins, or mixes IPv4 and IPv6")]
-    Range,
-    #[error("the port is no number from 1 to 65535")]
-    Port,
-    #[error("neither an address nor a prefix")]
-    Unreadable,
-}
-
-impl RejectReason {
-    /// Whether a line of this kind speaks against the list.
-    #[must_use]
-    pub const fn is_fault(self) -> bool {
-        true
+/// Reads a list. A declared format is read as nothing else; [`Format::Auto`] goes by the content.
+#[must_use]
+pub fn parse(reading: &Reading, bytes: &[u8]) -> Parsed {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let format = match reading.format {
+        Format::Auto => detect::format(bytes),
+        declared => declared,
+    };
+    if let Some(reason) = detect::no_list(bytes) {
+        return collect::refused(format, bytes, 1, reason);
     }
-}
-
-impl Serialize for RejectReason {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Reads a list.
-///
-/// # Errors
-/// When its format cannot be read.
-pub fn parse(reading: &Reading, bytes: &[u8]) -> Result<Parsed, Unsupported> {
-    let format = reading.format;
     match format {
-        Format::Auto | Format::Plain | Format::Netset => Ok(plain::parse(bytes)),
-        Format::Csv
-        | Format::Spamhaus
-        | Format::Feodo
-        | Format::Threatfox
-        | Format::Ipsum
-        | Format::Reputation
-        | Format::Stix
-        | Format::Misp
-        | Format::Crowdsec => Err(Unsupported(format)),
+        Format::Auto | Format::Plain | Format::Netset => plain::parse(format, reading, bytes),
+        Format::Hosts => hosts::parse(reading, bytes),
+        Format::Csv => columns::parse(reading, bytes),
+        Format::Jsonl => jsonl::parse(reading, bytes),
+        Format::Spamhaus => spamhaus::parse(reading, bytes),
+        Format::Feodo => feodo::parse(reading, bytes),
+        Format::Threatfox => threatfox::parse(reading, bytes),
+        Format::Sslbl => sslbl::parse(reading, bytes),
+        Format::Urlhaus => urlhaus::parse(reading, bytes),
+        Format::Ipsum => ipsum::parse(reading, bytes),
+        Format::Reputation => reputation::parse(reading, bytes),
+        Format::Dshield => dshield::parse(reading, bytes),
+        Format::Tor => tor::parse(reading, bytes),
+        Format::Stix => stix::parse(reading, bytes),
+        Format::Misp => misp::parse(reading, bytes),
+        Format::Crowdsec => crowdsec::parse(reading, bytes),
     }
 }

@@ -147,6 +147,9 @@ pub fn judge(limits: &Limits, guard: &Guard, candidate: &Candidate<'_>) -> Judge
         match remark {
             Remark::Deprecated(line) => warnings.push(Warning::Deprecated { line: line.clone() }),
             &Remark::Count { said, found } => held.push(Held::Count { said, found }),
+            &Remark::Unread { field, line, count } => {
+                warnings.push(Warning::Unread { field: field.to_owned(), line, count });
+            }
         }
     }
     held.extend(impact(guard, candidate, &sifted.list));

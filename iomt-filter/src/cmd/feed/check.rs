@@ -95,8 +95,7 @@ pub fn run(
     let bytes = fetch(&options.source)?;
     let now = Timestamp::now();
     let reading = formats::Reading { format: options.format, now, ..formats::Reading::default() };
-    let parsed =
-        formats::parse(&reading, &bytes).with_context(|| format!("failed to read `{}`", options.source))?;
+    let parsed = formats::parse(&reading, &bytes);
     drop(bytes);
     let guard = guard(config)?;
     let report = Report::of(parsed, &guard, now);
@@ -213,7 +212,7 @@ mod tests {
 
     fn report(text: &str) -> Report {
         let reading = formats::Reading::default();
-        let parsed = formats::parse(&reading, text.as_bytes()).unwrap();
+        let parsed = formats::parse(&reading, text.as_bytes());
         Report::of(parsed, &Guard::for_feeds([]), Timestamp::UNIX_EPOCH)
     }
 

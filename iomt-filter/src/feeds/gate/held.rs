@@ -213,6 +213,15 @@ pub enum Warning {
         /// The line that says so.
         line: String,
     },
+    /// Fields beside the address could not be read, and their entries do without.
+    Unread {
+        /// Which field.
+        field: String,
+        /// The line of the first, from 1.
+        line: u32,
+        /// How many.
+        count: u64,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -220,6 +229,12 @@ impl fmt::Display for Warning {
         match self {
             Self::Deprecated { line } => {
                 write!(f, "its publisher says that it is no longer kept: `{line}`; look for another source")
+            }
+            Self::Unread { field, line, count } => {
+                write!(
+                    f,
+                    "`{field}` of {count} entries could not be read, which do without; the first is line {line}"
+                )
             }
         }
     }

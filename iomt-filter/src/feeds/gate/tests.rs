@@ -12,7 +12,7 @@ fn at(day: i64) -> Timestamp {
 /// A list after its first reading, and the reading.
 fn read(text: &[u8]) -> (Parsed, List, Changes) {
     let reading = formats::Reading { now: at(0), ..formats::Reading::default() };
-    let parsed = formats::parse(&reading, text).unwrap();
+    let parsed = formats::parse(&reading, text);
     let (list, changes) = List::default().renewed(list::Reading {
         entries: parsed.entries.clone(),
         domains: parsed.domains.clone(),

@@ -65,7 +65,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
     }
     let mut read = Read::default();
     for part in &content.parts {
-        read.add(formats::parse(&reading(feed, bench.now), &part.bytes).unwrap_or_default());
+        read.add(formats::parse(&reading(feed, bench.now), &part.bytes));
     }
     let Read { parsed, entries } = read;
     let reading = list::Reading {
