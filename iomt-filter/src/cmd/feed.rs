@@ -4,17 +4,24 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
+use jiff::Timestamp;
+use url::Url;
 
 use crate::cli::Output;
+use crate::feeds::fetch::{self, Fetched, Origin, Protocol, Resume, Server, Source};
 
 pub mod check;
 pub mod manage;
 
 /// The largest list that is read.
 const MAX_BYTES: u64 = 256 << 20;
+
+/// How long a fetch may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What to do with feeds.
 #[derive(Debug, Subcommand)]
@@ -45,10 +52,23 @@ pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
     }
 }
 
+/// What a server has under an address, as the agent would fetch it without a key.
+fn fetched(address: &str) -> Result<Vec<u8>> {
+    let url = Url::parse(address).with_context(|| format!("`{address}` is no address"))?;
+    let server = Server { protocol: Protocol::Http, url, auth: None, ca: None, timeout: TIMEOUT };
+    let source = Source { origin: Origin::Server(server), max_bytes: MAX_BYTES, signature: None };
+    match fetch::fetch(&source, &Resume::default(), None, Timestamp::now())? {
+        Fetched::New { parts, .. } => Ok(parts.into_iter().next().map(|part| part.bytes).unwrap_or_default()),
+        Fetched::Unchanged { .. } => {
+            bail!("`{address}` says that nothing has changed, and was not asked that")
+        }
+    }
+}
+
 /// The content of a file; `-` is standard input.
 fn bytes_of(source: &str) -> Result<Vec<u8>> {
     if source.starts_with("http://") || source.starts_with("https://") {
-        bail!("`{source}`: fetching from a URL is not supported yet; fetch it, and name the file or `-`");
+        return fetched(source);
     }
     let mut bytes = Vec::new();
     let (name, read) = if source == "-" {

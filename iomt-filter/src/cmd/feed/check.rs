@@ -37,6 +37,18 @@ pub struct Options {
     /// Its format
     #[arg(long, default_value = "auto", value_parser = format)]
     format: Format,
+    /// Read and judge it as this feed of the configuration would be
+    #[arg(long, value_name = "NAME")]
+    feed: Option<String>,
+}
+
+/// How a list is read and judged.
+struct Setting {
+    guard: Guard,
+    limits: Limits,
+    reading: formats::Reading,
+    score: u8,
+    min_score: u8,
 }
 
 fn format(text: &str) -> Result<Format, String> {
@@ -94,11 +106,10 @@ pub fn run(
 ) -> Result<ExitCode> {
     let bytes = fetch(&options.source)?;
     let now = Timestamp::now();
-    let reading = formats::Reading { format: options.format, now, ..formats::Reading::default() };
-    let parsed = formats::parse(&reading, &bytes);
+    let setting = setting(config, options, now)?;
+    let parsed = formats::parse(&setting.reading, &bytes);
     drop(bytes);
-    let guard = guard(config)?;
-    let report = Report::of(parsed, &guard, now);
+    let report = Report::of(parsed, &setting, now);
     match output {
         Output::Json => output::document(&report)?,
         Output::Text => output::text(text::Shown(&report))?,
@@ -106,37 +117,61 @@ pub fn run(
     Ok(if report.held.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
 }
 
-/// What no list may block: by the configuration at `path`, or only what holds everywhere, where there is none and
-/// none was asked for.
-fn guard(path: &Path) -> Result<Guard> {
-    let is_default = path == Path::new(config::PATH);
-    match std::fs::File::open(path) {
-        Ok(_) => {}
-        Err(error) if is_default && error.kind() == ErrorKind::NotFound => return Ok(Guard::for_feeds([])),
-        Err(error) if is_default && error.kind() == ErrorKind::PermissionDenied => {
-            output::note(format!(
-                "`{}` may not be read: only what no list may block anywhere is guarded here",
-                path.display()
-            ));
-            return Ok(Guard::for_feeds([]));
-        }
-        Err(error) => {
-            let message = format!("failed to read the configuration `{}`", path.display());
-            return Err(anyhow::Error::new(error).context(message));
-        }
-    }
-    let config = Config::load(path).map_err(|found| anyhow!(cmd::joined(&found)))?;
+/// By the configuration at `path`, or only what holds everywhere, where there is none and none was asked for.
+fn setting(path: &Path, options: &Options, now: Timestamp) -> Result<Setting> {
+    let mut setting = Setting {
+        guard: Guard::for_feeds([]),
+        limits: Limits::default(),
+        reading: formats::Reading { format: options.format, now, ..formats::Reading::default() },
+        score: SCORE,
+        min_score: 0,
+    };
+    let Some(config) = configuration(path, options.feed.is_some())? else { return Ok(setting) };
     let host = HostNetworks::read().context("failed to read the addresses of this host")?;
     let (ranges, missing) = intent::guarded(&config, &host);
     if !missing.is_empty() {
         missing.iter().for_each(output::note);
         output::note("devices and protected peers are not guarded here: policy or inventory cannot be read");
     }
-    Ok(Guard::for_feeds(ranges))
+    setting.guard = Guard::of_feeds(ranges, config.gate.public_resolvers).with_floor(config.gate.floor);
+    if let Some(name) = &options.feed {
+        let found = config.feeds.iter().find(|feed| feed.name == *name);
+        let feed = found.with_context(|| format!("no feed `{name}` in `{}`", path.display()))?;
+        let declared = Some(options.format).filter(|format| *format != Format::Auto);
+        setting.limits = feed.limits;
+        setting.reading = formats::Reading {
+            format: declared.unwrap_or(feed.format),
+            columns: feed.columns.clone(),
+            pointers: feed.pointers.clone(),
+            now,
+        };
+        (setting.score, setting.min_score) = (feed.score, feed.min_score);
+    }
+    Ok(setting)
+}
+
+/// The configuration, where there is one: it `must_be` there, or not be the default one.
+fn configuration(path: &Path, must_be: bool) -> Result<Option<Config>> {
+    let may_miss = path == Path::new(config::PATH) && !must_be;
+    match std::fs::File::open(path) {
+        Ok(_) => Config::load(path).map(Some).map_err(|found| anyhow!(cmd::joined(&found))),
+        Err(error) if may_miss && error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if may_miss && error.kind() == ErrorKind::PermissionDenied => {
+            let shown = path.display();
+            output::note(format!(
+                "`{shown}` may not be read: only what no list may block anywhere is guarded here"
+            ));
+            Ok(None)
+        }
+        Err(error) => {
+            let message = format!("failed to read the configuration `{}`", path.display());
+            Err(anyhow::Error::new(error).context(message))
+        }
+    }
 }
 
 impl Report {
-    fn of(parsed: Parsed, guard: &Guard, now: Timestamp) -> Self {
+    fn of(parsed: Parsed, setting: &Setting, now: Timestamp) -> Self {
         let Parsed { format, entries, domains, rejects, notes, remarks, .. } = parsed;
         let mut networks: Vec<IpNet> = entries.iter().map(|entry| entry.network).collect();
         networks.sort_unstable();
@@ -149,7 +184,8 @@ impl Report {
         let abouts = entries.iter().map(|entry| &entry.about).chain(domains.iter().map(|it| &it.about));
         let (oldest, newest) = span(abouts.filter_map(|about| about.as_deref()));
         let (entry_count, read) = (entries.len(), entries.len() + domains.len());
-        let reading = list::Reading { entries, domains, now, score: SCORE, ..list::Reading::default() };
+        let reading =
+            list::Reading { entries, domains, now, score: setting.score, ..list::Reading::default() };
         let (list, changes) = list::List::default().renewed(reading);
         let candidate = Candidate {
             list: &list,
@@ -158,12 +194,12 @@ impl Report {
             rejects: &rejects,
             remarks: &remarks,
             last_good: None,
-            score: SCORE,
-            min_score: 0,
+            score: setting.score,
+            min_score: setting.min_score,
             far_ends: &[],
             now,
         };
-        let Judged { sifted, held, warnings } = gate::judge(&Limits::default(), guard, &candidate);
+        let Judged { sifted, held, warnings } = gate::judge(&setting.limits, &setting.guard, &candidate);
         let ipv4 = networks.iter().filter(|network| matches!(network, IpNet::V4(_))).count();
         Self {
             format,
@@ -213,7 +249,9 @@ mod tests {
     fn report(text: &str) -> Report {
         let reading = formats::Reading::default();
         let parsed = formats::parse(&reading, text.as_bytes());
-        Report::of(parsed, &Guard::for_feeds([]), Timestamp::UNIX_EPOCH)
+        let guard = Guard::for_feeds([]);
+        let setting = Setting { guard, limits: Limits::default(), reading, score: SCORE, min_score: 0 };
+        Report::of(parsed, &setting, Timestamp::UNIX_EPOCH)
     }
 
     #[test]

@@ -70,12 +70,13 @@ fn a_list_as_it_should_be_is_not_held() {
 #[test]
 fn what_is_no_list_is_held() {
     let page = b"<!doctype html><html><body>503</body></html>\n203.0.113.9\n";
-    assert_eq!(held(page, None), ["nothing of it can be used: line 1: this is HTML, not a list"]);
+    assert_eq!(held(page, None), ["nothing of it can be used: line 1: this is HTML or XML, not a list"]);
     assert_eq!(
         held(b"\x1f\x8b\0\0", None),
         ["nothing of it can be used: line 1: this is binary data, not a list"]
     );
-    let expected = "nothing of it can be used: line 1: neither an address nor a prefix, and 1 more";
+    let expected =
+        "nothing of it can be used: line 1: neither an address nor a prefix nor a domain, and 1 more";
     assert_eq!(held(b"not\nlisted\n", None), [expected]);
     let judged = judged(&Limits { allow_empty: true, ..Limits::default() }, b"not\nlisted\n", None, &[]);
     assert_eq!(judged.held.len(), 1, "a list of faults is not an empty one");
@@ -112,7 +113,7 @@ fn a_list_of_too_many_faults_is_held() {
     let with_faults = |faults: usize| [addresses(90), b"x x\n".repeat(faults)].concat();
     assert_eq!(held(&with_faults(10), None), NOTHING);
     let expected = "11 of 101 lines are of no use, 11 %; 10 % are allowed; \
-                    the first is line 91: neither an address nor a prefix";
+                    the first is line 91: neither an address nor a prefix nor a domain";
     assert_eq!(held(&with_faults(11), None), [expected]);
     assert_eq!(held(&[addresses(2), b"x x\n".repeat(5)].concat(), None), NOTHING, "five are a few");
 }
