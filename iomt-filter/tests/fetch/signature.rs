@@ -11,7 +11,7 @@ use minisign::KeyPair;
 use url::Url;
 
 use crate::server::{Server, reply};
-use crate::source::{SecretFile, With, failure, first, list, of, path, text};
+use crate::source::{Keeper, SecretFile, With, failure, first, list, of, path, text};
 
 const LIST: &[u8] = b"192.0.2.1\n";
 
@@ -175,6 +175,20 @@ fn each_file_of_a_folder_has_its_own_signature() {
     fs::copy(folder.path().join("a.minisig"), folder.path().join("b.minisig")).unwrap();
     let error = failure(&path(folder.path()).signed(&publisher.key(), None));
     assert!(is_refused(&error) && error.to_string().contains("/b`"), "{error}");
+}
+
+#[test]
+fn a_list_from_before_it_had_to_be_signed_is_fetched_again() {
+    let (publisher, other) = (Publisher::new(), Publisher::new());
+    let server = serving(LIST, publisher.sign(LIST));
+    let source = list(server.url("/list"));
+    let mut keeper = Keeper::default();
+    assert!(keeper.fetch(&source).unwrap());
+    let signed = source.signed(&publisher.key(), None);
+    assert!(keeper.fetch(&signed).unwrap());
+    assert!(!keeper.fetch(&signed).unwrap());
+    fs::copy(other.key(), publisher.key()).unwrap();
+    assert!(is_refused(&keeper.fetch(&signed).unwrap_err()));
 }
 
 #[test]

@@ -115,7 +115,7 @@ pub(super) fn fetch(
     }
     decisions.add(answer.new, now);
     let bytes = decisions.document(source, &place)?;
-    let resume = Resume { source: Some(source.identity()), stream: Some(stream), ..Resume::default() };
+    let resume = Resume { source: resume.source.clone(), stream: Some(stream), ..Resume::default() };
     if previous == Some(bytes.as_slice()) {
         return Ok(Fetched::Unchanged { resume });
     }

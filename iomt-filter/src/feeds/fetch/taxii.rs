@@ -86,7 +86,7 @@ pub(super) fn fetch(
     bundle.forget(now);
     let place = shown(&server.url);
     let bytes = bundle.document(&server.url, source, &place)?;
-    let resume = Resume { source: Some(source.identity()), added_after: since, ..Resume::default() };
+    let resume = Resume { source: resume.source.clone(), added_after: since, ..Resume::default() };
     if previous == Some(bytes.as_slice()) {
         return Ok(Fetched::Unchanged { resume });
     }
