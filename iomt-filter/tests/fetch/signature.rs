@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Cursor, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -78,6 +78,17 @@ fn a_signed_list_is_used_from_a_file_and_from_a_server() {
     fs::rename(folder.path().join("list.minisig"), &moved).unwrap();
     let at = Url::from_file_path(&moved).unwrap();
     assert_eq!(text(first(&path(&file).signed(&publisher.key(), Some(at)))).as_bytes(), LIST);
+}
+
+/// What the program minisign 0.11 has signed, in its present way and in the one before.
+#[test]
+fn signatures_of_the_program_itself_verify() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fetch/signed");
+    let source = path(&folder.join("list.txt"));
+    let whole = text(first(&source.clone().signed(&folder.join("minisign.pub"), None)));
+    assert!(whole.ends_with("192.0.2.1\n198.51.100.0/24\n"));
+    let legacy = Url::from_file_path(folder.join("legacy.minisig")).unwrap();
+    assert_eq!(text(first(&source.signed(&folder.join("minisign.pub"), Some(legacy)))), whole);
 }
 
 #[test]

@@ -294,3 +294,72 @@ fn identifier(url: &Url) -> String {
     let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
     format!("bundle--{}-{}-8{}-8{}-{}", part(0, 8), part(8, 12), part(12, 15), part(15, 18), part(18, 30))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn version(id: u8, modified: i64) -> Box<RawValue> {
+        let modified = Timestamp::from_second(modified).unwrap();
+        let text = format!(r#"{{"type":"indicator","id":"indicator--{id}","modified":"{modified}"}}"#);
+        RawValue::from_string(text).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn the_newest_version_of_each_stays_in_whatever_order_they_come(
+            mut versions in proptest::collection::vec((0_u8..6, 0_i64..1_000), 0..40), pages in 1_usize..5,
+        ) {
+            let mut expected: BTreeMap<String, i64> = BTreeMap::new();
+            for (id, modified) in &versions {
+                let newest = expected.entry(format!("indicator--{id}")).or_insert(*modified);
+                *newest = (*newest).max(*modified);
+            }
+            for turned in [false, true] {
+                if turned {
+                    versions.reverse();
+                }
+                let mut objects = Objects::default();
+                for page in versions.chunks(pages) {
+                    objects.add(page.iter().map(|(id, modified)| version(*id, *modified)).collect());
+                }
+                let found: BTreeMap<String, i64> = objects
+                    .by_id
+                    .iter()
+                    .map(|(id, object)| (id.clone(), object.modified.unwrap().as_second()))
+                    .collect();
+                prop_assert_eq!(&found, &expected);
+            }
+        }
+
+        #[test]
+        fn any_object_is_kept_once(id in ".{0,12}", modified in ".{0,30}", revoked: bool) {
+            let object = serde_json::json!({"id": id, "modified": modified, "revoked": revoked, "valid_until": 7});
+            let text = || RawValue::from_string(object.to_string()).unwrap();
+            let mut objects = Objects::default();
+            prop_assert!(objects.add(vec![text()]));
+            prop_assert!(!objects.add(vec![text()]));
+            prop_assert_eq!(objects.by_id.len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_let_go_after_a_month_and_a_newer_version_brings_it_back() {
+        let now: Timestamp = "2026-11-28T12:00:00Z".parse().unwrap();
+        let object = |end: &str, modified: &str| {
+            let text = format!(r#"{{"id":"indicator--1","modified":"{modified}","valid_until":"{end}"}}"#);
+            RawValue::from_string(text).unwrap()
+        };
+        let mut objects = Objects::default();
+        objects.add(vec![object("2026-10-30T12:00:00Z", "2026-01-01T00:00:00Z")]);
+        objects.forget(now);
+        assert_eq!(objects.by_id.len(), 1);
+        objects.forget(now + SignedDuration::from_hours(48));
+        assert!(objects.by_id.is_empty());
+        objects.add(vec![object("2027-01-01T00:00:00Z", "2026-11-01T00:00:00Z")]);
+        objects.forget(now + SignedDuration::from_hours(48));
+        assert_eq!(objects.by_id.len(), 1);
+    }
+}
