@@ -26,6 +26,8 @@ const MAX_PAGES: usize = 2_000;
 const MAX_OBJECTS: usize = 1_000_000;
 /// How long an object is kept that has ended or was revoked.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How far the clock of a server may be ahead of ours.
+const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
 const NAME: &str = "a TAXII 2.1 server";
 
 /// A page (§3.7).
@@ -81,7 +83,7 @@ pub(super) fn fetch(
         bundle.add(kept.objects);
         since.clone()
     });
-    let mut pages = Pages { source, client: &client, objects: &objects, left: source.max_bytes };
+    let mut pages = Pages { source, client: &client, objects: &objects, left: source.max_bytes, now };
     pages.read(&mut since, &mut bundle)?;
     bundle.forget(now);
     let place = shown(&server.url);
@@ -117,6 +119,7 @@ struct Pages<'p> {
     objects: &'p Url,
     /// Bytes that may still come.
     left: u64,
+    now: Timestamp,
 }
 
 impl Pages<'_> {
@@ -138,7 +141,7 @@ impl Pages<'_> {
             // A page with one object has its date as the first alone, with some servers.
             let dates = ["x-taxii-date-added-last", "x-taxii-date-added-first"];
             for date in dates.iter().filter_map(|name| headers.get(*name)?.to_str().ok()) {
-                if later(date, last.as_deref()) {
+                if later(date, last.as_deref()) && !self.is_far(date) {
                     last = Some(date.to_owned());
                 }
             }
@@ -159,6 +162,12 @@ impl Pages<'_> {
             }
         }
         self.refuse(format!("there are more than {MAX_PAGES} pages; take a smaller collection"))
+    }
+
+    /// Whether a date lies in the future, by more than clocks differ: whoever went on from there would miss what is
+    /// added until then.
+    fn is_far(&self, date: &str) -> bool {
+        date.parse().is_ok_and(|date: Timestamp| date.duration_since(self.now) > CLOCKS)
     }
 
     /// A page; nothing where the server says so by a status (416, as seen in the wild).
