@@ -81,6 +81,24 @@ fn pure_stages_do_no_io() {
 }
 
 #[test]
+fn feeds_are_fetched_in_one_place_which_writes_nothing() {
+    let fetch = "iomt-filter/src/feeds/fetch";
+    for source in below("iomt-filter/src") {
+        let is_fetch = source.path.starts_with(fetch);
+        let words: &[&str] = if is_fetch {
+            &["fs::write", "File::create", "create_dir", "fs::rename", "fs::remove"]
+        } else {
+            &["ureq"]
+        };
+        for (number, line) in source.bare() {
+            for word in words {
+                assert!(!line.contains(word), "{}:{number}: `{word}`", source.path);
+            }
+        }
+    }
+}
+
+#[test]
 fn unsafe_is_where_it_is_expected_and_says_why() {
     for source in all() {
         let lines: Vec<&str> = source.text.lines().collect();

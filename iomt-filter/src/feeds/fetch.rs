@@ -185,9 +185,8 @@ pub fn fetch(
     previous: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<Fetched, FetchError> {
-    let identity = source.identity();
-    let fresh = Resume { source: Some(identity), ..Resume::default() };
-    // What was kept of another address, or without its content, says nothing of this one.
+    let fresh = Resume { source: Some(source.identity()?), ..Resume::default() };
+    // What was kept of another address, or was signed by somebody else, or without its content, says nothing of this.
     let is_same = resume.source == fresh.source && previous.is_some();
     let (resume, previous) = if is_same { (resume, previous) } else { (&fresh, None) };
     match &source.origin {
@@ -215,12 +214,13 @@ impl Source {
     }
 
     /// What tells it from others. It shows nothing of the address, which may hold a key.
-    fn identity(&self) -> String {
-        let text = match &self.origin {
+    fn identity(&self) -> Result<String, FetchError> {
+        let signer = self.signature.as_ref().map(signature::signer).transpose()?;
+        let origin = match &self.origin {
             Origin::Path(path) => format!("path {}", path.display()),
             Origin::Server(server) => format!("{:?} {}", server.protocol, server.url),
         };
-        digest(text.as_bytes())
+        Ok(digest(format!("{signer:?} {origin}").as_bytes()))
     }
 }
 

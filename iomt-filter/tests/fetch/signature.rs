@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Cursor, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -11,7 +11,7 @@ use minisign::KeyPair;
 use url::Url;
 
 use crate::server::{Server, reply};
-use crate::source::{SecretFile, With, failure, first, list, of, path, text};
+use crate::source::{Keeper, SecretFile, With, failure, first, list, of, path, text};
 
 const LIST: &[u8] = b"192.0.2.1\n";
 
@@ -78,6 +78,17 @@ fn a_signed_list_is_used_from_a_file_and_from_a_server() {
     fs::rename(folder.path().join("list.minisig"), &moved).unwrap();
     let at = Url::from_file_path(&moved).unwrap();
     assert_eq!(text(first(&path(&file).signed(&publisher.key(), Some(at)))).as_bytes(), LIST);
+}
+
+/// What the program minisign 0.11 has signed, in its present way and in the one before.
+#[test]
+fn signatures_of_the_program_itself_verify() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fetch/signed");
+    let source = path(&folder.join("list.txt"));
+    let whole = text(first(&source.clone().signed(&folder.join("minisign.pub"), None)));
+    assert!(whole.ends_with("192.0.2.1\n198.51.100.0/24\n"));
+    let legacy = Url::from_file_path(folder.join("legacy.minisig")).unwrap();
+    assert_eq!(text(first(&source.signed(&folder.join("minisign.pub"), Some(legacy)))), whole);
 }
 
 #[test]
@@ -175,6 +186,20 @@ fn each_file_of_a_folder_has_its_own_signature() {
     fs::copy(folder.path().join("a.minisig"), folder.path().join("b.minisig")).unwrap();
     let error = failure(&path(folder.path()).signed(&publisher.key(), None));
     assert!(is_refused(&error) && error.to_string().contains("/b`"), "{error}");
+}
+
+#[test]
+fn a_list_from_before_it_had_to_be_signed_is_fetched_again() {
+    let (publisher, other) = (Publisher::new(), Publisher::new());
+    let server = serving(LIST, publisher.sign(LIST));
+    let source = list(server.url("/list"));
+    let mut keeper = Keeper::default();
+    assert!(keeper.fetch(&source).unwrap());
+    let signed = source.signed(&publisher.key(), None);
+    assert!(keeper.fetch(&signed).unwrap());
+    assert!(!keeper.fetch(&signed).unwrap());
+    fs::copy(other.key(), publisher.key()).unwrap();
+    assert!(is_refused(&keeper.fetch(&signed).unwrap_err()));
 }
 
 #[test]

@@ -144,6 +144,19 @@ fn pages_without_a_name_are_asked_for_by_their_date() {
 }
 
 #[test]
+fn a_date_far_in_the_future_makes_nothing_be_missed() {
+    let server = Server::start(|request, to| {
+        let number = if request.query("added_after").is_some() { 2 } else { 1 };
+        let date = ("X-TAXII-Date-Added-Last", "2226-01-01T00:00:00Z");
+        page(to, &[date], &json!({"objects": [indicator(number)]}))
+    });
+    let mut keeper = Keeper::default();
+    keeper.fetch(&collection(&server)).unwrap();
+    assert!(!keeper.fetch(&collection(&server)).unwrap());
+    assert_eq!(server.requests()[1].query("added_after"), None);
+}
+
+#[test]
 fn what_cannot_be_told_apart_is_left_to_the_parser() {
     let odd = json!([
         indicator(1),

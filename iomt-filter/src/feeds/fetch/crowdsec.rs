@@ -115,7 +115,7 @@ pub(super) fn fetch(
     }
     decisions.add(answer.new, now);
     let bytes = decisions.document(source, &place)?;
-    let resume = Resume { source: Some(source.identity()), stream: Some(stream), ..Resume::default() };
+    let resume = Resume { source: resume.source.clone(), stream: Some(stream), ..Resume::default() };
     if previous == Some(bytes.as_slice()) {
         return Ok(Fetched::Unchanged { resume });
     }
@@ -218,6 +218,10 @@ fn until(decision: &Decision, now: Timestamp) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn decision(id: u64, value: &str, duration: &str) -> Value {
@@ -302,6 +306,38 @@ mod tests {
             ),
         ] {
             assert_eq!(address(&given.parse().unwrap(), true).as_str(), asked);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_holds_is_what_was_told_and_not_deleted(
+            steps in proptest::collection::vec((any::<bool>(), 1_u64..20, 0_u8..5), 0..60),
+        ) {
+            let (mut decisions, mut expected) = (Decisions::default(), BTreeSet::new());
+            for (is_new, id, address) in steps {
+                // A number is one decision's, for one address.
+                let address = address.max(u8::try_from(id % 5).unwrap());
+                let told = decision(id, &format!("192.0.2.{address}"), "1h");
+                if is_new {
+                    decisions.add(list(vec![told]), NOW);
+                    expected.insert(id);
+                } else {
+                    decisions.delete(list(vec![told]));
+                    expected.remove(&id);
+                }
+            }
+            let found: BTreeSet<u64> = decisions.by_key.values().map(|one| one["id"].as_u64().unwrap()).collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn whatever_a_duration_says_it_is_read_or_left(text in ".{0,20}", until in ".{0,30}") {
+            let mut value = decision(1, "192.0.2.1", &text);
+            value["until"] = until.into();
+            let mut decisions = Decisions::default();
+            decisions.add(list(vec![value]), NOW);
+            prop_assert!(decisions.by_key.len() <= 1);
         }
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn fetch(
     let events: Vec<&RawValue> = events.values().map(|event| &**event).collect();
     let bytes = serde_json::to_vec(&events)
         .map_err(|_| FetchError::protocol(&place, NAME, "its events cannot be written down"))?;
-    let resume = Resume { source: Some(source.identity()), events: timestamps, ..Resume::default() };
+    let resume = Resume { source: resume.source.clone(), events: timestamps, ..Resume::default() };
     if previous == Some(bytes.as_slice()) {
         return Ok(Fetched::Unchanged { resume });
     }

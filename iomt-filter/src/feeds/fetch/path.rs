@@ -50,7 +50,7 @@ pub(super) fn fetch(source: &Source, path: &Path, resume: &Resume) -> Result<Fet
     }
     let digest = Some(hexadecimal(&hash.finalize()));
     let is_unchanged = digest == resume.digest;
-    let resume = Resume { source: Some(source.identity()), digest, ..Resume::default() };
+    let resume = Resume { source: resume.source.clone(), digest, ..Resume::default() };
     if is_unchanged {
         return Ok(Fetched::Unchanged { resume });
     }

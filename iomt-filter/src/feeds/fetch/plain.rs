@@ -23,7 +23,7 @@ pub(super) fn fetch(source: &Source, server: &Server, resume: &Resume) -> Result
     }
     let name = shown(&server.url);
     let kept = Resume {
-        source: Some(source.identity()),
+        source: resume.source.clone(),
         etag: validator(&answer.headers, header::ETAG),
         last_modified: validator(&answer.headers, header::LAST_MODIFIED),
         digest: Some(digest(&bytes)),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use ureq::http::header::AUTHORIZATION;
 use ureq::http::{HeaderName, HeaderValue};
 use url::Url;
 
@@ -15,26 +16,29 @@ use super::{Auth, FetchError, path};
 const MAX_BYTES: u64 = 8 << 10;
 
 /// A secret, and where it goes to.
-pub(super) enum Secret {
-    /// There is none.
-    None,
-    /// It goes into a header.
-    Header(HeaderName, HeaderValue),
-    /// It goes into the query.
-    Query(String, String),
+#[derive(Default)]
+pub(super) struct Secret {
+    header: Option<(HeaderName, HeaderValue)>,
+    query: Option<(String, String)>,
+    /// What must be shown nowhere, in lower case.
+    words: Vec<String>,
 }
 
 impl Secret {
     /// Reads it.
     pub(super) fn read(auth: Option<&Auth>) -> Result<Self, FetchError> {
-        let Some(auth) = auth else { return Ok(Self::None) };
+        let Some(auth) = auth else { return Ok(Self::default()) };
         let (Auth::Header { file, .. } | Auth::Basic { file, .. } | Auth::Query { file, .. }) = auth;
         let text = text(file)?;
+        let mut words = vec![text.to_ascii_lowercase()];
+        let (mut header, mut query) = (None, None);
         match auth {
             Auth::Header { name, .. } => {
                 let name = HeaderName::from_bytes(name.as_bytes())
                     .map_err(|_| FetchError::setting(name, "this is no name of a header; mend it"))?;
-                Ok(Self::Header(name, value(text, file)?))
+                // `Bearer` and the like are no secret, and may be left out by who shows the rest.
+                words.extend(text.rsplit(' ').next().map(str::to_ascii_lowercase));
+                header = Some((name, value(text, file)?));
             }
             Auth::Basic { user, .. } => {
                 // RFC 7617 §2: a colon would end the user.
@@ -42,25 +46,24 @@ impl Secret {
                     return Err(FetchError::setting(user, "a user can have no colon in it; mend it"));
                 }
                 let encoded = BASE64_STANDARD.encode(format!("{user}:{text}"));
-                Ok(Self::Header(ureq::http::header::AUTHORIZATION, value(format!("Basic {encoded}"), file)?))
+                words.push(encoded.to_ascii_lowercase());
+                header = Some((AUTHORIZATION, value(format!("Basic {encoded}"), file)?));
             }
-            Auth::Query { name, .. } => Ok(Self::Query(name.clone(), text)),
+            Auth::Query { name, .. } => query = Some((name.clone(), text)),
         }
+        Ok(Self { header, query, words })
     }
 
     /// The header to be sent along.
-    pub(super) fn header(&self) -> Option<(&HeaderName, &HeaderValue)> {
-        match self {
-            Self::Header(name, value) => Some((name, value)),
-            Self::None | Self::Query(..) => None,
-        }
+    pub(super) fn header(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.header.as_ref()
     }
 
     /// The address with the parameter in it.
     pub(super) fn address(&self, url: &Url) -> Url {
         let mut url = url.clone();
         url.set_fragment(None);
-        if let Self::Query(name, value) = self {
+        if let Some((name, value)) = &self.query {
             // A server that redirects to itself may have put it there already.
             if !url.query_pairs().any(|(other, _)| other == *name) {
                 url.query_pairs_mut().append_pair(name, value);
@@ -71,17 +74,13 @@ impl Secret {
 
     /// Whether a text that comes from a server shows it, in whatever case.
     pub(super) fn is_in(&self, text: &str) -> bool {
-        let secret = match self {
-            Self::None => return false,
-            Self::Header(_, value) => value.to_str().unwrap_or_default(),
-            Self::Query(_, value) => value,
-        };
-        text.to_ascii_lowercase().contains(&secret.to_ascii_lowercase())
+        let text = text.to_ascii_lowercase();
+        self.words.iter().any(|word| text.contains(word))
     }
 
     /// Whether there is one.
     pub(super) fn is_some(&self) -> bool {
-        !matches!(self, Self::None)
+        !self.words.is_empty()
     }
 }
 

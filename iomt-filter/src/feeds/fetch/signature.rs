@@ -25,6 +25,11 @@ const ED25519: usize = 64;
 const KEY: &str = "the public key";
 const SIGNATURE: &str = "the signature";
 
+/// Who must have signed, as text.
+pub(super) fn signer(signature: &Signature) -> Result<String, FetchError> {
+    Ok(key(&signature.key)?.to_base64())
+}
+
 /// Checks what was read from a file.
 pub(super) fn check_file(
     signature: &Signature,

@@ -26,6 +26,8 @@ const MAX_PAGES: usize = 2_000;
 const MAX_OBJECTS: usize = 1_000_000;
 /// How long an object is kept that has ended or was revoked.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How far the clock of a server may be ahead of ours.
+const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
 const NAME: &str = "a TAXII 2.1 server";
 
 /// A page (§3.7).
@@ -81,12 +83,12 @@ pub(super) fn fetch(
         bundle.add(kept.objects);
         since.clone()
     });
-    let mut pages = Pages { source, client: &client, objects: &objects, left: source.max_bytes };
+    let mut pages = Pages { source, client: &client, objects: &objects, left: source.max_bytes, now };
     pages.read(&mut since, &mut bundle)?;
     bundle.forget(now);
     let place = shown(&server.url);
     let bytes = bundle.document(&server.url, source, &place)?;
-    let resume = Resume { source: Some(source.identity()), added_after: since, ..Resume::default() };
+    let resume = Resume { source: resume.source.clone(), added_after: since, ..Resume::default() };
     if previous == Some(bytes.as_slice()) {
         return Ok(Fetched::Unchanged { resume });
     }
@@ -117,6 +119,7 @@ struct Pages<'p> {
     objects: &'p Url,
     /// Bytes that may still come.
     left: u64,
+    now: Timestamp,
 }
 
 impl Pages<'_> {
@@ -138,7 +141,7 @@ impl Pages<'_> {
             // A page with one object has its date as the first alone, with some servers.
             let dates = ["x-taxii-date-added-last", "x-taxii-date-added-first"];
             for date in dates.iter().filter_map(|name| headers.get(*name)?.to_str().ok()) {
-                if later(date, last.as_deref()) {
+                if later(date, last.as_deref()) && !self.is_far(date) {
                     last = Some(date.to_owned());
                 }
             }
@@ -159,6 +162,12 @@ impl Pages<'_> {
             }
         }
         self.refuse(format!("there are more than {MAX_PAGES} pages; take a smaller collection"))
+    }
+
+    /// Whether a date lies in the future, by more than clocks differ: whoever went on from there would miss what is
+    /// added until then.
+    fn is_far(&self, date: &str) -> bool {
+        date.parse().is_ok_and(|date: Timestamp| date.duration_since(self.now) > CLOCKS)
     }
 
     /// A page; nothing where the server says so by a status (416, as seen in the wild).
@@ -293,4 +302,73 @@ fn identifier(url: &Url) -> String {
     let digits = digest(url.as_str().as_bytes());
     let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
     format!("bundle--{}-{}-8{}-8{}-{}", part(0, 8), part(8, 12), part(12, 15), part(15, 18), part(18, 30))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn version(id: u8, modified: i64) -> Box<RawValue> {
+        let modified = Timestamp::from_second(modified).unwrap();
+        let text = format!(r#"{{"type":"indicator","id":"indicator--{id}","modified":"{modified}"}}"#);
+        RawValue::from_string(text).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn the_newest_version_of_each_stays_in_whatever_order_they_come(
+            mut versions in proptest::collection::vec((0_u8..6, 0_i64..1_000), 0..40), pages in 1_usize..5,
+        ) {
+            let mut expected: BTreeMap<String, i64> = BTreeMap::new();
+            for (id, modified) in &versions {
+                let newest = expected.entry(format!("indicator--{id}")).or_insert(*modified);
+                *newest = (*newest).max(*modified);
+            }
+            for turned in [false, true] {
+                if turned {
+                    versions.reverse();
+                }
+                let mut objects = Objects::default();
+                for page in versions.chunks(pages) {
+                    objects.add(page.iter().map(|(id, modified)| version(*id, *modified)).collect());
+                }
+                let found: BTreeMap<String, i64> = objects
+                    .by_id
+                    .iter()
+                    .map(|(id, object)| (id.clone(), object.modified.unwrap().as_second()))
+                    .collect();
+                prop_assert_eq!(&found, &expected);
+            }
+        }
+
+        #[test]
+        fn any_object_is_kept_once(id in ".{0,12}", modified in ".{0,30}", revoked: bool) {
+            let object = serde_json::json!({"id": id, "modified": modified, "revoked": revoked, "valid_until": 7});
+            let text = || RawValue::from_string(object.to_string()).unwrap();
+            let mut objects = Objects::default();
+            prop_assert!(objects.add(vec![text()]));
+            prop_assert!(!objects.add(vec![text()]));
+            prop_assert_eq!(objects.by_id.len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_let_go_after_a_month_and_a_newer_version_brings_it_back() {
+        let now: Timestamp = "2026-11-28T12:00:00Z".parse().unwrap();
+        let object = |end: &str, modified: &str| {
+            let text = format!(r#"{{"id":"indicator--1","modified":"{modified}","valid_until":"{end}"}}"#);
+            RawValue::from_string(text).unwrap()
+        };
+        let mut objects = Objects::default();
+        objects.add(vec![object("2026-10-30T12:00:00Z", "2026-01-01T00:00:00Z")]);
+        objects.forget(now);
+        assert_eq!(objects.by_id.len(), 1);
+        objects.forget(now + SignedDuration::from_hours(48));
+        assert!(objects.by_id.is_empty());
+        objects.add(vec![object("2027-01-01T00:00:00Z", "2026-11-01T00:00:00Z")]);
+        objects.forget(now + SignedDuration::from_hours(48));
+        assert_eq!(objects.by_id.len(), 1);
+    }
 }
