@@ -1,7 +1,7 @@
 //! A list as bytes, to be kept as the last good copy, and back.
 //!
 //! One line of text says what it is and in which version, a checksum of the rest follows (SHA-256), then the rest:
-//! what is said of entries, once each, as JSON, and the entries, ten bytes for a bare IPv4 address. Numbers are
+//! what is said of entries, once each, and the entries, ten bytes for a bare IPv4 address. Numbers are
 //! little-endian. Bytes that were damaged give an error, never a part of a list and never a panic.
 
 use std::collections::HashMap;
@@ -9,11 +9,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::{Kept, List, PRESENT, Shelf, What};
-use crate::feeds::entry::About;
+use crate::feeds::entry::{About, CATEGORIES};
 
 /// The version of the form.
 pub const VERSION: u32 = 1;
@@ -28,6 +29,13 @@ const HAS_PORT: u8 = 1;
 const HAS_SCORE: u8 = 2;
 const HAS_ABOUT: u8 = 4;
 const IS_GONE: u8 = 8;
+
+const HAS_CATEGORY: u8 = 1;
+const HAS_FIRST_SEEN: u8 = 2;
+const HAS_LAST_SEEN: u8 = 4;
+const HAS_EXPIRES: u8 = 8;
+const HAS_REFERENCE: u8 = 16;
+const HAS_LABEL: u8 = 32;
 
 /// Why bytes are no list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -170,8 +178,7 @@ impl Writer {
                 next
             });
             if is_new {
-                let text = serde_json::to_vec(about).unwrap_or_default();
-                self.text(&text);
+                self.about(about);
             }
         }
         let count = u32::try_from(self.abouts.len()).unwrap_or(u32::MAX).to_le_bytes();
@@ -180,12 +187,34 @@ impl Writer {
         }
     }
 
+    fn about(&mut self, about: &About) {
+        let About { category, first_seen, last_seen, expires, reference, label } = about;
+        self.bytes.push(
+            flag(category.is_some(), HAS_CATEGORY)
+                | flag(first_seen.is_some(), HAS_FIRST_SEEN)
+                | flag(last_seen.is_some(), HAS_LAST_SEEN)
+                | flag(expires.is_some(), HAS_EXPIRES)
+                | flag(reference.is_some(), HAS_REFERENCE)
+                | flag(label.is_some(), HAS_LABEL),
+        );
+        if let Some(category) = category {
+            let name = CATEGORIES.iter().find(|(_, one)| one == category).map_or("", |(name, _)| name);
+            self.text(name.as_bytes());
+        }
+        for time in [first_seen, last_seen, expires].into_iter().flatten() {
+            self.bytes.extend_from_slice(&time.as_second().to_le_bytes());
+            self.bytes.extend_from_slice(&time.subsec_nanosecond().to_le_bytes());
+        }
+        for text in [reference, label].into_iter().flatten() {
+            self.text(text.as_bytes());
+        }
+    }
+
     fn all<K: AsBytes>(&mut self, all: &[Kept<K>]) {
         self.count(all.len());
         for kept in all {
             kept.what.write(self);
             let about = kept.about.as_ref().and_then(|about| self.abouts.get(&Arc::as_ptr(about)).copied());
-            let flag = |has: bool, flag: u8| if has { flag } else { 0 };
             self.bytes.push(
                 flag(kept.port.is_some(), HAS_PORT)
                     | flag(kept.score.is_some(), HAS_SCORE)
@@ -203,6 +232,10 @@ impl Writer {
     }
 }
 
+fn flag(has: bool, flag: u8) -> u8 {
+    if has { flag } else { 0 }
+}
+
 struct Reader<'b> {
     bytes: &'b [u8],
     abouts: Vec<Arc<About>>,
@@ -212,12 +245,39 @@ impl Reader<'_> {
     fn list(mut self) -> Option<List> {
         let (read, expire) = (self.number()?, self.number()?);
         for _ in 0..self.number()? {
-            let about = serde_json::from_slice(self.text()?).ok()?;
+            let about = self.about()?;
             self.abouts.push(Arc::new(about));
         }
         let networks = self.shelf()?;
         let domains = self.shelf()?;
         self.bytes.is_empty().then(|| List::of(networks, domains, read, expire))
+    }
+
+    fn about(&mut self) -> Option<About> {
+        let flags = self.byte()?;
+        let has = |flag: u8| flags & flag != 0;
+        let mut about = About::default();
+        if has(HAS_CATEGORY) {
+            let name = self.text()?;
+            let category = CATEGORIES.iter().find(|(one, _)| one.as_bytes() == name);
+            about.category = Some(category.map(|(_, category)| *category)?);
+        }
+        let times = [
+            (HAS_FIRST_SEEN, &mut about.first_seen),
+            (HAS_LAST_SEEN, &mut about.last_seen),
+            (HAS_EXPIRES, &mut about.expires),
+        ];
+        for (_, time) in times.into_iter().filter(|(flag, _)| has(*flag)) {
+            let (second, rest) = (i64::from_le_bytes(self.array()?), i32::from_le_bytes(self.array()?));
+            *time = Some(Timestamp::new(second, rest).ok()?);
+        }
+        for (_, text) in [(HAS_REFERENCE, &mut about.reference), (HAS_LABEL, &mut about.label)]
+            .into_iter()
+            .filter(|(flag, _)| has(*flag))
+        {
+            *text = Some(<Box<str>>::read(self)?);
+        }
+        Some(about)
     }
 
     fn shelf<K: AsBytes>(&mut self) -> Option<Shelf<K>> {

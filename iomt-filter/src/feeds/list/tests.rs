@@ -243,7 +243,12 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     });
     let about = prop::option::of((prop::option::of(1i64..20), "[a-z]{0,3}")).prop_map(|about| {
         let (end, label) = about?;
-        About { expires: end.map(at), label: Some(label.into()), ..About::default() }.shared()
+        let category = (label.len() == 2).then_some(Category::Bruteforce);
+        let last_seen = Timestamp::new(-7 - end.unwrap_or(0), -5).ok().filter(|_| label.len() == 3);
+        let reference = (label.len() == 1).then(|| "é#1".into());
+        let expires = end.map(at);
+        About { category, expires, last_seen, reference, label: Some(label.into()), ..About::default() }
+            .shared()
     });
     let network = prop_oneof![4 => four, 1 => six];
     (network, prop::option::of(1u16..4), prop::option::of(0u8..=100), 1u32..50, about)
@@ -313,7 +318,8 @@ proptest! {
     ) {
         let (one, _) = List::default().renewed(reading(0, first.clone()));
         let (two, changes) = one.renewed(reading(days, second.clone()));
-        let lives = |entry: &&Entry, day| entry.about.as_ref().and_then(|about| about.expires).is_none_or(|end| end > at(day));
+        let end = |entry: &Entry| entry.about.as_ref().and_then(|about| about.expires);
+        let lives = |entry: &&Entry, day| end(entry).is_none_or(|end| end > at(day));
         let named: std::collections::BTreeSet<_> =
             second.iter().filter(|entry| lives(entry, days)).map(|entry| entry.network).collect();
         let stays = |network: &IpNet| {
