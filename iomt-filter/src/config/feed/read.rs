@@ -25,7 +25,7 @@ const MAX_PERCENT: u32 = 100_000;
 const MINUTE: Duration = Duration::from_secs(60);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 
-const KEYS: [&str; 29] = [
+const KEYS: [&str; 27] = [
     "name",
     "url",
     "path",
@@ -48,9 +48,7 @@ const KEYS: [&str; 29] = [
     "max_rejected",
     "max_removed",
     "slack",
-    "header",
-    "basic",
-    "query",
+    "auth",
     "ca",
     "timeout",
     "max_size",
@@ -130,7 +128,7 @@ fn origin<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>)
     match (section.string("url", reader), section.string("path", reader)) {
         (Some(url), None) => server(section, &url, folder, reader).map(Origin::Server),
         (None, Some(path)) => {
-            for key in ["protocol", "header", "basic", "query", "ca", "timeout"] {
+            for key in ["protocol", "auth", "ca", "timeout"] {
                 if let Some(value) = section.get(key) {
                     let place = reader.place(value.span());
                     reader.error(
@@ -184,7 +182,7 @@ fn address(text: &Located<String>, reader: &mut Reader<'_>) -> Option<Url> {
             if url.username().is_empty() && url.password().is_none() {
                 return Some(url);
             }
-            let help = "put the password into a file: `basic = { user = \"…\", file = \"…\" }`";
+            let help = "put the password into a file: `auth = { user = \"…\", file = \"…\" }`";
             reader.error(&text.place, "a password in a `url` shows wherever the address does", help);
         }
         Ok(url) => {
@@ -196,24 +194,19 @@ fn address(text: &Located<String>, reader: &mut Reader<'_>) -> Option<Url> {
 }
 
 fn auth<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Option<Auth> {
-    let mut found = Vec::new();
-    for (kind, key) in [("header", "name"), ("basic", "user"), ("query", "name")] {
-        let Some(table) = section.section(kind, &[key, "file"], reader) else { continue };
-        let (name, file) = (table.required(key, reader), table.required("file", reader));
-        if let (Some(name), Some(file)) = (name, file) {
-            let (name, file) = (name.value, folder.join(file.value));
-            found.push(match kind {
-                "header" => Auth::Header { name, file },
-                "basic" => Auth::Basic { user: name, file },
-                _ => Auth::Query { name, file },
-            });
+    let table = section.section("auth", &["header", "user", "query", "file"], reader)?;
+    let [header, user, query] = ["header", "user", "query"].map(|key| table.string(key, reader));
+    let file = folder.join(table.required("file", reader)?.value);
+    match (header, user, query) {
+        (Some(name), None, None) => Some(Auth::Header { name: name.value, file }),
+        (None, Some(user), None) => Some(Auth::Basic { user: user.value, file }),
+        (None, None, Some(name)) => Some(Auth::Query { name: name.value, file }),
+        _ => {
+            let message = "`auth` names one of `header`, `user` and `query`";
+            reader.error(&table.place, message, "keep the one that the server asks for");
+            None
         }
     }
-    if found.len() > 1 {
-        let message = "a feed has one of `header`, `basic` and `query`";
-        reader.error(&section.place, message, "keep the one that the server asks for");
-    }
-    found.into_iter().next()
 }
 
 fn signature<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Option<Signature> {
@@ -382,7 +375,7 @@ mod tests {
             name = "isac"
             url = "https://taxii.example.org/api/collections/1/"
             protocol = "taxii"
-            basic = { user = "ward", file = "isac.password" }
+            auth = { user = "ward", file = "isac.password" }
             signature = { key = "isac.pub" }
             category = "c2"
             max_size = "64M"
@@ -413,12 +406,12 @@ mod tests {
                 "a password in a `url` shows wherever the address does",
             ),
             (
-                "path = \"x\"\nheader = { name = \"A\", file = \"b\" }",
-                "`header` is for a `url`, and this feed is a file",
+                "path = \"x\"\nauth = { header = \"A\", file = \"b\" }",
+                "`auth` is for a `url`, and this feed is a file",
             ),
             (
-                "url = \"https://x.example\"\nheader = { name = \"A\", file = \"b\" }\nquery = { name = \"k\", file = \"b\" }",
-                "a feed has one of `header`, `basic` and `query`",
+                "url = \"https://x.example\"\nauth = { header = \"A\", query = \"k\", file = \"b\" }",
+                "`auth` names one of `header`, `user` and `query`",
             ),
             ("path = \"x\"\nrefresh = \"1s\"", "`refresh` must be at least `1m`"),
             ("path = \"x\"\nmax_size = \"3G\"", "`max_size` cannot be `3G`"),
