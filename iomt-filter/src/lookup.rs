@@ -16,7 +16,7 @@ use crate::feeds::Category;
 mod answer;
 mod text;
 
-pub use answer::{Ground, answer};
+pub use answer::{Ground, Talks, answer};
 
 /// Entries inside of a prefix that are listed one by one; of more there is a number.
 pub const MOST_INSIDE: usize = 100;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Errors;
 use super::running::Running;
-use crate::lookup::{Answer, Ground, Question, Talked, answer};
+use crate::lookup::{Answer, Ground, Question, Talks, answer};
 
 /// Answers every question, or none where one is no question.
 pub(super) fn up(running: &Running, state: &Path, queries: &[String]) -> Result<Vec<Answer>, Errors> {
@@ -23,7 +23,7 @@ pub(super) fn up(running: &Running, state: &Path, queries: &[String]) -> Result<
 }
 
 /// Who talked to whom, by the database in the state folder.
-pub fn talks(state: &Path) -> impl Fn(&Question) -> (Vec<Talked>, Option<Timestamp>) {
+pub fn talks(state: &Path) -> impl Fn(&Question) -> Talks {
     let _ = state;
     |_| (Vec::new(), None)
 }

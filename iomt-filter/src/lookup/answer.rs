@@ -20,10 +20,13 @@ pub struct Ground<'g> {
     /// The blocks by hand.
     pub blocks: &'g [ManualBlock],
     /// Devices that have talked to what is asked about, and since when that is known.
-    pub talks: &'g dyn Fn(&Question) -> (Vec<Talked>, Option<Timestamp>),
+    pub talks: &'g dyn Fn(&Question) -> Talks,
     /// Now.
     pub now: Timestamp,
 }
+
+/// Who talked to whom, the latest first, and since when that is known.
+pub type Talks = (Vec<Talked>, Option<Timestamp>);
 
 /// What is known.
 #[must_use]

@@ -95,8 +95,8 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
     let guard = if feed.never_block { &nobody } else { bench.guard };
     let judged = gate::judge(&feed.limits, guard, &candidate);
     let may_be_released = judged.held.iter().all(Held::can_be_released);
-    let is_held = !judged.held.is_empty() && !(content.released.is_some() && may_be_released);
-    if is_held {
+    let passes = judged.held.is_empty() || (content.released.is_some() && may_be_released);
+    if !passes {
         let waiting =
             Waiting { digest, parts: content.parts, resume: content.resume, entries: list.present() };
         return hold(known, waiting, judged.held, bench.now);
