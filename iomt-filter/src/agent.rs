@@ -6,6 +6,7 @@ pub mod core;
 pub mod history;
 pub mod interfaces;
 pub mod recorder;
+pub mod contacts;
 pub mod views;
 mod explaining;
 pub mod store;
@@ -21,6 +22,7 @@ use std::sync::{Arc, PoisonError, RwLock, mpsc};
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use self::contacts::Standing;
 use self::core::Core;
 use self::heartbeat::Signs;
 use self::history::History;
@@ -41,6 +43,7 @@ pub struct Agent {
     /// Held only while it is taken along or exchanged.
     running: RwLock<Arc<Running>>,
     history: Arc<History>,
+    contacts: Standing,
     signs: Arc<Signs>,
 }
 
@@ -53,7 +56,8 @@ pub type Errors = Vec<String>;
 impl Agent {
     pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>) -> Self {
         let running = RwLock::new(Arc::new(core.running()));
-        Self { core: Mutex::new(core), asked: std::sync::Mutex::default(), running, history, signs }
+        let contacts = Standing::new(&core.config.paths.state);
+        Self { core: Mutex::new(core), asked: std::sync::Mutex::default(), running, history, contacts, signs }
     }
 
     /// Recorded events.
@@ -64,7 +68,7 @@ impl Agent {
     /// # Errors
     /// When the kernel refuses a read.
     pub fn status(&self) -> Result<Status, Errors> {
-        views::status(&self.running())
+        views::status(&self.running(), self.contacts.read())
     }
 
     /// # Errors

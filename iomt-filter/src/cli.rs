@@ -44,6 +44,8 @@ pub enum Verb {
     Status,
     /// Push, withdraw and list manual blocks
     Block(BlockArgs),
+    /// Carry policy, feeds and country database to a site without internet, signed
+    Bundle(BundleArgs),
     /// Give a device access for a time; revoke and list
     Grant(cmd::grant::Options),
     /// Show what was dropped, and why
@@ -72,6 +74,14 @@ pub struct BlockArgs {
     pub verb: cmd::block::Verb,
 }
 
+/// Bundles.
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: cmd::bundle::Verb,
+}
+
 /// Exit code for a finding: invalid policy, drift, something blocked.
 pub const FINDING: u8 = 1;
 /// Exit code for a failure.
@@ -87,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Check(options) => cmd::check::run(config, options, *output),
         Verb::Status => cmd::status::run(config, *output),
         Verb::Block(block) => cmd::block::run(config, &block.verb, *output),
+        Verb::Bundle(bundle) => cmd::bundle::run(config, &bundle.verb, *output),
         Verb::Grant(options) => cmd::grant::run(config, options, *output),
         Verb::Events(options) => cmd::events::run(config, options, *output),
         Verb::Devices => cmd::devices::run(config, *output),

@@ -39,6 +39,8 @@ pub struct Config {
     pub geo: GeoConfig,
     /// `[[feed]]`, in the order of the file.
     pub feeds: Vec<Feed>,
+    /// `[bundle]`.
+    pub bundle: BundleConfig,
     /// `[events]`.
     pub events: Events,
     /// `[metrics]`.
@@ -98,6 +100,13 @@ pub struct GeoConfig {
     pub database: Option<PathBuf>,
     /// The age from which on it is too old: it is warned about, and `geo_stale` of the policy counts.
     pub max_age: Duration,
+}
+
+/// `[bundle]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BundleConfig {
+    /// The public key of minisign that bundles must be signed with; without one none is applied.
+    pub key: Option<PathBuf>,
 }
 
 /// Where a feed comes from.

@@ -43,6 +43,8 @@ pub struct Core {
     pub(super) journal: Journal,
     pub(super) grants: Arc<Ledger>,
     pub(super) kept_leases: Leases,
+    /// Since when flows go by the numbers of devices that hold now, in nanoseconds since boot.
+    pub(super) numbered_since: u64,
     /// Seconds that this agent has worked through.
     pub(super) seconds: u32,
     pub(super) book: Arc<Book>,

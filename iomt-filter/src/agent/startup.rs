@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Agent;
 use super::blocks::Blocks;
+use super::contacts;
 use super::core::{Core, NUMBERS};
 use super::grants::{GRANTS, Ledger};
 use super::heartbeat::{self, Signs};
@@ -30,8 +31,9 @@ use super::term;
 use super::work;
 use crate::api::server;
 use crate::cli::FINDING;
-use crate::clock::Clocks;
+use crate::clock::{Clocks, boottime};
 use crate::config::Config;
+use crate::contacts::Bounds;
 use crate::datapath::{Datapath, LoadOptions, Room, WriterToken};
 use crate::diagnostic::Diagnostic;
 use crate::host::HostNetworks;
@@ -78,8 +80,12 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     };
     core.keep_ends(seen);
     let socket = core.config.paths.socket.clone();
+    let (state, numbered_since) = (core.config.paths.state.clone(), core.numbered_since);
     let agent = Arc::new(Agent::new(core, history, signs));
     work::start(agent.clone()).context("no thread for the work of every second")?;
+    if let Err(error) = contacts::start(agent.clone(), &state, Bounds::default(), numbered_since) {
+        tracing::error!(%error, "no thread to read flows with: who talked to whom is not kept");
+    }
     let served = runtime.block_on(serve(listener, answers.handle(), hangup, agent.clone()));
     let _nothing_changes = agent.stop();
     // The socket is ours until the process ends: nobody else could have made another.
@@ -148,6 +154,7 @@ fn start(
             journal,
             grants: Arc::new(grants),
             kept_leases: Leases::new(),
+            numbered_since: 0,
             seconds: 0,
             attachments: Vec::new(),
             intent: Arc::default(),
@@ -177,6 +184,7 @@ fn fill_and_attach(mut core: Core, intent: Intent, numbers: Numbers, blocks: Blo
     if is_renumbered {
         // What was learned until now went by the old numbers.
         core.forget_devices()?;
+        core.numbered_since = boottime();
     }
     core.drop_gone_grants();
     if is_new {

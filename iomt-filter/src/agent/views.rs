@@ -17,8 +17,8 @@ use super::core::chain;
 use super::interfaces::left_over_warning;
 use super::running::Running;
 use crate::api::messages::{
-    Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat, Interface, LeaseStatus, ProfileStatus, Status,
-    Table,
+    ContactsStatus, Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat, Interface, LeaseStatus,
+    ProfileStatus, Status, Table,
 };
 use crate::clock::{boottime, time_of_day};
 use crate::datapath::counts::Count;
@@ -27,7 +27,7 @@ use crate::events::protocol_name;
 use crate::inventory::show_mac;
 use crate::rows::Rows;
 
-pub(super) fn status(running: &Running) -> Result<Status, Errors> {
+pub(super) fn status(running: &Running, contacts: ContactsStatus) -> Result<Status, Errors> {
     let rows = &running.intent.rows;
     let mut modes = BTreeMap::new();
     for device in rows.devices.values() {
@@ -80,6 +80,7 @@ pub(super) fn status(running: &Running) -> Result<Status, Errors> {
         tables: tables(running, rows)?,
         feeds: running.intent.feeds.iter().filter_map(|feed| serde_json::to_value(&**feed).ok()).collect(),
         geo: geo(running),
+        contacts,
         frames,
         events,
         warnings: warnings(running)?,

@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use super::location::locations;
 use super::parse_duration;
 use super::{
-    AgentConfig, AttachMode, Config, Events, Feed, FeedSource, GeoConfig, Interfaces, Metrics, Paths,
+    AgentConfig, AttachMode, BundleConfig, Config, Events, Feed, FeedSource, GeoConfig, Interfaces, Metrics,
+    Paths,
 };
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::document::{Located, Reader, Section};
@@ -20,8 +21,8 @@ use crate::policy::service::{Named, Services};
 
 const MODES: &[(&str, AttachMode)] =
     &[("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
-const SECTIONS: [&str; 8] =
-    ["interfaces", "paths", "management", "geo", "feed", "events", "metrics", "agent"];
+const SECTIONS: [&str; 9] =
+    ["interfaces", "paths", "management", "geo", "feed", "bundle", "events", "metrics", "agent"];
 /// The agent beats twice a second: on a busy host some of ten beats come late, and never all of them.
 const SHORTEST_LOSS: Duration = Duration::from_secs(5);
 /// The tables count the seconds of `loss_after` in 16 bits.
@@ -43,6 +44,7 @@ pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> 
         management: management(&root, &mut reader),
         geo: geo(&root, folder, &mut reader),
         feeds: feeds(&root, folder, &mut reader),
+        bundle: bundle(&root, folder, &mut reader),
         events: events(&root, folder, &mut reader),
         metrics: metrics(&root, &mut reader),
         agent: agent(&root, &mut reader),
@@ -168,6 +170,12 @@ fn feeds<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> 
         feeds.push(Feed { name: name.value, source, format, score, refresh, expire, enabled, place });
     }
     feeds
+}
+
+fn bundle<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> BundleConfig {
+    let section = root.section("bundle", &["key"], reader);
+    let key = section.and_then(|section| section.string("key", reader));
+    BundleConfig { key: key.map(|text| folder.join(text.value)) }
 }
 
 fn feed_source<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Option<FeedSource> {
