@@ -6,4 +6,5 @@ mod captures;
 mod readme;
 mod replay;
 mod explain;
+mod bundle;
 mod corpus;

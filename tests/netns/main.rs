@@ -11,6 +11,7 @@ mod import;
 mod agent_loss;
 mod busy;
 mod kept_leases;
+mod contacts;
 mod flow_limit;
 mod readme;
 

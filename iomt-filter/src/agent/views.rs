@@ -159,9 +159,12 @@ pub(super) fn flows(running: &Running) -> Vec<FlowStatus> {
     list
 }
 
-/// What is known of the country database, as old as it is now.
+/// What is known of the country database, as old as it is now; `stale` is what is acted upon.
 fn geo(running: &Running) -> Option<serde_json::Value> {
-    serde_json::to_value(running.intent.geo.as_ref()?.at(Timestamp::now())).ok()
+    let acted_upon = running.intent.geo.as_ref()?;
+    let mut geo = acted_upon.at(Timestamp::now());
+    geo.stale = acted_upon.stale;
+    serde_json::to_value(geo).ok()
 }
 
 /// How an interface is judged, or why it is not.

@@ -42,7 +42,7 @@ pub fn gather(config: &Config) -> Result<Gathered, BundleError> {
     let mut gathered = Gathered::default();
     gathered.sources.push(Source::open(Content::Policy, &config.paths.policy)?);
     if let Some(path) = &config.geo.database {
-        gathered.add(Content::Countries, &[path.clone()])?;
+        gathered.add(Content::Countries, std::slice::from_ref(path))?;
     }
     for feed in config.feeds.iter().filter(|feed| feed.enabled) {
         let state = &config.paths.state;

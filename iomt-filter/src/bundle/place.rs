@@ -152,7 +152,7 @@ impl Prepared {
     /// Where the new file of `content` lies until it is placed.
     #[must_use]
     pub fn beside(&self, content: &Content) -> Option<PathBuf> {
-        self.files.iter().find(|file| file.content == *content).map(Replacement::new)
+        self.files.iter().find(|file| file.content == *content).map(Replacement::beside)
     }
 
     /// What will be placed.
@@ -187,7 +187,7 @@ impl Prepared {
         for file in &self.files {
             let failed = |error| BundleError::Write(file.path.clone(), error);
             let had_one = file.keep().map_err(failed)?;
-            fs::rename(file.new(), &file.path).map_err(failed)?;
+            fs::rename(file.beside(), &file.path).map_err(failed)?;
             done.push((file, had_one));
         }
         let folders: BTreeSet<_> = self.files.iter().filter_map(|file| file.path.parent()).collect();
@@ -202,14 +202,14 @@ impl Drop for Prepared {
     fn drop(&mut self) {
         for file in &self.files {
             // What was placed is there no more, and what was not is of no use.
-            let _ = fs::remove_file(file.new());
+            let _ = fs::remove_file(file.beside());
             let _ = fs::remove_file(file.old());
         }
     }
 }
 
 impl Replacement {
-    fn new(&self) -> PathBuf {
+    fn beside(&self) -> PathBuf {
         with(&self.path, ".bundle-new")
     }
 
@@ -220,7 +220,7 @@ impl Replacement {
     /// Makes what was written last a power cut, with owner, rights and time as they should be.
     fn finish(&self, updated: Option<Timestamp>) -> Result<(), BundleError> {
         let finish = || {
-            let new = self.new();
+            let new = self.beside();
             let file = File::options().append(true).open(&new)?;
             if let Ok(before) = fs::metadata(&self.path) {
                 let about = file.metadata()?;
@@ -234,7 +234,7 @@ impl Replacement {
             }
             file.sync_all()
         };
-        finish().map_err(|error| BundleError::Write(self.new(), error))
+        finish().map_err(|error| BundleError::Write(self.beside(), error))
     }
 
     /// Keeps the file that is there, so that it can be taken back; whether there is one.

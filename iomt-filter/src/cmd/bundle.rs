@@ -18,7 +18,8 @@ use crate::bundle::{self, BundleError, Content, FORMAT, Manifest, Placement, Pla
 use crate::cli::{FINDING, Output};
 use crate::cmd::joined;
 use crate::config::Config;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::geo::CountryDatabase;
 use crate::host::HostNetworks;
 use crate::intent::{self, Overrides};
 use crate::numbers::Numbers;
@@ -191,6 +192,13 @@ fn apply(config: &Path, options: &Apply, output: Output) -> Result<ExitCode> {
 fn check(config: &Config, prepared: &Prepared) -> Result<(), Vec<Diagnostic>> {
     let mut config = config.clone();
     if let Some(database) = prepared.beside(&Content::Countries) {
+        // The agent has a copy to use in the place of one that is damaged; none of those is put there.
+        let opened = fs::read(&database).map_err(|error| error.to_string());
+        let opened = opened.and_then(|bytes| CountryDatabase::open(bytes).map_err(|error| error.to_string()));
+        if let Err(why) = opened {
+            let message = format!("the country database cannot be used: {why}");
+            return Err(vec![Diagnostic::error(&Place::default(), message)]);
+        }
         config.geo.database = Some(database);
     }
     // Feeds never stop a reload.
