@@ -14,6 +14,7 @@ const PURE: &[&str] = &[
     "iomt-filter/src/feeds/merge.rs",
     "iomt-filter/src/feeds/guard",
     "iomt-filter/src/feeds/guard.rs",
+    "iomt-filter/src/geo/age.rs",
     "iomt-filter/src/geo/expand",
     "iomt-filter/src/geo/expand.rs",
     "iomt-filter/src/datapath/plan",
