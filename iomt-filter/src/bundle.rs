@@ -22,7 +22,7 @@ mod signing;
 mod write;
 
 pub use gather::{Gathered, Source, gather};
-pub use place::{Placement, Places, Prepared, applied, prepare};
+pub use place::{Placement, Places, Prepared, applied, prepare, prepare_state};
 pub use read::Opened;
 pub use signing::{Trusted, generate, secret_key};
 pub use write::write;

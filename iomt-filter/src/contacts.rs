@@ -44,7 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum ContactsError {
     /// Made by a newer program.
     #[error(
-        "`{path}` is of version {found}, and this program knows version {known} at most; use the newer program, or move the file away to begin a new one",
+        "`{path}` is of version {found}, and this program knows version {known} at most; \
+         use the newer program, or move the file away to begin a new one",
         known = schema::VERSION
     )]
     Newer {
@@ -301,7 +302,8 @@ impl Contacts {
             let names = names.query_map([], |row| Ok((row.get(0)?, row.get::<_, Box<str>>(1)?.into())))?;
             let names = names.collect::<Result<_, _>>()?;
             let sql = format!(
-                "SELECT device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes FROM contact WHERE {which}"
+                "SELECT device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes \
+                 FROM contact WHERE {which}"
             );
             let mut statement = self.connection.prepare_cached(&sql)?;
             let contacts = statement.query_map(values, |row| contact(row, &names))?;

@@ -31,7 +31,20 @@ impl Host {
     /// One that has only its configuration.
     fn new() -> Self {
         let host = Self { folder: tempfile::tempdir().unwrap() };
-        let config = "[interfaces]\ndevice = [\"eth1\"]\n[paths]\nstate = \"state\"\n[geo]\ndatabase = \"geo/country.mmdb\"\n[[feed]]\nname = \"c2\"\npath = \"c2.txt\"\n[[feed]]\nname = \"../far\"\nurl = \"https://lists.example/far\"\n";
+        let config = r#"
+[interfaces]
+device = ["eth1"]
+[paths]
+state = "state"
+[geo]
+database = "geo/country.mmdb"
+[[feed]]
+name = "c2"
+path = "c2.txt"
+[[feed]]
+name = "../far"
+url = "https://lists.example/far"
+"#;
         host.write("config.toml", config.as_bytes());
         fs::create_dir(host.path("state")).unwrap();
         host

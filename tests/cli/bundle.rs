@@ -29,7 +29,6 @@ impl Site {
             .replace("# key = \"maker.pub\"", "key = \"maker.pub\"");
         assert!(config.contains("\nkey = \"maker.pub\""), "the example names no key");
         fs::write(site.path("config.toml"), config).unwrap();
-        fs::create_dir(site.path("state")).unwrap();
         site
     }
 

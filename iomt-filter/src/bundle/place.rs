@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -253,6 +253,15 @@ impl Replacement {
     }
 }
 
+/// Makes the state folder as the agent does, where none has run yet.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn prepare_state(state: &Path) -> Result<(), BundleError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(state);
+    made.map_err(|error| BundleError::Write(state.to_owned(), error))
+}
+
 fn create(path: &Path) -> Result<File, BundleError> {
     let new = with(path, ".bundle-new");
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
@@ -268,6 +277,7 @@ fn with(path: &Path, end: &str) -> PathBuf {
 }
 
 fn lock(state: &Path) -> Result<Flock<File>, BundleError> {
+    prepare_state(state)?;
     let path = state.join(LOCK);
     let file = File::options().create(true).append(true).open(&path);
     let file = file.map_err(|error| BundleError::Write(path.clone(), error))?;

@@ -133,6 +133,7 @@ fn create(config: &Path, options: &Create, output: Output) -> Result<ExitCode> {
 
     let state = &config.paths.state;
     let created = Timestamp::now();
+    bundle::prepare_state(state)?;
     let last: u64 = store::load(state, MADE)?;
     let version = u64::try_from(created.as_second()).unwrap_or(0).max(last.saturating_add(1));
     // Noted first: a version that no bundle has does no harm, and two bundles of one version would.
