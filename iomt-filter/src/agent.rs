@@ -6,6 +6,7 @@ pub mod core;
 pub mod history;
 pub mod interfaces;
 pub mod recorder;
+pub mod contacts;
 pub mod views;
 mod explaining;
 pub mod store;
@@ -26,6 +27,7 @@ use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 
+use self::contacts::Standing;
 use self::core::Core;
 use self::feeds::Fetching;
 use self::heartbeat::Signs;
@@ -49,6 +51,7 @@ pub struct Agent {
     /// Held only while it is taken along or exchanged.
     running: RwLock<Arc<Running>>,
     history: Arc<History>,
+    contacts: Standing,
     signs: Arc<Signs>,
     fetching: Fetching,
     audit: std::sync::Mutex<Audit>,
@@ -76,7 +79,8 @@ impl Agent {
         let running = RwLock::new(Arc::new(core.running()));
         let (asked, fetching, audit) = (std::sync::Mutex::default(), Fetching::default(), audit.into());
         let state = core.config.paths.state.clone();
-        Self { core: Mutex::new(core), asked, running, history, signs, fetching, audit, state }
+        let contacts = Standing::new(&state);
+        Self { core: Mutex::new(core), asked, running, history, contacts, signs, fetching, audit, state }
     }
 
     fn fetching(&self) -> &Fetching {
@@ -102,7 +106,7 @@ impl Agent {
     /// # Errors
     /// When the kernel refuses a read.
     pub fn status(&self) -> Result<Status, Errors> {
-        views::status(&self.running())
+        views::status(&self.running(), self.contacts.read())
     }
 
     /// # Errors

@@ -46,6 +46,8 @@ pub enum Verb {
     Block(BlockArgs),
     /// Look at threat lists
     Feed(FeedArgs),
+    /// Carry policy, feeds and country database to a site without internet, signed
+    Bundle(BundleArgs),
     /// Give a device access for a time; revoke and list
     Grant(cmd::grant::Options),
     /// What is known of an address, prefix or domain: lists, country, verdicts, who talked to it
@@ -84,6 +86,14 @@ pub struct FeedArgs {
     pub verb: cmd::feed::Verb,
 }
 
+/// Bundles.
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: cmd::bundle::Verb,
+}
+
 /// Exit code for a finding: invalid policy, drift, something blocked.
 pub const FINDING: u8 = 1;
 /// Exit code for a failure.
@@ -100,6 +110,7 @@ pub fn main() -> ExitCode {
         Verb::Status => cmd::status::run(config, *output),
         Verb::Block(block) => cmd::block::run(config, &block.verb, *output),
         Verb::Feed(feed) => cmd::feed::run(config, &feed.verb, *output),
+        Verb::Bundle(bundle) => cmd::bundle::run(config, &bundle.verb, *output),
         Verb::Grant(options) => cmd::grant::run(config, options, *output),
         Verb::Lookup(options) => cmd::lookup::run(config, options, *output),
         Verb::Events(options) => cmd::events::run(config, options, *output),

@@ -1,6 +1,7 @@
 //! The verbs of the command line, a file each.
 
 pub mod block;
+pub mod bundle;
 pub mod check;
 pub mod completions;
 pub mod detach;

@@ -42,6 +42,8 @@ pub struct Config {
     pub feeds: Vec<Feed>,
     /// `[gate]`.
     pub gate: GateConfig,
+    /// `[bundle]`.
+    pub bundle: BundleConfig,
     /// `[events]`.
     pub events: Events,
     /// `[metrics]`.
@@ -101,6 +103,13 @@ pub struct GeoConfig {
     pub database: Option<PathBuf>,
     /// The age from which on it is too old: it is warned about, and `geo_stale` of the policy counts.
     pub max_age: Duration,
+}
+
+/// `[bundle]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BundleConfig {
+    /// The public key of minisign that bundles must be signed with; without one none is applied.
+    pub key: Option<PathBuf>,
 }
 
 /// `[events]`.

@@ -212,7 +212,16 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>) {
 fn site(days: Option<i64>, defaults: &str) -> Intent {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
-    let config = "[interfaces]\ndevice = [\"eth1\"]\nsegments = [\"10.0.0.0/24\"]\n[paths]\nstate = \"state\"\n[geo]\ndatabase = \"country.mmdb\"\nmax_age = \"90d\"\n";
+    let config = r#"
+[interfaces]
+device = ["eth1"]
+segments = ["10.0.0.0/24"]
+[paths]
+state = "state"
+[geo]
+database = "country.mmdb"
+max_age = "90d"
+"#;
     write("config.toml", config.as_bytes());
     let policy = format!(
         "version = 1\n[defaults]\n{defaults}\n[profiles.ct]\ngeo = {{ deny = [\"FR\"] }}\n[profiles.pump]\n"

@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "iomt-filter/src/feeds/guard",
     "iomt-filter/src/feeds/guard.rs",
     "iomt-filter/src/feeds/schedule.rs",
+    "iomt-filter/src/geo/age.rs",
     "iomt-filter/src/geo/expand",
     "iomt-filter/src/geo/expand.rs",
     "iomt-filter/src/datapath/plan",

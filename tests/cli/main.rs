@@ -6,5 +6,6 @@ mod captures;
 mod readme;
 mod replay;
 mod explain;
+mod bundle;
 mod corpus;
 mod feed;

@@ -12,6 +12,7 @@ mod poisoned;
 mod agent_loss;
 mod busy;
 mod kept_leases;
+mod contacts;
 mod flow_limit;
 mod readme;
 

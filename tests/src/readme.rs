@@ -1,4 +1,4 @@
-//! The commands that the README shows, so that each of them is run by a test.
+//! The commands that the README and other pages show, so that each of them is run by a test.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,9 +14,18 @@ pub fn root() -> PathBuf {
 /// # Panics
 /// When the README cannot be read or a command is none of `iomt-filter`.
 #[must_use]
-#[allow(clippy::expect_used, reason = "what fails here fails the test that asked")]
 pub fn commands(kind: &str) -> Vec<Vec<String>> {
-    let text = fs::read_to_string(root().join("README.md")).expect("the README is readable");
+    commands_of("README.md", kind)
+}
+
+/// The same of another page of the repository.
+///
+/// # Panics
+/// As [`commands`].
+#[must_use]
+#[allow(clippy::expect_used, reason = "what fails here fails the test that asked")]
+pub fn commands_of(page: &str, kind: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(root().join(page)).expect("the page is readable");
     let opening = format!("```sh {kind}");
     let mut commands = Vec::new();
     let mut inside = false;

@@ -47,6 +47,8 @@ pub struct Core {
     pub(super) journal: Journal,
     pub(super) grants: Arc<Ledger>,
     pub(super) kept_leases: Leases,
+    /// Since when flows go by the numbers of devices that hold now, in nanoseconds since boot.
+    pub(super) numbered_since: u64,
     /// Seconds that this agent has worked through.
     pub(super) seconds: u32,
     pub(super) book: Arc<Book>,
@@ -137,7 +139,7 @@ impl Core {
         let known = Known {
             copies: self.lists().copies(),
             reads_files: true,
-            far_ends: &|rows| far_ends::of(&running, rows, &state, impact),
+            far_ends: &|rows| far_ends::of(Some(&running), rows, &state, impact),
         };
         let grants = self.grants.models();
         let read = intent::read_knowing(

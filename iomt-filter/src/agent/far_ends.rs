@@ -1,36 +1,64 @@
 //! What devices talk to: now, by the kernel's flow table, and before, by the database of contacts.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use iomt_filter_common::device::Device;
 use jiff::{SignedDuration, Timestamp};
 
+use super::contacts::CONTACTS;
+use super::core::chain;
 use super::running::Running;
 use crate::clock::{boottime, time_of_day};
+use crate::contacts::Contacts;
 use crate::feeds::FarEnd;
 use crate::rows::Rows;
 
 /// Far ends of devices with which they talked in the last `span`. A database that cannot be read is no reason to ask
-/// for less: what runs now counts all the same.
-pub(super) fn of(running: &Running, rows: &Rows, _state: &Path, span: Duration) -> Vec<FarEnd> {
+/// for less: what is talked now counts all the same.
+pub(super) fn of(running: Option<&Running>, rows: &Rows, state: &Path, span: Duration) -> Vec<FarEnd> {
     let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
-    let since = Timestamp::now().saturating_sub(span).unwrap_or(Timestamp::MIN);
     if span.is_zero() {
         return Vec::new();
     }
-    let flows = running.readings.flows(running.generation, boottime());
+    let since = Timestamp::now().saturating_sub(span).unwrap_or(Timestamp::MIN);
+    let scores = scores(rows);
     let mut far_ends = Vec::new();
-    for (key, flow) in &flows {
+    let mut add = |device: &str, address: IpAddr, seen: Timestamp| {
+        if let Some(&block_score) = scores.get(device) {
+            far_ends.push(FarEnd { device: device.to_owned(), address, seen, block_score });
+        }
+    };
+    let database = state.join(CONTACTS);
+    if database.exists() {
+        match Contacts::open_to_read(&database).and_then(|contacts| contacts.far_ends(since)) {
+            Ok(kept) => kept.iter().for_each(|contact| add(&contact.device, contact.peer, contact.last_seen)),
+            Err(error) => tracing::warn!(
+                error = chain(&error),
+                "who talked to whom cannot be read: a list is judged by what devices talk to now"
+            ),
+        }
+    }
+    let flows = running.map(|running| running.readings.flows(running.generation, boottime()));
+    for (key, flow) in flows.iter().flatten() {
         let seen = time_of_day(flow.last_seen);
         let ends = [(flow.opener, key.destination), (flow.responder, key.source)];
         for (device, address) in ends.into_iter().filter(|(device, _)| *device != 0 && seen >= since) {
-            let (Some(name), Some(row)) = (rows.names.devices.get(&device), rows.devices.get(&device)) else {
-                continue;
-            };
-            let block_score = rows.profiles.get(&row.profile).map_or(0, |profile| profile.block_score);
-            far_ends.push(FarEnd { device: name.clone(), address: IpAddr::from(address), seen, block_score });
+            if let Some(name) = rows.names.devices.get(&device) {
+                add(name, address.into(), seen);
+            }
         }
     }
     far_ends
+}
+
+/// From which score on the packets of each device are dropped.
+fn scores(rows: &Rows) -> BTreeMap<&str, u8> {
+    let of = |(number, device): (&u32, &Device)| {
+        let score = rows.profiles.get(&device.profile)?.block_score;
+        Some((rows.names.devices.get(number)?.as_str(), score))
+    };
+    rows.devices.iter().filter_map(of).collect()
 }

@@ -374,6 +374,6 @@ impl Agent {
 
     /// What devices have talked to in the time that counts, what they talk to now included.
     fn far_ends(&self, intent: &Intent) -> Vec<FarEnd> {
-        super::far_ends::of(&self.running(), &intent.rows, self.state(), intent.lists().impact())
+        super::far_ends::of(Some(&self.running()), &intent.rows, self.state(), intent.lists().impact())
     }
 }

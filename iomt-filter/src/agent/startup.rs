@@ -15,9 +15,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::Agent;
 use super::blocks::Blocks;
+use super::contacts;
 use super::core::{Core, NUMBERS};
+use super::far_ends;
 use super::feeds;
 use super::grants::{GRANTS, Ledger};
 use super::heartbeat::{self, Signs};
@@ -29,17 +30,20 @@ use super::recorder::{self, Book};
 use super::store;
 use super::term;
 use super::work;
+use super::{Agent, Errors};
 use crate::api::server;
 use crate::audit::{self, Audit, AuditError};
 use crate::cli::FINDING;
-use crate::clock::Clocks;
+use crate::clock::{Clocks, boottime};
 use crate::config::Config;
+use crate::contacts::Bounds;
 use crate::datapath::{Datapath, LoadOptions, Room, WriterToken};
 use crate::diagnostic::Diagnostic;
 use crate::host::HostNetworks;
-use crate::intent::{self, Intent, Overrides};
+use crate::intent::{self, Intent, Known, Overrides};
 use crate::numbers::Numbers;
 use crate::output;
+use crate::rows::Rows;
 
 /// Runs the agent until it is told to stop. What it attached goes on filtering.
 ///
@@ -82,9 +86,13 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     core.keep_ends(seen);
     let socket = core.config.paths.socket.clone();
     let audit = open_audit(state)?;
+    let numbered_since = core.numbered_since;
     let agent = Arc::new(Agent::new(core, history, signs, audit));
     feeds::start(agent.clone()).context("no thread to fetch feeds with")?;
     work::start(agent.clone()).context("no thread for the work of every second")?;
+    if let Err(error) = contacts::start(agent.clone(), &state, Bounds::default(), numbered_since) {
+        tracing::error!(%error, "no thread to read flows with: who talked to whom is not kept");
+    }
     let served = runtime.block_on(serve(listener, answers.handle(), hangup, agent.clone()));
     let _nothing_changes = agent.stop();
     // The socket is ours until the process ends: nobody else could have made another.
@@ -125,11 +133,21 @@ fn start(
     let kept = numbers.clone();
     let now = Timestamp::now();
     let listed = blocks.list();
-    let read = intent::read(&config, &Overrides::default(), &host, &mut numbers, &listed, grants.models());
-    let intent = match read {
+    let mut damaged = Vec::new();
+    let Known { copies, .. } = Known::kept(&config, &mut damaged);
+    let read = |reads_files, numbers: &mut Numbers| {
+        let far_ends = |rows: &Rows| far_ends::of(None, rows, &config.paths.state, config.gate.impact);
+        let known = Known { copies: copies.clone(), reads_files, far_ends: &far_ends };
+        let grants = grants.models();
+        intent::read_knowing(&config, &Overrides::default(), &host, numbers, &listed, grants, &known)
+    };
+    let intent = match read(true, &mut numbers) {
         Ok(intent) => intent,
         Err(found) => return Ok(Err(found)),
     };
+    for warning in &damaged {
+        tracing::warn!("{warning}");
+    }
     for warning in &intent.warnings {
         tracing::warn!("{warning}");
     }
@@ -148,6 +166,11 @@ fn start(
     };
     let mut datapath = Datapath::load(&options)?;
     tracing::info!(adopted = datapath.is_adopted(), "the kernel program is loaded");
+    // What judges already has room for what feeds listed last, whatever they say now.
+    let last = datapath.is_adopted().then(|| {
+        let mut numbers = kept.clone();
+        Some((read(false, &mut numbers).ok()?, numbers))
+    });
     // Before anything is attached, and before an adopted program is written to.
     heartbeat::start(datapath.heartbeat(), signs.clone()).context("no thread to give signs of life with")?;
     match datapath.take_log() {
@@ -168,6 +191,7 @@ fn start(
             journal,
             grants: Arc::new(grants),
             kept_leases: Leases::new(),
+            numbered_since: 0,
             seconds: 0,
             attachments: Vec::new(),
             intent: Arc::default(),
@@ -176,13 +200,18 @@ fn start(
             book,
             token,
         };
-        return fill_and_attach(core, intent, numbers, blocks).map(Ok);
+        return fill_and_attach(core, (intent, numbers), last.flatten(), blocks).map(Ok);
     }
     anyhow::bail!("the kernel program has no record buffer")
 }
 
 /// The tables are complete before the first interface is judged by them.
-fn fill_and_attach(mut core: Core, intent: Intent, numbers: Numbers, blocks: Blocks) -> Result<Core> {
+fn fill_and_attach(
+    mut core: Core,
+    (intent, numbers): (Intent, Numbers),
+    last: Option<(Intent, Numbers)>,
+    blocks: Blocks,
+) -> Result<Core> {
     let is_renumbered = core.is_renumbered();
     if is_renumbered {
         tracing::warn!(
@@ -193,10 +222,20 @@ fn fill_and_attach(mut core: Core, intent: Intent, numbers: Numbers, blocks: Blo
         core.forget_devices()?;
     }
     let is_new = is_renumbered || !core.datapath.is_adopted();
-    core.activate(intent, numbers, blocks.into()).map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
+    let (blocks, refused) = (Arc::new(blocks), |errors: Errors| anyhow::anyhow!(errors.join("\n")));
+    if let Err(errors) = core.activate(intent, numbers, blocks.clone()) {
+        let Some((intent, numbers)) = last else { return Err(refused(errors)) };
+        tracing::error!(
+            errors = errors.join("; "),
+            "what feeds list now cannot be made active: what they listed last holds, until it fits or a `detach` and \
+             a new start make room"
+        );
+        core.activate(intent, numbers, blocks).map_err(refused)?;
+    }
     if is_renumbered {
         // What was learned until now went by the old numbers.
         core.forget_devices()?;
+        core.numbered_since = boottime();
     }
     core.drop_gone_grants();
     if is_new {

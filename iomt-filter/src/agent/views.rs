@@ -17,8 +17,8 @@ use super::core::chain;
 use super::interfaces::left_over_warning;
 use super::running::Running;
 use crate::api::messages::{
-    Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat, Interface, LeaseStatus, ProfileStatus, Status,
-    Table,
+    ContactsStatus, Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat, Interface, LeaseStatus,
+    ProfileStatus, Status, Table,
 };
 use crate::clock::{boottime, time_of_day};
 use crate::datapath::counts::Count;
@@ -27,7 +27,7 @@ use crate::events::protocol_name;
 use crate::inventory::show_mac;
 use crate::rows::Rows;
 
-pub(super) fn status(running: &Running) -> Result<Status, Errors> {
+pub(super) fn status(running: &Running, contacts: ContactsStatus) -> Result<Status, Errors> {
     let rows = &running.intent.rows;
     let mut modes = BTreeMap::new();
     for device in rows.devices.values() {
@@ -80,6 +80,7 @@ pub(super) fn status(running: &Running) -> Result<Status, Errors> {
         tables: tables(running, rows)?,
         feeds: running.intent.feeds.iter().filter_map(|feed| serde_json::to_value(&**feed).ok()).collect(),
         geo: geo(running),
+        contacts,
         frames,
         events,
         warnings: warnings(running)?,
@@ -158,9 +159,12 @@ pub(super) fn flows(running: &Running) -> Vec<FlowStatus> {
     list
 }
 
-/// What is known of the country database, as old as it is now.
+/// What is known of the country database, as old as it is now; `stale` is what is acted upon.
 fn geo(running: &Running) -> Option<serde_json::Value> {
-    serde_json::to_value(running.intent.geo.as_ref()?.at(Timestamp::now())).ok()
+    let acted_upon = running.intent.geo.as_ref()?;
+    let mut geo = acted_upon.at(Timestamp::now());
+    geo.stale = acted_upon.stale;
+    serde_json::to_value(geo).ok()
 }
 
 /// How an interface is judged, or why it is not.

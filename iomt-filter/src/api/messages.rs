@@ -42,6 +42,9 @@ pub struct Status {
     pub feeds: Vec<Value>,
     /// The country database, where there is one.
     pub geo: Option<Value>,
+    /// How who talked to whom is kept.
+    #[serde(default)]
+    pub contacts: ContactsStatus,
     /// Frames by verdict and reason, since the tables were made.
     pub frames: BTreeMap<String, BTreeMap<String, u64>>,
     /// What became of the records, by verdict: `emitted + suppressed + lost` is the number of frames.
@@ -50,6 +53,21 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// The last reload that failed, where none has succeeded since.
     pub failed_reload: Option<FailedReload>,
+}
+
+/// How who talked to whom is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactsStatus {
+    /// The database.
+    pub path: String,
+    /// Contacts in it, when they were last counted.
+    pub contacts: Option<u64>,
+    /// When the flow table was last read and kept.
+    pub read: Option<Timestamp>,
+    /// Why it is not kept at the moment.
+    pub error: Option<String>,
+    /// Where a database is that was damaged, where one was since the agent started.
+    pub moved_aside: Option<String>,
 }
 
 /// What holds where policy leaves a choice.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::api::client;
-use crate::api::messages::Status;
+use crate::api::messages::{ContactsStatus, Status};
 use crate::cli::Output;
 use crate::cmd::socket;
 use crate::output;
@@ -79,6 +79,7 @@ fn shown(status: &Status) -> String {
             stale(geo)
         ));
     }
+    lines.push(format!("contacts    {}", contacts(&status.contacts)));
     for (verdict, reasons) in &status.frames {
         lines.push(format!("frames      {verdict}: {}", counts(reasons)));
     }
@@ -94,6 +95,20 @@ fn shown(status: &Status) -> String {
     }
     lines.extend(status.warnings.iter().map(|warning| indented(warning)));
     lines.join("\n")
+}
+
+/// How who talked to whom is kept.
+fn contacts(status: &ContactsStatus) -> String {
+    let count = status.contacts.map_or("not counted yet".to_owned(), |count| count.to_string());
+    let read = status.read.map_or("not yet".to_owned(), |read| format!("at {read:.0}"));
+    let mut line = format!("{count}, flows last read {read}");
+    if let Some(error) = &status.error {
+        line.push_str(&format!(", not kept at the moment: {error}"));
+    }
+    if let Some(aside) = &status.moved_aside {
+        line.push_str(&format!(", a damaged database was moved to {aside}"));
+    }
+    line
 }
 
 /// What is wrong with the age of the country database.

@@ -7,7 +7,9 @@ use ipnet::IpNet;
 
 use super::location::locations;
 use super::parse_duration;
-use super::{AgentConfig, AttachMode, Config, Events, GeoConfig, Interfaces, Metrics, Paths, feed};
+use super::{
+    AgentConfig, AttachMode, BundleConfig, Config, Events, GeoConfig, Interfaces, Metrics, Paths, feed,
+};
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::document::{Located, Reader, Section};
 use crate::policy::model::Management;
@@ -16,8 +18,8 @@ use crate::policy::service::{Named, Services};
 
 const MODES: &[(&str, AttachMode)] =
     &[("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
-const SECTIONS: [&str; 9] =
-    ["interfaces", "paths", "management", "geo", "feed", "gate", "events", "metrics", "agent"];
+const SECTIONS: [&str; 10] =
+    ["interfaces", "paths", "management", "geo", "feed", "gate", "bundle", "events", "metrics", "agent"];
 /// The agent beats twice a second: on a busy host some of ten beats come late, and never all of them.
 const SHORTEST_LOSS: Duration = Duration::from_secs(5);
 /// The tables count the seconds of `loss_after` in 16 bits.
@@ -38,6 +40,7 @@ pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> 
         geo: geo(&root, folder, &mut reader),
         feeds: feed::feeds(&root, folder, &mut reader),
         gate: feed::gate(&root, &mut reader),
+        bundle: bundle(&root, folder, &mut reader),
         events: events(&root, folder, &mut reader),
         metrics: metrics(&root, &mut reader),
         agent: agent(&root, &mut reader),
@@ -136,6 +139,12 @@ fn geo<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Ge
         database: database.map(|text| folder.join(text.value)),
         max_age: duration("max_age", section.as_ref(), 90 * DAY, reader),
     }
+}
+
+fn bundle<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> BundleConfig {
+    let section = root.section("bundle", &["key"], reader);
+    let key = section.and_then(|section| section.string("key", reader));
+    BundleConfig { key: key.map(|text| folder.join(text.value)) }
 }
 
 fn events<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Events {

@@ -83,6 +83,13 @@ impl Readings {
         };
         self.flows.iter(generation).filter(is_alive).collect()
     }
+
+    /// All flows whose last packet passed after `since` (nanoseconds since boot), also those that are over: they stay
+    /// until another one needs their place.
+    #[must_use]
+    pub fn flows_since(&self, generation: u32, since: u64) -> Vec<(FlowKey, Flow)> {
+        self.flows.iter(generation).filter(|(_, flow)| flow.last_seen > since).collect()
+    }
 }
 
 fn sum(counters: &aya::maps::PerCpuArray<aya::maps::MapData, u64>, index: u32) -> Result<u64, MapError> {

@@ -16,7 +16,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::entry::About;
+use super::entry::{About, Domain, Entry};
 use crate::policy::peer::canonical;
 
 mod bytes;
@@ -251,6 +251,28 @@ impl List {
     /// All that the feed says of a domain, as of an entry.
     pub fn said_of_domain<'l>(&'l self, kept: &'l Kept<Box<str>>) -> &'l [Kept<Box<str>>] {
         self.content.domains.said(kept)
+    }
+
+    /// All that the feed says, as if it were read anew: without what it no longer has.
+    #[must_use]
+    pub fn said(&self) -> (Vec<Entry>, Vec<Domain>) {
+        let networks = self.networks().iter().filter(|kept| kept.is_present());
+        let entries = networks.flat_map(|kept| self.said_of(kept)).map(|said| Entry {
+            network: said.what,
+            port: said.port,
+            score: said.score,
+            line: said.line,
+            about: said.about.clone(),
+        });
+        let domains = self.domains().iter().filter(|kept| kept.is_present());
+        let domains = domains.flat_map(|kept| self.said_of_domain(kept)).map(|said| Domain {
+            name: said.what.clone(),
+            port: said.port,
+            score: said.score,
+            line: said.line,
+            about: said.about.clone(),
+        });
+        (entries.collect(), domains.collect())
     }
 
     /// When the feed had an entry of this list last.

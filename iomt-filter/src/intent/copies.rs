@@ -57,6 +57,8 @@ pub struct FeedNotes {
     pub released: Option<String>,
     /// What waits.
     pub held: Option<HeldNote>,
+    /// SHA-256 of the list of the last bundle, which was judged when it came.
+    pub incoming: Option<String>,
     /// What the next fetch goes on from.
     pub resume: Resume,
 }
@@ -68,6 +70,8 @@ pub struct HeldNote {
     pub content: String,
     /// Since when.
     pub since: Timestamp,
+    /// When it last changed at its source.
+    pub updated: Option<Timestamp>,
     /// Its entries and domains.
     pub entries: usize,
     /// Why.

@@ -175,7 +175,8 @@ pub(super) fn read(
                     "until it is there, every country counts as unknown; set `database` in `[geo]`"
                 }
                 GeoStale::Deny => {
-                    "until it is there, profiles with `geo` refuse every public address (`geo_stale`); set `database` in `[geo]`"
+                    "until it is there, profiles with `geo` refuse every public address (`geo_stale`); \
+                     set `database` in `[geo]`"
                 }
             },
             false,

@@ -4,8 +4,9 @@
 //! merge make the rows of all of them together. A feed may be exchanged by itself, for what was fetched of it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use iomt_filter_common::reputation::Listing;
 use ipnet::IpNet;
@@ -13,9 +14,10 @@ use jiff::Timestamp;
 
 use super::copies::{self, Copies, FeedCopy, Kind};
 use super::last_good::{self, LastGood};
+use crate::bundle;
 use crate::config::{Config, Feed, GateConfig};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::feeds::fetch::{self, Fetched};
+use crate::feeds::fetch::{self, Fetched, Origin, Part};
 use crate::feeds::guard::{Sifted, never_block};
 use crate::feeds::merge::{self, Listed, listings};
 use crate::feeds::{FarEnd, Guard, ManualBlock, Reason, Removed, manual};
@@ -123,16 +125,17 @@ impl Lists<'_> {
         last_good: &mut LastGood,
     ) {
         let feed = standing.feed.clone();
-        let state = &self.config.paths.state;
         let copy = standing.copy.clone();
         let known = copy.as_deref();
-        let waits = known.is_some_and(|copy| copy.notes.held.is_some());
-        let resume = known.map(|copy| copy.notes.resume.clone()).unwrap_or_default();
-        let content = if feed.is_remote() || !self.reads_files {
-            let parts = if waits { copies::content(state, &feed.name) } else { None };
-            parts.map(|parts| Content { parts, resume, ..Content::default() })
-        } else {
-            match fetch::fetch(&feed.source, &fetch::Resume::default(), None, self.now) {
+        let incoming = Incoming::read(&self.config.paths.state, &feed.name);
+        let is_new = |incoming: &&Incoming| match known {
+            Some(copy) if feed.is_remote() => copy.notes.incoming.as_ref() != Some(&incoming.digest),
+            _ => feed.is_remote() || (self.reads_files && incoming.is_newer_than(&feed)),
+        };
+        let content = match incoming.as_ref().filter(is_new) {
+            Some(incoming) => Some(incoming.content()),
+            None if feed.is_remote() || !self.reads_files => self.waiting(&feed, known),
+            None => match fetch::fetch(&feed.source, &fetch::Resume::default(), None, self.now) {
                 Ok(Fetched::New { parts, resume, modified }) => {
                     Some(Content { parts, resume, modified, released: None })
                 }
@@ -141,13 +144,54 @@ impl Lists<'_> {
                     standing.failure = Some(error.to_string());
                     None
                 }
-            }
+            },
         };
         let Some(content) = content else { return };
         let bench = Bench { guard, far_ends: far_ends(), now: self.now };
-        let outcome = judge(&feed, content, known, &bench);
+        let mut outcome = judge(&feed, content, known, &bench);
+        outcome.copy.notes.incoming = incoming.map(|incoming| incoming.digest);
         last_good.read.extend(outcome.files(&feed.name, known));
         standing.copy = Some(Arc::new(outcome.copy));
+    }
+}
+
+impl Lists<'_> {
+    /// The list of a feed that waits, to be judged anew: limits may have changed.
+    fn waiting(&self, feed: &Feed, known: Option<&FeedCopy>) -> Option<Content> {
+        let notes = &known?.notes;
+        let held = notes.held.as_ref()?;
+        let parts = copies::content(&self.config.paths.state, &feed.name)?;
+        Some(Content { parts, resume: notes.resume.clone(), modified: held.updated, released: None })
+    }
+}
+
+/// The list of a feed that came with a bundle.
+struct Incoming {
+    part: Part,
+    modified: Option<SystemTime>,
+    digest: String,
+}
+
+impl Incoming {
+    fn read(state: &Path, feed: &str) -> Option<Self> {
+        let path = bundle::incoming(state, feed);
+        let modified = std::fs::metadata(&path).ok()?.modified().ok();
+        let bytes = std::fs::read(&path).ok()?;
+        let part = Part { name: path.display().to_string(), bytes };
+        let digest = judge::digest_of(std::slice::from_ref(&part));
+        Some(Self { part, modified, digest })
+    }
+
+    fn content(&self) -> Content {
+        let modified = self.modified.and_then(|time| Timestamp::try_from(time).ok());
+        Content { parts: vec![self.part.clone()], modified, ..Content::default() }
+    }
+
+    /// Whether it takes the place of the feed's own file.
+    fn is_newer_than(&self, feed: &Feed) -> bool {
+        let Origin::Path(path) = &feed.source.origin else { return true };
+        let own = std::fs::metadata(path).and_then(|about| about.modified()).ok();
+        own.is_none() || self.modified > own
     }
 }
 

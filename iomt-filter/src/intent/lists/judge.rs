@@ -9,7 +9,7 @@ use crate::feeds::fetch::{Origin, Part, Protocol, Resume};
 use crate::feeds::formats::{self, Parsed};
 use crate::feeds::gate::{self, Candidate};
 use crate::feeds::list;
-use crate::feeds::{FarEnd, Guard, Held};
+use crate::feeds::{FarEnd, Format, Guard, Held, List};
 use crate::intent::copies::{FeedCopy, FeedNotes, HeldNote, Line, SHOWN};
 
 /// Content of a feed that wants to be its list.
@@ -65,7 +65,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
     }
     let mut read = Read::default();
     for part in &content.parts {
-        read.add(formats::parse(&reading(feed, bench.now), &part.bytes));
+        read.add(parsed(&reading(feed, bench.now), &part.bytes));
     }
     let Read { parsed, entries } = read;
     let reading = list::Reading {
@@ -97,8 +97,8 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
     let may_be_released = judged.held.iter().all(Held::can_be_released);
     let passes = judged.held.is_empty() || (content.released.is_some() && may_be_released);
     if !passes {
-        let waiting =
-            Waiting { digest, parts: content.parts, resume: content.resume, entries: list.present() };
+        let Content { parts, resume, modified, .. } = content;
+        let waiting = Waiting { digest, parts, resume, updated: modified, entries: list.present() };
         return hold(known, waiting, judged.held, bench.now);
     }
     let faulty = parsed.rejects.iter().filter(|reject| reject.reason.is_fault()).count();
@@ -114,6 +114,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         warnings: judged.warnings.iter().map(ToString::to_string).collect(),
         released: content.released.clone(),
         held: None,
+        incoming: known.notes.incoming.clone(),
         resume: content.resume.clone(),
     };
     Outcome {
@@ -139,7 +140,8 @@ pub fn unchanged(feed: &Feed, known: &FeedCopy, resume: Resume, now: Timestamp) 
 pub fn held(feed: &Feed, known: &FeedCopy, outcome: Outcome, reasons: Vec<Held>, now: Timestamp) -> Outcome {
     let FeedCopy { list, notes } = outcome.copy;
     let (digest, parts) = (digest(feed, &outcome.content), outcome.content);
-    hold(known, Waiting { digest, parts, resume: notes.resume, entries: list.present() }, reasons, now)
+    let FeedNotes { resume, updated, .. } = notes;
+    hold(known, Waiting { digest, parts, resume, updated, entries: list.present() }, reasons, now)
 }
 
 /// Content that waits.
@@ -147,16 +149,17 @@ struct Waiting {
     digest: String,
     parts: Vec<Part>,
     resume: Resume,
+    updated: Option<Timestamp>,
     entries: usize,
 }
 
 /// The feed stays as it was, and the content waits.
 fn hold(known: &FeedCopy, waiting: Waiting, reasons: Vec<Held>, now: Timestamp) -> Outcome {
-    let Waiting { digest, parts, resume, entries } = waiting;
+    let Waiting { digest, parts, resume, updated, entries } = waiting;
     let before = known.notes.held.as_ref().filter(|held| held.content == digest);
     let newly_held = if before.is_some() { Vec::new() } else { reasons.clone() };
     let since = before.map_or(now, |held| held.since);
-    let held = Some(HeldNote { content: digest, since, entries, reasons });
+    let held = Some(HeldNote { content: digest, since, updated, entries, reasons });
     let notes = FeedNotes { held, resume, ..known.notes.clone() };
     let copy = FeedCopy { list: known.list.clone(), notes };
     Outcome { copy, content: parts, keeps_content: true, is_new: false, newly_held }
@@ -173,10 +176,29 @@ pub(in crate::intent) fn reading(feed: &Feed, now: Timestamp) -> formats::Readin
     formats::Reading { format: feed.format, columns, pointers, now }
 }
 
+/// What a part says. A list as it is kept, which bundles carry, says what was read of its source elsewhere.
+fn parsed(reading: &formats::Reading, bytes: &[u8]) -> Parsed {
+    match List::from_bytes(bytes) {
+        Ok(list) => {
+            let (entries, domains) = list.said();
+            Parsed { format: Format::Plain, entries, domains, ..Parsed::default() }
+        }
+        Err(_) => formats::parse(reading, bytes),
+    }
+}
+
 /// What tells content from other content, and one way to read it from another.
 fn digest(feed: &Feed, parts: &[Part]) -> String {
-    let mut digest = Sha256::new();
-    digest.update(format!("{:?} {:?} {:?}", feed.format, feed.columns, feed.pointers));
+    let way = format!("{:?} {:?} {:?}", feed.format, feed.columns, feed.pointers);
+    of(Sha256::new().chain_update(way), parts)
+}
+
+/// What tells content from other content.
+pub(super) fn digest_of(parts: &[Part]) -> String {
+    of(Sha256::new(), parts)
+}
+
+fn of(mut digest: Sha256, parts: &[Part]) -> String {
     for part in parts {
         digest.update((part.bytes.len() as u64).to_le_bytes());
         digest.update(&part.bytes);

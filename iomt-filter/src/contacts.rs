@@ -1,0 +1,424 @@
+//! Who talked to whom: which device had a flow with which far end, on what service, opened by whom, and when.
+//!
+//! Flows as they were read from the kernel come in ([`Seen`]); what they come to is kept in a database of SQLite,
+//! and [`Contact`]s go out, by far end, by device, or all since a moment. Only flows that were allowed are flows, so
+//! what was dropped is no contact. Far ends of every kind are kept: private addresses, groups and broadcasts too.
+//!
+//! Nothing is counted twice: what is known of a flow is written in the transaction that adds it to its contact, so
+//! that a flow that goes on over a restart of the agent, or over a crash in the middle of a reading, is added to by
+//! the difference. What can be missed: a flow that began and ended between two readings and whose place in the
+//! table was needed by another; and the first packets of a flow that ended, began anew between the same ends and
+//! ports, and had passed its former count by the next reading. Times are as exact as the readings are frequent.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use iomt_filter_common::flow::{Flow, FlowKey, timeout};
+use iomt_filter_common::packet::protocol;
+use ipnet::IpNet;
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
+mod record;
+mod retain;
+mod schema;
+
+pub use record::Reading;
+pub use retain::Bounds;
+
+use crate::events::protocol_name;
+use crate::rows::Prefix;
+
+/// How long one waits for another that writes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the contacts cannot be read or kept.
+#[derive(Debug, Error)]
+pub enum ContactsError {
+    /// Made by a newer program.
+    #[error(
+        "`{path}` is of version {found}, and this program knows version {known} at most; \
+         use the newer program, or move the file away to begin a new one",
+        known = schema::VERSION
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// Bytes that are no database, or one that contradicts itself.
+    #[error("`{path}` is damaged: {why}")]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The disk is full, or the database has its largest size.
+    #[error("there is no room for more in `{path}`; is the disk full?")]
+    Full {
+        /// The database.
+        path: PathBuf,
+    },
+    /// Anything else.
+    #[error("failed to use `{path}`")]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        error: rusqlite::Error,
+    },
+    /// A damaged one cannot be moved aside.
+    #[error("failed to move `{path}` aside")]
+    Move {
+        /// The database.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// Who opened a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// The device.
+    FromDevice = 1,
+    /// The far end.
+    ToDevice = 2,
+}
+
+impl Direction {
+    /// As events say it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FromDevice => "from-device",
+            Self::ToDevice => "to-device",
+        }
+    }
+}
+
+/// A flow of a device, as a reading of the kernel's table found it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The device, by name.
+    pub device: Arc<str>,
+    /// Who opened.
+    pub direction: Direction,
+    /// Its ends, in the direction in which it was opened.
+    pub key: FlowKey,
+    /// Packets since it began, both ways.
+    pub packets: u64,
+    /// Bytes of the frames since it began, both ways.
+    pub bytes: u64,
+    /// When its last packet passed.
+    pub last_seen: Timestamp,
+    /// When it will be forgotten, if no other packet passes, in nanoseconds since boot.
+    pub forgotten: u64,
+}
+
+/// What a device had to do with a far end on one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Contact {
+    /// The device, by name; it may have left the inventory.
+    pub device: Arc<str>,
+    /// The far end.
+    pub peer: IpAddr,
+    /// IP protocol number; shown by its name.
+    #[serde(serialize_with = "named")]
+    pub protocol: u8,
+    /// The port that was opened; nothing for protocols without ports.
+    pub port: Option<u16>,
+    /// Who opened.
+    pub direction: Direction,
+    /// When it was first seen, to the second.
+    pub first_seen: Timestamp,
+    /// When it was last seen, to the second.
+    pub last_seen: Timestamp,
+    /// Packets, both ways.
+    pub packets: u64,
+    /// Bytes of the frames, both ways.
+    pub bytes: u64,
+}
+
+/// The database, open.
+#[derive(Debug)]
+pub struct Contacts {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Seen {
+    /// The contacts that a remembered flow stands for, one for each of its ends that is a device; `device` gives the
+    /// name of a number, `time_of_day` the time of a moment since boot.
+    pub fn of<'f>(
+        key: &'f FlowKey,
+        flow: &'f Flow,
+        device: impl Fn(u32) -> Option<Arc<str>> + 'f,
+        time_of_day: impl Fn(u64) -> Timestamp + 'f,
+    ) -> impl Iterator<Item = Self> + 'f {
+        let ends = [(flow.opener, Direction::FromDevice), (flow.responder, Direction::ToDevice)];
+        ends.into_iter().filter(|(number, _)| *number != 0).filter_map(move |(number, direction)| {
+            Some(Self {
+                device: device(number)?,
+                direction,
+                key: *key,
+                packets: flow.packets,
+                bytes: flow.bytes,
+                last_seen: time_of_day(flow.last_seen),
+                forgotten: flow.last_seen.saturating_add(timeout(key.protocol, flow.progress)),
+            })
+        })
+    }
+
+    fn peer(&self) -> [u8; 16] {
+        match self.direction {
+            Direction::FromDevice => self.key.destination.octets(),
+            Direction::ToDevice => self.key.source.octets(),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        if has_ports(self.key.protocol) { self.key.destination_port } else { 0 }
+    }
+}
+
+impl Contacts {
+    /// Opens the database at `path` to keep contacts in it, and makes it where there is none. One that is of an older
+    /// version is brought up to date. All of it is looked at, so that damage is found now.
+    ///
+    /// # Errors
+    /// When it is damaged, of a newer version, or cannot be written.
+    pub fn open(path: &Path) -> Result<Self, ContactsError> {
+        let opened = Connection::open(path).map_err(|error| explain(path, error))?;
+        let contacts = Self { path: path.to_owned(), connection: opened };
+        contacts.prepare().map_err(|error| contacts.explain(error))?;
+        let found = schema::version(&contacts.connection).map_err(|error| contacts.explain(error))?;
+        if found > schema::VERSION {
+            return Err(ContactsError::Newer { path: contacts.path, found });
+        }
+        contacts.check()?;
+        contacts.migrate()?;
+        Ok(contacts)
+    }
+
+    /// As [`open`](Self::open); what is damaged is moved aside, to `history.db.damaged-SECONDS`, and a new one begun.
+    /// Of those that were moved aside the last one is left. Beside the database comes where the damaged one is.
+    ///
+    /// # Errors
+    /// When it is of a newer version or cannot be written.
+    pub fn open_or_begin(path: &Path, now: Timestamp) -> Result<(Self, Option<PathBuf>), ContactsError> {
+        match Self::open(path) {
+            Err(ContactsError::Damaged { why, .. }) => {
+                Self::begin_anew(path, &why, now).map(|(contacts, aside)| (contacts, Some(aside)))
+            }
+            opened => opened.map(|contacts| (contacts, None)),
+        }
+    }
+
+    /// Moves the database at `path` aside, which is damaged, and begins a new one. The old one must not be open.
+    ///
+    /// # Errors
+    /// When it cannot be moved, or no new one be made.
+    pub fn begin_anew(path: &Path, why: &str, now: Timestamp) -> Result<(Self, PathBuf), ContactsError> {
+        let moved = move_aside(path, now);
+        let aside = moved.map_err(|error| ContactsError::Move { path: path.to_owned(), error })?;
+        tracing::warn!(
+            path = %path.display(), aside = %aside.display(), why,
+            "the database of who talked to whom is damaged: it is moved aside, and a new one begun"
+        );
+        Ok((Self::open(path)?, aside))
+    }
+
+    /// Opens the database at `path` to read it, also while another process keeps contacts in it.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged or of a newer version.
+    pub fn open_to_read(path: &Path) -> Result<Self, ContactsError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = Connection::open_with_flags(path, flags).map_err(|error| explain(path, error))?;
+        let contacts = Self { path: path.to_owned(), connection: opened };
+        let version =
+            contacts.connection.busy_timeout(PATIENCE).and_then(|()| schema::version(&contacts.connection));
+        match version.map_err(|error| contacts.explain(error))? {
+            schema::VERSION => Ok(contacts),
+            found if found > schema::VERSION => Err(ContactsError::Newer { path: contacts.path, found }),
+            found => {
+                let why = format!("it is of version {found}; the agent brings it up to date when it starts");
+                Err(ContactsError::Damaged { path: contacts.path, why })
+            }
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Contacts that were seen at `since` or later, in the order of their far ends: for the question whom a list
+    /// would cut off.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn far_ends(&self, since: Timestamp) -> Result<Vec<Contact>, ContactsError> {
+        self.select("contact.last_seen >= ?1 ORDER BY peer", params![since.as_second()])
+    }
+
+    /// Contacts with any address of `network`, the latest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn of_peer(&self, network: IpNet) -> Result<Vec<Contact>, ContactsError> {
+        let prefix = Prefix::from(network);
+        let first = u128::from_be_bytes(prefix.address.octets());
+        let rest = u128::MAX.checked_shr(u32::from(prefix.bits)).unwrap_or(0);
+        let (first, last) = (first.to_be_bytes(), (first | rest).to_be_bytes());
+        self.select("peer BETWEEN ?1 AND ?2 ORDER BY contact.last_seen DESC, peer", params![first, last])
+    }
+
+    /// Contacts of the device with this name, the latest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn of_device(&self, name: &str) -> Result<Vec<Contact>, ContactsError> {
+        let of_name =
+            "device = (SELECT id FROM device WHERE name = ?1) ORDER BY contact.last_seen DESC, peer";
+        self.select(of_name, params![name])
+    }
+
+    /// Since when contacts are known of: the first time that any of them was seen.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn since(&self) -> Result<Option<Timestamp>, ContactsError> {
+        let first = self.connection.query_row("SELECT min(first_seen) FROM contact", [], |row| row.get(0));
+        let first: Option<i64> = first.map_err(|error| self.explain(error))?;
+        Ok(first.and_then(|second| Timestamp::from_second(second).ok()))
+    }
+
+    /// How many contacts there are.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn count(&self) -> Result<u64, ContactsError> {
+        let count = self.connection.query_row("SELECT count(*) FROM contact", [], |row| unsigned(row, 0));
+        count.map_err(|error| self.explain(error))
+    }
+
+    fn select(&self, which: &str, values: impl rusqlite::Params) -> Result<Vec<Contact>, ContactsError> {
+        let read = || {
+            let mut names = self.connection.prepare_cached("SELECT id, name FROM device")?;
+            let names = names.query_map([], |row| Ok((row.get(0)?, row.get::<_, Box<str>>(1)?.into())))?;
+            let names = names.collect::<Result<_, _>>()?;
+            let sql = format!(
+                "SELECT device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes \
+                 FROM contact WHERE {which}"
+            );
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let contacts = statement.query_map(values, |row| contact(row, &names))?;
+            contacts.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|error| self.explain(error))
+    }
+
+    fn explain(&self, error: rusqlite::Error) -> ContactsError {
+        explain(&self.path, error)
+    }
+}
+
+type Names = std::collections::HashMap<i64, Arc<str>>;
+
+fn contact(row: &Row<'_>, names: &Names) -> rusqlite::Result<Contact> {
+    let peer: [u8; 16] = row.get(1)?;
+    let protocol = row.get(2)?;
+    let time =
+        |column| row.get(column).map(|second| Timestamp::from_second(second).unwrap_or(Timestamp::MIN));
+    let direction = match row.get(4)? {
+        1 => Direction::FromDevice,
+        2 => Direction::ToDevice,
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(4, other)),
+    };
+    Ok(Contact {
+        device: names.get(&row.get(0)?).cloned().unwrap_or_else(|| "?".into()),
+        peer: IpAddr::from(iomt_filter_common::Address::from_v6(peer)),
+        protocol,
+        port: if has_ports(protocol) { Some(row.get(3)?) } else { None },
+        direction,
+        first_seen: time(5)?,
+        last_seen: time(6)?,
+        packets: unsigned(row, 7)?,
+        bytes: unsigned(row, 8)?,
+    })
+}
+
+/// A number that has no sign; SQLite's have one.
+fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+const fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP)
+}
+
+fn named<S: Serializer>(protocol: &u8, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&protocol_name(*protocol))
+}
+
+fn explain(path: &Path, error: rusqlite::Error) -> ContactsError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            ContactsError::Damaged { path, why: error.to_string() }
+        }
+        Some(ErrorCode::DiskFull) => ContactsError::Full { path },
+        _ if matches!(
+            error,
+            rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+        ) =>
+        {
+            ContactsError::Damaged { path, why: error.to_string() }
+        }
+        _ => ContactsError::Sqlite { path, error },
+    }
+}
+
+/// Moves a damaged database out of the way, with what belongs to it; earlier ones go.
+fn move_aside(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
+    let with = |end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let aside = with(&format!(".damaged-{}", now.as_second()));
+    let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let begin = file_name(&with(".damaged-"));
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let found: BTreeSet<_> = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    for earlier in found.iter().filter(|found| file_name(found).starts_with(&begin)) {
+        fs::remove_file(earlier)?;
+    }
+    fs::rename(path, &aside)?;
+    // They belong to the file that was moved: beside a new one they would be damage.
+    for end in ["-wal", "-shm"] {
+        match fs::remove_file(with(end)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
