@@ -10,6 +10,9 @@ use csv::{ByteRecord, ReaderBuilder, Terminator};
 use super::RejectReason;
 use super::collect::{Collector, Place, given};
 
+/// Lines within which a header must stand.
+const HEADER_WITHIN: u32 = 1000;
+
 /// A table with the names of its columns.
 pub(super) struct Table<'b> {
     bytes: Cow<'b, [u8]>,
@@ -48,7 +51,7 @@ impl<'b> Table<'b> {
         let bytes = tightened(bytes);
         let mut names: Vec<String> = usual.iter().map(|&name| name.to_owned()).collect();
         let mut header_line = None;
-        for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        for (line, text) in (1..HEADER_WITHIN).zip(bytes.split(|&byte| byte == b'\n')) {
             let text = text.trim_ascii();
             let is_comment = text.starts_with(b"#");
             let header = names_of(text.trim_ascii_start(), delimiter);
