@@ -227,6 +227,15 @@ mod tests {
         assert_eq!(rejects, [3, 4, 6]);
     }
 
+    #[test]
+    fn quotes_and_comments_without_end_take_no_time() {
+        let table = Table::named(b"", b',', &["ip"], &["ip"]);
+        assert_eq!(rows(&table).0, []);
+        let text = "\"a\n".repeat(50_001) + &"#,\n".repeat(50_000);
+        let (found, rejects) = rows(&Table::named(text.as_bytes(), b',', &["ip"], &["ip"]));
+        assert_eq!(found.len() + rejects.len(), 100_001);
+    }
+
     proptest! {
         #[test]
         fn every_line_is_a_row_a_comment_or_a_reject(text in "[ab,\"# \r\n]{0,60}") {
