@@ -123,6 +123,18 @@ fn holds(parsed: &Parsed) {
         assert!(domain.name.contains('.') && !domain.name.ends_with('.'), "{}", domain.name);
     }
     assert!(parsed.format != Format::Auto);
+    // What was read reads as itself.
+    let entries = parsed.entries.iter().map(|entry| entry.network.to_string());
+    let written: Vec<_> =
+        entries.chain(parsed.domains.iter().map(|domain| domain.name.to_string())).collect();
+    let again = parse(&reading(Format::Plain), written.join("\n").as_bytes());
+    assert!(
+        again.entries.iter().map(|entry| entry.network).eq(parsed.entries.iter().map(|entry| entry.network))
+    );
+    assert!(
+        again.domains.iter().map(|domain| &domain.name).eq(parsed.domains.iter().map(|domain| &domain.name))
+    );
+    assert!(again.rejects.is_empty() && again.notes.is_empty(), "{:?} {:?}", again.rejects, again.notes);
 }
 
 proptest! {

@@ -1,10 +1,11 @@
-//! Writes `seeds/`: what each target begins with. Made from the harness' frames and worlds alone, so that it can be
-//! made again: `cargo run --bin seeds` in this folder.
+//! Writes `seeds/`: what each target begins with. Made from the harness' frames and worlds and the fixtures of feeds
+//! alone, so that it can be made again: `cargo run --bin seeds` in this folder.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
+use iomt_filter::feeds::formats::{FORMATS, Reading, parse};
 use iomt_filter_common::device::Port;
 use iomt_filter_fuzz::append;
 use iomt_filter_tests::generate::{Step, conversations};
@@ -14,7 +15,12 @@ use iomt_filter_tests::world::{World, hospital};
 fn main() -> io::Result<()> {
     let world = hospital();
     let texts = texts(&world);
-    let kinds = [("frames", frames(&world)), ("capture", captures(&world)?), ("country", countries(&world)?)];
+    let kinds = [
+        ("frames", frames(&world)),
+        ("capture", captures(&world)?),
+        ("country", countries(&world)?),
+        ("feed", feeds()?),
+    ];
     for (target, seeds) in kinds.into_iter().chain(texts) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
         fs::create_dir_all(&folder)?;
@@ -85,7 +91,6 @@ fn texts(world: &World) -> [(&'static str, Seeds); 4] {
         fs::read(folder.join(name)).unwrap_or_default()
     };
     let toml = "[[device]]\nname = \"ct-1\"\nmac = \"02:00:00:00:00:11\"\nip = [\"10.10.0.11\", \"2001:db8:10::11\"]\nvlan = 110\nprofile = \"ct-scanner\"\n";
-    let list = "# made up\n203.0.113.9\n203.0.113.0/24 ; with a note\n2001:db8::/32\n203.0.113.1-203.0.113.7\n203.0.113.9:443\n";
     [
         ("policy", vec![text("hospital", world.policy_toml()), ("example".into(), example("policy.toml"))]),
         (
@@ -103,8 +108,43 @@ fn texts(world: &World) -> [(&'static str, Seeds); 4] {
                 ("example".into(), example("config.toml")),
             ],
         ),
-        ("feed", vec![text("plain", list.into()), text("html", "<html>403</html>\n".into())]),
+        ("pattern", PATTERNS.iter().map(|(name, pattern)| text(name, (*pattern).to_owned())).collect()),
     ]
+}
+
+/// A pattern of each sort, of the subset that is read and of what is refused.
+const PATTERNS: &[(&str, &str)] = &[
+    ("address", "[ipv4-addr:value = '192.0.2.7']"),
+    (
+        "any",
+        "[ipv4-addr:value IN ('192.0.2.8', '192.0.2.0/25')] OR [ipv6-addr:value ISSUBSET '2001:db8::/32']",
+    ),
+    ("url", "[domain-name:value = 'evil.example' OR url:value = 'http://192.0.2.9:8080/it\\'s']"),
+    (
+        "traffic",
+        "[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '192.0.2.4' AND network-traffic:dst_port = 443]",
+    ),
+    ("file", "[file:hashes.'SHA-256' = 'ab' AND (NOT file:size >= 7 OR EXISTS file:name)]"),
+    (
+        "timed",
+        "([ipv4-addr:value LIKE '192.%'] FOLLOWEDBY [a:b[*].c = true]) WITHIN 5.0 SECONDS REPEATS 2 TIMES",
+    ),
+    ("span", "[x:y = h'00'] START t'2026-01-01T00:00:00Z' STOP t'2026-01-02T00:00:00Z'"),
+];
+
+/// The fixtures of all formats, behind the byte that says which.
+fn feeds() -> io::Result<Seeds> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/feeds");
+    let mut seeds = Seeds::new();
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        let bytes = fs::read(file.path())?;
+        let format = parse(&Reading::default(), &bytes).format;
+        let number = FORMATS.iter().position(|(_, known)| *known == format).unwrap_or_default();
+        let name = file.file_name().to_string_lossy().into_owned();
+        seeds.push((name, [&[number as u8][..], &bytes].concat()));
+    }
+    Ok(seeds)
 }
 
 /// Two frames in each dialect of both formats.

@@ -90,7 +90,7 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let agent = Arc::new(Agent::new(core, history, signs, audit));
     feeds::start(agent.clone()).context("no thread to fetch feeds with")?;
     work::start(agent.clone()).context("no thread for the work of every second")?;
-    if let Err(error) = contacts::start(agent.clone(), &state, Bounds::default(), numbered_since) {
+    if let Err(error) = contacts::start(agent.clone(), state, Bounds::default(), numbered_since) {
         tracing::error!(%error, "no thread to read flows with: who talked to whom is not kept");
     }
     let served = runtime.block_on(serve(listener, answers.handle(), hangup, agent.clone()));

@@ -90,6 +90,9 @@ impl Collector {
         score: Option<u8>,
         about: Option<Arc<About>>,
     ) {
+        if self.is_full() {
+            return;
+        }
         let Place { line, text } = place;
         match target {
             Target::Network { network, had_host_bits, port } => {
@@ -125,11 +128,16 @@ impl Collector {
 
     /// Takes networks back.
     pub(super) fn withdraw(&mut self, networks: impl IntoIterator<Item = IpNet>) {
-        self.parsed.withdrawn.extend(networks);
+        if !self.is_full() {
+            self.parsed.withdrawn.extend(networks);
+        }
     }
 
     /// Accounts for a line or record that is of no use.
     pub(super) fn reject(&mut self, place: Place<'_>, reason: RejectReason) {
+        if self.is_full() {
+            return;
+        }
         self.faults += usize::from(reason.is_fault());
         self.parsed.rejects.push(Reject { line: place.line, text: shown(place.text), reason });
     }
@@ -188,9 +196,10 @@ impl Collector {
         }
     }
 
-    /// Whether the list is longer than any may be; nothing more needs to be read of it then.
+    /// Whether the list is longer than any may be; nothing more is kept of it then, and in the end nothing is used.
     pub(super) fn is_full(&self) -> bool {
-        self.parsed.entries.len() + self.parsed.domains.len() > MOST_ENTRIES || self.faults > MOST_FAULTS
+        let Parsed { entries, domains, withdrawn, .. } = &self.parsed;
+        entries.len() + domains.len() + withdrawn.len() > MOST_ENTRIES || self.faults > MOST_FAULTS
     }
 
     /// What the list came to.

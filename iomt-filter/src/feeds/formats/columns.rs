@@ -14,6 +14,9 @@ const DELIMITERS: &[u8] = b",\t;|";
 /// Rows in which the column of the addresses is looked for.
 const LOOKED_AT: usize = 20;
 
+/// Lines above the first row in which a header is looked for.
+const HEADER_ABOVE: usize = 64;
+
 /// How the rows of a table are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -141,7 +144,9 @@ fn header(
     if is_header(&names) && fields.iter().all(|field| target::read(field).is_err()) {
         return (names, Some(first_line));
     }
-    let above = bytes.split(|&byte| byte == b'\n').take(first_line.saturating_sub(1) as usize);
+    let above = first_line.saturating_sub(1) as usize;
+    let far = above.saturating_sub(HEADER_ABOVE);
+    let above = bytes.split(|&byte| byte == b'\n').take(above).skip(far);
     let comments = above.map(<[u8]>::trim_ascii).filter(|line| line.starts_with(b"#"));
     let header = comments
         .map(|line| table::names_of(line, delimiter))

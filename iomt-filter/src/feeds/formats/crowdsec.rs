@@ -62,7 +62,9 @@ fn json(mut collector: Collector, bytes: &[u8]) -> Parsed {
             _ => decision(&mut collector, &record),
         }
     });
+    let is_quiet = || bytes.trim_ascii() == b"null" || document::is_empty_list(bytes, &["new", "deleted"]);
     match walked {
+        Ok(()) if line == 0 && !is_quiet() => refused(Format::Crowdsec, bytes, 1, RejectReason::Answer),
         Ok(()) => collector.finish(),
         Err(broken) => refused(Format::Crowdsec, bytes, broken.line, RejectReason::BrokenJson),
     }
@@ -191,6 +193,12 @@ mod tests {
             let parsed = read(quiet);
             assert_eq!((parsed.entries.len(), parsed.rejects.len()), (0, 0), "{quiet}");
         }
+    }
+
+    #[test]
+    fn an_error_is_no_empty_list() {
+        let parsed = read(r#"{"message":"access forbidden"}"#);
+        assert_eq!(parsed.rejects[0].reason, RejectReason::Answer);
     }
 
     #[test]

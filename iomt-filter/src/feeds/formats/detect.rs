@@ -12,7 +12,7 @@ use super::banner::Banner;
 use super::document::{self, Step, Want, is_at};
 use super::{Format, RejectReason, columns, dshield, hosts, plain, table};
 
-/// Bytes at the beginning in which HTML or binary data shows.
+/// Bytes at the beginning in which HTML or binary data shows, and bytes of a line that are looked at.
 const SNIFFED: usize = 4096;
 /// Rows that are looked at.
 const SAMPLE: usize = 64;
@@ -163,6 +163,7 @@ impl<'b> Sample<'b> {
         let mut sample = Self { bytes, comments: Vec::new(), rows: Vec::new() };
         for line in bytes.split(|&byte| byte == b'\n') {
             let line = line.trim_ascii();
+            let line = line.get(..line.len().min(SNIFFED)).unwrap_or_default();
             let is_comment = line.starts_with(b"#") || line.starts_with(b";") || line.starts_with(b"//");
             if is_comment && sample.comments.len() < SAMPLE {
                 sample.comments.push(String::from_utf8_lossy(line).into_owned());

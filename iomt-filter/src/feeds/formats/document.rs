@@ -3,6 +3,7 @@
 //! Bytes come in, records go out; what is not wanted is skipped without being kept, so that the memory needed
 //! is that of a record. Never half a document: where the JSON breaks, the caller gets an error.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -45,6 +46,24 @@ pub(super) fn is_at(path: &[Step], written: &[&str]) -> bool {
             Step::Key(key) => *written == "*" || key == written,
             Step::Index(_) => *written == "*",
         })
+}
+
+/// Whether a document without records is an empty list and no error of its source: an array, or an object with one of
+/// these members.
+pub(super) fn is_empty_list(bytes: &[u8], members: &[&str]) -> bool {
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return true;
+    }
+    let is_there = Cell::new(false);
+    let want = |path: &[Step]| match path {
+        [] => Want::Enter,
+        [Step::Key(key), ..] if members.contains(&key.as_str()) => {
+            is_there.set(true);
+            Want::Skip
+        }
+        _ => Want::Skip,
+    };
+    walk(bytes, &want, &mut |_, _| {}).is_ok() && is_there.get()
 }
 
 /// Takes what stands at one of `places`, written as for [`is_at`].
@@ -266,6 +285,20 @@ mod tests {
         assert_eq!(values, [json!(true), json!({"a": 1}), json!(2)]);
         assert_eq!(found[1].0, [Step::Key("objects".into()), Step::Index(0)]);
         assert_eq!(taken("7", &[&[]]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_empty_list_is_told_from_an_error() {
+        for (text, is_empty) in [
+            ("[]", true),
+            (r#"{"objects":[]}"#, true),
+            (r#"{"error":"objects"}"#, false),
+            ("{}", false),
+            ("7", false),
+            (r#"{"objects":"#, false),
+        ] {
+            assert_eq!(is_empty_list(text.as_bytes(), &["objects"]), is_empty, "{text}");
+        }
     }
 
     #[test]

@@ -92,27 +92,23 @@ fn first_row(bytes: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<(String, Option<u16>, Option<u8>, Option<String>)> {
-        let parsed = parse(&Reading::default(), text.as_bytes());
-        let label = |entry: &crate::feeds::Entry| {
-            entry.about.as_ref().and_then(|about| about.label.as_deref().map(str::to_owned))
+    fn read(text: &str) -> Vec<String> {
+        let told = |entry: &crate::feeds::Entry| {
+            let label = entry.about.as_ref().and_then(|about| about.label.clone());
+            format!("{} {:?} {:?} {:?}", entry.network, entry.port, entry.score, label)
         };
-        parsed
-            .entries
-            .iter()
-            .map(|entry| (entry.network.to_string(), entry.port, entry.score, label(entry)))
-            .collect()
+        parse(&Reading::default(), text.as_bytes()).entries.iter().map(told).collect()
     }
 
     #[test]
     fn each_of_its_three_forms_is_read() {
-        let expected = [("192.0.2.32/32".to_owned(), Some(4643), Some(95), Some("Dridex".to_owned()))];
+        let expected = ["192.0.2.32/32 Some(4643) Some(95) Some(\"Dridex\")"];
         let json = r#"[{"ip_address":"192.0.2.32","port":4643,"status":"online","hostname":null,"as_number":64496,"first_seen":"2021-01-17 07:44:46","last_online":"2022-11-15","malware":"Dridex"}]"#;
         assert_eq!(read(json), expected);
         let csv = "####\r\n# abuse.ch Feodo Tracker Botnet C2 IP Blocklist (CSV)          #\r\n#\r\n\"first_seen_utc\",\"dst_ip\",\"dst_port\",\"c2_status\",\"last_online\",\"malware\"\r\n\"2022-06-04 21:24:53\",\"192.0.2.32\",\"4643\",\"online\",\"2026-03-07\",\"Dridex\"\r\n";
         assert_eq!(read(csv), expected);
         let text = "# abuse.ch Feodo Tracker\r\n192.0.2.32\r\n";
-        assert_eq!(read(text), [("192.0.2.32/32".to_owned(), None, None, None)]);
+        assert_eq!(read(text), ["192.0.2.32/32 None None None"]);
     }
 
     #[test]

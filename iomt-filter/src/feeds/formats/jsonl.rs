@@ -86,7 +86,7 @@ fn below(mut collector: Collector, pointers: &Pointers, records: &str, bytes: &[
 /// Adds a record.
 fn record(collector: &mut Collector, place: Place<'_>, pointers: &Pointers, value: &Value) {
     if let Value::String(text) = value {
-        let get = |field: Field| (field == Field::Value).then(|| Cow::Borrowed(text.as_str()));
+        let get = |field: Field| (field == Field::Value).then_some(Cow::Borrowed(text.as_str()));
         return usual::add(collector, place, get);
     }
     let Value::Object(members) = value else { return collector.reject(place, RejectReason::Record) };

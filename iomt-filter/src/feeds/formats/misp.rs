@@ -50,14 +50,16 @@ struct Event {
 /// Reads a list.
 pub(super) fn parse(reading: &Reading, bytes: &[u8]) -> Parsed {
     let mut collector = Collector::new(Format::Misp, reading);
+    let is_list = |count| count > 0 || document::is_empty_list(bytes, &["Event", "response", "Attribute"]);
     match read(&mut collector, bytes) {
-        Ok(()) => collector.finish(),
+        Ok(count) if !is_list(count) => refused(Format::Misp, bytes, 1, RejectReason::Answer),
+        Ok(_) => collector.finish(),
         Err(broken) => refused(Format::Misp, bytes, broken.line, RejectReason::BrokenJson),
     }
 }
 
-/// Twice through the document, as an event's level may stand behind its attributes.
-fn read(collector: &mut Collector, bytes: &[u8]) -> Result<(), Broken> {
+/// Twice through the document, as an event's level may stand behind its attributes; says how many of these there are.
+fn read(collector: &mut Collector, bytes: &[u8]) -> Result<u32, Broken> {
     let below = |tails: &[&[&'static str]]| -> Vec<Vec<&'static str>> {
         EVENTS.iter().flat_map(|event| tails.iter().map(|tail| [event, *tail].concat())).collect()
     };
@@ -91,7 +93,8 @@ fn read(collector: &mut Collector, bytes: &[u8]) -> Result<(), Broken> {
             line += 1;
             attribute(collector, line, &event, value, is_deleted);
         }
-    })
+    })?;
+    Ok(line)
 }
 
 /// Which of the events of a document a path leads into.
@@ -308,6 +311,13 @@ mod tests {
         let scores: Vec<_> = parsed.entries.iter().map(|entry| entry.score).collect();
         assert_eq!(scores, [Some(90), None]);
         assert_eq!(parsed.entries[0].about.as_ref().unwrap().label.as_deref(), Some("Malspam"));
+    }
+
+    #[test]
+    fn an_error_is_no_empty_list() {
+        let read = |text: &str| parse(&Reading::default(), text.as_bytes()).rejects;
+        assert_eq!(read(r#"{"name":"x","message":"Authentication failed"}"#)[0].reason, RejectReason::Answer);
+        assert_eq!(read(r#"{"response":[]}"#), []);
     }
 
     #[test]

@@ -211,6 +211,13 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_nothing_but_faults_is_refused_and_not_kept() {
+        let parsed = parse(&"x\n".repeat(1_100_000));
+        assert_eq!((parsed.rejects.len(), parsed.rejects[0].reason), (1, RejectReason::TooMany));
+        assert_eq!(parsed.rejects[0].line, 1_000_001);
+    }
+
+    #[test]
     #[ignore = "takes its time: run it with --release -- --ignored --nocapture"]
     fn a_million_lines() {
         let mut text = String::new();

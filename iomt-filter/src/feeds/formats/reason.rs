@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
 #[allow(missing_docs, reason = "the message of each says what it is")]
 pub enum RejectReason {
-    #[error("this is HTML or XML, not a list")]
+    #[error("this is HTML, not a list")]
     Html,
     #[error("this is binary data, not a list")]
     Binary,

@@ -68,6 +68,11 @@ pub(super) fn parse(reading: &Reading, bytes: &[u8]) -> Parsed {
     if let Err(broken) = walked {
         return refused(Format::Stix, bytes, broken.line, RejectReason::BrokenJson);
     }
+    let is_list =
+        || document::is_empty_list(bytes, &["objects", "more", "id"]) || bytes.trim_ascii() == b"{}";
+    if line == 0 && !is_list() {
+        return refused(Format::Stix, bytes, 1, RejectReason::Answer);
+    }
     for indicator in indicators {
         add(&mut collector, indicator);
         if collector.is_full() {
@@ -244,6 +249,10 @@ mod tests {
         ]});
         let parsed = parse(&Reading::default(), text.to_string().as_bytes());
         assert_eq!(parsed.entries[0].about.as_ref().unwrap().category, Some(Category::Anonymizer));
-        assert!(parse(&Reading::default(), b"{}").rejects.is_empty());
+        for empty in [&b"{}"[..], b"{\"more\":false}", b"{\"type\":\"bundle\",\"id\":\"bundle--1\"}"] {
+            assert!(parse(&Reading::default(), empty).rejects.is_empty());
+        }
+        let error = parse(&Reading::default(), b"{\"title\":\"Unauthorized\",\"http_status\":\"401\"}");
+        assert_eq!(error.rejects[0].reason, RejectReason::Answer);
     }
 }

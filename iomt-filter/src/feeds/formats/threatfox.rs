@@ -68,10 +68,12 @@ fn json(mut collector: Collector, bytes: &[u8]) -> Parsed {
         add(&mut collector, Place { line, text: &text }, number, get);
     });
     let is_answer = |status: &String| matches!(status.as_str(), "ok" | "no_result");
+    let is_quiet = || bytes.trim_ascii() == b"{}" || document::is_empty_list(bytes, &["query_status"]);
     match walked {
         Ok(()) if status.as_ref().is_some_and(|status| !is_answer(status)) => {
             refused(Format::Threatfox, bytes, 1, RejectReason::Answer)
         }
+        Ok(()) if line == 0 && !is_quiet() => refused(Format::Threatfox, bytes, 1, RejectReason::Answer),
         Ok(()) => collector.finish(),
         Err(broken) => refused(Format::Threatfox, bytes, broken.line, RejectReason::BrokenJson),
     }
@@ -173,8 +175,9 @@ mod tests {
         check(&parsed);
         let nothing = read(r#"{"query_status":"no_result","data":"Your search did not yield any results"}"#);
         assert_eq!((nothing.entries.len(), nothing.rejects.len()), (0, 0));
-        let wrong = read(r#"{"query_status":"unknown_auth_key"}"#);
-        assert_eq!(wrong.rejects[0].reason, RejectReason::Answer);
+        for wrong in [r#"{"query_status":"unknown_auth_key"}"#, r#"{"error":"none"}"#] {
+            assert_eq!(read(wrong).rejects[0].reason, RejectReason::Answer);
+        }
     }
 
     #[test]

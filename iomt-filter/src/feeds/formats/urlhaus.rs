@@ -61,10 +61,12 @@ fn json(mut collector: Collector, bytes: &[u8]) -> Parsed {
         };
         add(&mut collector, Place { line, text: &text }, get);
     });
+    let is_quiet = || bytes.trim_ascii() == b"{}" || document::is_empty_list(bytes, &["query_status"]);
     match walked {
         Ok(()) if status.is_some_and(|status| !matches!(status.as_str(), "ok" | "no_results")) => {
             refused(Format::Urlhaus, bytes, 1, RejectReason::Answer)
         }
+        Ok(()) if line == 0 && !is_quiet() => refused(Format::Urlhaus, bytes, 1, RejectReason::Answer),
         Ok(()) => collector.finish(),
         Err(broken) => refused(Format::Urlhaus, bytes, broken.line, RejectReason::BrokenJson),
     }
