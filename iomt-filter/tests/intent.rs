@@ -78,7 +78,7 @@ fn feeds_never_stop_the_start() {
     for expected in [
         "feed `far` is not loaded: it has not been fetched yet",
         "feed `gone` is not loaded: failed to read",
-        "feed `page` is not loaded: nothing of it can be used: line 1: this is HTML or XML, not a list",
+        "feed `page` is not loaded: nothing of it can be used: line 1: this is HTML, not a list",
         "feed `json` is not loaded: nothing of it can be used",
     ] {
         assert!(shown.contains(expected), "{expected}\n{shown}");

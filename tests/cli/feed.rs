@@ -70,7 +70,7 @@ fn a_list_as_text() {
 #[test]
 fn what_is_no_list_would_be_held_and_is_a_finding() {
     for (name, reason) in [
-        ("page.html", "nothing of it can be used: line 1: this is HTML or XML, not a list"),
+        ("page.html", "nothing of it can be used: line 1: this is HTML, not a list"),
         ("empty.txt", "it lists nothing"),
         ("../replay/small.pcap", "nothing of it can be used: line 1: this is binary data, not a list"),
     ] {

@@ -70,7 +70,7 @@ fn a_list_as_it_should_be_is_not_held() {
 #[test]
 fn what_is_no_list_is_held() {
     let page = b"<!doctype html><html><body>503</body></html>\n203.0.113.9\n";
-    assert_eq!(held(page, None), ["nothing of it can be used: line 1: this is HTML or XML, not a list"]);
+    assert_eq!(held(page, None), ["nothing of it can be used: line 1: this is HTML, not a list"]);
     assert_eq!(
         held(b"\x7fELF\0\0", None),
         ["nothing of it can be used: line 1: this is binary data, not a list"]
