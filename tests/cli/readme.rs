@@ -1,6 +1,6 @@
-//! Every command of the README that needs no agent.
+//! Every command of the README, and of the page about feeds, that needs no agent.
 
-use iomt_filter_tests::readme::{commands, root};
+use iomt_filter_tests::readme::{commands, commands_of, root};
 
 use crate::program::command as program;
 
@@ -8,7 +8,7 @@ use crate::program::command as program;
 fn every_command_without_an_agent_works() {
     let commands = commands("check");
     assert!(commands.len() >= 5);
-    for words in commands {
+    for words in commands.into_iter().chain(commands_of("docs/feeds.md", "check")) {
         let output = program().current_dir(root()).args(&words).output().unwrap();
         assert!(output.status.success(), "{words:?}: {output:?}");
         assert!(!output.stdout.is_empty(), "{words:?} prints nothing");

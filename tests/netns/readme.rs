@@ -1,7 +1,7 @@
-//! Every command of the README that asks an agent, asked of one.
+//! Every command of the README, and of the page about feeds, that asks an agent, asked of one.
 
 use iomt_filter_tests::hospital::Hospital;
-use iomt_filter_tests::readme::commands;
+use iomt_filter_tests::readme::{commands, commands_of};
 
 use crate::can_run;
 use crate::hospital::{agent, filter};
@@ -15,7 +15,7 @@ fn every_command_for_an_agent_works() {
     let filter = filter(&hospital, &agent());
     let commands = commands("agent");
     assert!(commands.len() >= 9);
-    for command in commands {
+    for command in commands.into_iter().chain(commands_of("docs/feeds.md", "agent")) {
         let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
         let answer = filter.ask(&arguments).unwrap();
         assert!(answer.status.success(), "{command:?}: {answer:?}");

@@ -20,11 +20,12 @@ use crate::measure::pin;
 use crate::sample::Sample;
 
 mod cut;
+mod feed;
 mod memory;
 mod push;
 
 pub(crate) const ABOUT: &str = "tables of 1000 devices; rows are prepared, `apply` makes lines of them, writes them and swaps; \
-    without feeds, files and the agent's socket";
+    without files and the agent's socket; a list is read from memory";
 
 /// Addresses that are looked up in the tables and by a plain search.
 const LOOKUPS: u64 = 10_000_000;
@@ -48,7 +49,7 @@ const FULL: Times = Times { applied: 7, swapped: 200, pushed: 1000, spaced: 300,
 pub(crate) fn measure(countries: &Countries, is_short: bool) -> Result<Vec<Figure>> {
     pin()?;
     let times = if is_short { SHORT } else { FULL };
-    let mut figures = Vec::new();
+    let mut figures = feed::of_a_list(countries, times.applied)?;
     let sizes: &[u32] = if is_short { &[1_000_000] } else { &[1_000_000, 4_000_000] };
     for &listed in sizes {
         let hospital = Hospital { listed, ..case::HOSPITAL };
