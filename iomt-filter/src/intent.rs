@@ -51,8 +51,10 @@ pub struct Overrides {
 pub struct Known<'k> {
     /// What feeds listed last.
     pub copies: Copies,
-    /// Whether feeds that are files are read, or what they listed last holds.
+    /// Whether feeds that are files are read and what waits is judged anew, or what they listed last holds.
     pub reads_files: bool,
+    /// Whether tables are made for what comes out, so that a list for which there was no room may pass.
+    pub makes_tables: bool,
     /// What devices have talked to.
     pub far_ends: &'k dyn Fn(&Rows) -> Vec<FarEnd>,
 }
@@ -63,7 +65,7 @@ impl Known<'_> {
         let enabled = config.feeds.iter().filter(|feed| feed.enabled);
         let names = enabled.map(|feed| feed.name.as_str());
         let copies = copies::read(&config.paths.state, names, warnings);
-        Self { copies, reads_files: true, far_ends: &|_| Vec::new() }
+        Self { copies, reads_files: true, makes_tables: true, far_ends: &|_| Vec::new() }
     }
 }
 
@@ -250,6 +252,7 @@ pub fn read_knowing(
         segments: &extras.segments,
         copies: &known.copies,
         reads_files: known.reads_files,
+        makes_tables: known.makes_tables,
         far_ends: known.far_ends,
         now: Timestamp::now(),
     };

@@ -248,10 +248,10 @@ fn files_that_went_bad_unblock_nobody() {
         }
     };
     let state = |filter: &Filter<'_>| filter.json(&["status"]).unwrap()["feeds"][0]["state"].clone();
-    for content in ["", "<!doctype html>\n203.0.113.9\n"] {
+    for (content, expected) in [("", "held"), ("<!doctype html>\n203.0.113.9\n", "kept")] {
         filter.write("threats.txt", content).unwrap();
         filter.tell(&["reload"]).unwrap();
-        assert_eq!(state(&filter), "kept");
+        assert_eq!(state(&filter), expected);
         assert_cut_off(&filter, content);
     }
     std::fs::remove_file(filter.folder().join("country.mmdb")).unwrap();

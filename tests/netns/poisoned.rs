@@ -18,13 +18,17 @@ const FEED: &str = "threats";
 /// What the feed listed before: the C2 host, and a network that nobody talks to.
 const GOOD: &str = "203.0.113.9\n2001:db8:c2::9\n203.0.113.128/25\n";
 
-/// What is poured into the feed, and what becomes of it.
-fn poisons() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+/// A million addresses, and what was listed before.
+fn million() -> Vec<u8> {
     let mut million = String::with_capacity(16 << 20);
     for number in 0..1_000_000_u32 {
         let _ = writeln!(million, "{}", std::net::Ipv4Addr::from(0x2000_0000 + number * 997));
     }
-    let million = [million.as_bytes(), GOOD.as_bytes()].concat();
+    [million.as_bytes(), GOOD.as_bytes()].concat()
+}
+
+/// What is poured into the feed, and what becomes of it.
+fn poisons() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let with_good = |more: &str| [GOOD.as_bytes(), more.as_bytes()].concat();
     vec![
         ("all of IPv4", b"0.0.0.0/0\n".to_vec(), "kept"),
@@ -37,7 +41,7 @@ fn poisons() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("the vendor's network", with_good("198.51.100.0/24\n"), "held"),
         ("a server that is never to be blocked", with_good("192.0.2.53\n"), "loaded"),
         ("a public resolver", with_good("8.8.8.8\n9.9.9.9\n2001:4860:4860::8888\n"), "loaded"),
-        ("a sudden million", million, "held"),
+        ("a sudden million", million(), "held"),
         ("nothing", Vec::new(), "held"),
         ("a program", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec(), "kept"),
         ("an error page", b"<!DOCTYPE html><html><p>198.51.100.7</p></html>".to_vec(), "kept"),
@@ -137,5 +141,38 @@ fn no_poisoned_feed_cuts_a_clinical_session() {
     [pacs, pacs_v6, engine].into_iter().for_each(assert_runs);
     let lookup = filter.json(&["lookup", "198.51.100.7"]).unwrap();
     assert_eq!(lookup["listings"][0]["feed"], FEED);
+    filter.remove().unwrap();
+}
+
+#[test]
+fn a_list_without_room_waits_and_a_new_agent_judges_by_the_last_good_one() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let (c2, pacs) = (Host::C2.at(Version::V4, HTTPS), Host::Pacs.at(Version::V4, DICOM));
+    let _services =
+        [(Host::C2, c2), (Host::Pacs, pacs)].map(|(host, at)| Service::start(&hospital[host], at).unwrap());
+    let mut filter = Filter::configure(&hospital, &agent()).unwrap();
+    let config = std::fs::read_to_string(filter.config()).unwrap();
+    // The gate lets it through: that it does not fit is found out when it is to be made active.
+    filter.write("config.toml", config + "max_growth = 100000\nslack = 4000000\n").unwrap();
+    filter.write("threats.txt", GOOD).unwrap();
+    filter.start().unwrap();
+    let judges = |what: &str| {
+        assert_eq!(attempt(&hospital[Host::Ct], c2, ATTEMPT).unwrap(), Outcome::NoAnswer, "{what}");
+        assert_eq!(attempt(&hospital[Host::Ct], pacs, LIMIT).unwrap(), Outcome::Connected, "{what}");
+    };
+    judges("before");
+    filter.write("threats.txt", million()).unwrap();
+    let feed = refresh(&filter);
+    assert_eq!(feed["state"], "held", "{feed}");
+    assert!(feed["held"][0].as_str().unwrap().contains("there is no room for it"), "{feed}");
+    judges("while it waits");
+    filter.kill().unwrap();
+    judges("without an agent");
+    filter.start().unwrap();
+    assert_eq!(show(&filter)["entries"], 3, "the last good list holds");
+    judges("with a new agent");
     filter.remove().unwrap();
 }

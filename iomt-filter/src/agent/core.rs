@@ -139,6 +139,7 @@ impl Core {
         let known = Known {
             copies: self.lists().copies(),
             reads_files: true,
+            makes_tables: false,
             far_ends: &|rows| far_ends::of(Some(&running), rows, &state, impact),
         };
         let grants = self.grants.models();

@@ -184,7 +184,8 @@ impl Agent {
 
     fn judge(&self, intent: &Intent, standing: &Standing, content: Content, now: Timestamp) -> Outcome {
         let far_ends = if standing.feed.never_block { Vec::new() } else { self.far_ends(intent) };
-        let bench = Bench { guard: intent.lists().guard(), far_ends: &far_ends, now };
+        let guard = intent.lists().guard();
+        let bench = Bench { guard, far_ends: &far_ends, makes_tables: false, now };
         judge(&standing.feed, content, standing.copy.as_deref(), &bench)
     }
 

@@ -137,7 +137,8 @@ fn start(
     let Known { copies, .. } = Known::kept(&config, &mut damaged);
     let read = |reads_files, numbers: &mut Numbers| {
         let far_ends = |rows: &Rows| far_ends::of(None, rows, &config.paths.state, config.gate.impact);
-        let known = Known { copies: copies.clone(), reads_files, far_ends: &far_ends };
+        let known =
+            Known { copies: copies.clone(), reads_files, makes_tables: reads_files, far_ends: &far_ends };
         let grants = grants.models();
         intent::read_knowing(&config, &Overrides::default(), &host, numbers, &listed, grants, &known)
     };

@@ -41,6 +41,8 @@ pub(super) struct Lists<'c> {
     pub(super) copies: &'c Copies,
     /// Whether files are read, or what is known of them holds.
     pub(super) reads_files: bool,
+    /// See [`Bench::makes_tables`].
+    pub(super) makes_tables: bool,
     /// What devices have talked to since a time.
     pub(super) far_ends: &'c dyn Fn(&Rows) -> Vec<FarEnd>,
     pub(super) now: Timestamp,
@@ -129,12 +131,14 @@ impl Lists<'_> {
         let known = copy.as_deref();
         let incoming = Incoming::read(&self.config.paths.state, &feed.name);
         let is_new = |incoming: &&Incoming| match known {
+            _ if !self.reads_files => false,
             Some(copy) if feed.is_remote() => copy.notes.incoming.as_ref() != Some(&incoming.digest),
-            _ => feed.is_remote() || (self.reads_files && incoming.is_newer_than(&feed)),
+            _ => feed.is_remote() || incoming.is_newer_than(&feed),
         };
         let content = match incoming.as_ref().filter(is_new) {
             Some(incoming) => Some(incoming.content()),
-            None if feed.is_remote() || !self.reads_files => self.waiting(&feed, known),
+            None if !self.reads_files => None,
+            None if feed.is_remote() => self.waiting(&feed, known),
             None => match fetch::fetch(&feed.source, &fetch::Resume::default(), None, self.now) {
                 Ok(Fetched::New { parts, resume, modified }) => {
                     Some(Content { parts, resume, modified, released: None })
@@ -147,7 +151,7 @@ impl Lists<'_> {
             },
         };
         let Some(content) = content else { return };
-        let bench = Bench { guard, far_ends: far_ends(), now: self.now };
+        let bench = Bench { guard, far_ends: far_ends(), makes_tables: self.makes_tables, now: self.now };
         let mut outcome = judge(&feed, content, known, &bench);
         outcome.copy.notes.incoming = incoming.map(|incoming| incoming.digest);
         last_good.read.extend(outcome.files(&feed.name, known));

@@ -32,6 +32,8 @@ pub struct Bench<'b> {
     pub guard: &'b Guard,
     /// What devices have talked to.
     pub far_ends: &'b [FarEnd],
+    /// Whether tables are made for what comes out of this, so that there is room for it.
+    pub makes_tables: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -62,6 +64,16 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         // What waited is gone from the source.
         outcome.copy.notes.held = None;
         return Outcome { content: content.parts, keeps_content: goes_on(feed), ..outcome };
+    }
+    if let Some(held) = known.notes.held.as_ref().filter(|held| held.content == digest)
+        && !bench.makes_tables
+        && content.released.is_none()
+        && held.reasons.iter().any(|held| matches!(held, Held::NoRoom { .. }))
+    {
+        let (entries, reasons) = (held.entries, held.reasons.clone());
+        let Content { parts, resume, modified, .. } = content;
+        let waiting = Waiting { digest, parts, resume, updated: modified, entries };
+        return hold(known, waiting, reasons, bench.now);
     }
     let mut read = Read::default();
     for part in &content.parts {
