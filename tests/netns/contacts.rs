@@ -97,23 +97,3 @@ fn a_country_database_that_becomes_too_old_cuts_where_the_policy_says_so() {
     assert!(warnings.contains("refuse every public address (`geo_stale`)"), "{warnings}");
     filter.remove().unwrap();
 }
-
-#[test]
-fn a_bundle_is_read_by_the_agent_that_runs() {
-    if !can_run() {
-        return;
-    }
-    let hospital = build();
-    let filter = filter(&hospital, &agent());
-    let inside = |name: &str| filter.folder().join(name).display().to_string();
-    filter.tell(&["bundle", "key", "--no-password", &inside("maker")]).unwrap();
-    let config = fs::read_to_string(filter.config()).unwrap();
-    filter.write("config.toml", format!("{config}\n[bundle]\nkey = \"maker.pub\"\n")).unwrap();
-    let before = filter.json(&["status"]).unwrap()["generation"].as_u64().unwrap();
-    filter.tell(&["bundle", "create", "--out", &inside("x.bundle"), "--key", &inside("maker.key")]).unwrap();
-    let applied = filter.json(&["bundle", "apply", &inside("x.bundle")]).unwrap();
-    assert_eq!(applied["agent"]["generation"].as_u64(), Some(before + 1), "{applied}");
-    assert_eq!(applied["placed"].as_array().unwrap().len(), 3, "policy, countries and a feed: {applied}");
-    assert_eq!(filter.ask(&["bundle", "apply", &inside("x.bundle")]).unwrap().status.code(), Some(1));
-    filter.remove().unwrap();
-}

@@ -9,6 +9,7 @@ mod ward;
 mod grants;
 mod import;
 mod poisoned;
+mod bundles;
 mod agent_loss;
 mod busy;
 mod kept_leases;
