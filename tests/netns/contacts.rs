@@ -48,6 +48,9 @@ fn a_session_is_a_contact_that_goes_on_over_a_restart_of_the_agent() {
         flows.as_array().unwrap().iter().find(|flow| flow["destination"] == vendor.ip().to_string());
     let counted = of_session.unwrap()["packets"].as_u64().unwrap();
     assert!(packets <= counted, "{packets} of {counted}: nothing counts twice");
+    let lookup = filter.json(&["lookup", &vendor.ip().to_string()]).unwrap();
+    assert_eq!(lookup["talked"][0]["device"], "ct-1", "{lookup}");
+    assert_eq!(lookup["talked"][0]["service"], "443/tcp", "{lookup}");
     let status = filter.json(&["status"]).unwrap();
     assert_eq!(status["contacts"]["error"], serde_json::Value::Null, "{status}");
     filter.remove().unwrap();
