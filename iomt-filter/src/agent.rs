@@ -206,7 +206,10 @@ impl Agent {
     /// # Errors
     /// When something in them is invalid: then what runs stays.
     pub fn reload(&self) -> Result<Changed, Errors> {
-        self.change(Core::reload)
+        let before = self.running().intent.clone();
+        let changed = self.change(Core::reload)?;
+        self.tell_waiting(&before);
+        Ok(changed)
     }
 
     /// The agent's loop turns.

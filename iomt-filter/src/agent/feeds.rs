@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Agent, Errors};
 use crate::api::messages::Changed;
+use crate::audit::Entry;
 use crate::events::{Notice, Record};
 use crate::feeds::fetch::{self, FetchError, Fetched, Origin, Protocol};
 use crate::feeds::schedule::{self, Pace};
@@ -32,13 +33,13 @@ pub(super) struct Fetching(Mutex<BTreeMap<String, Progress>>);
 /// How the fetching of one feed goes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
-    pub(super) history: schedule::History,
-    /// When it is tried next.
-    pub(super) next: Option<Timestamp>,
+    history: schedule::History,
+    /// How much later than it could it is tried next, from 0 to 1.
+    chance: f64,
     /// Why the last attempt failed.
-    pub(super) error: Option<String>,
+    error: Option<String>,
     /// Whether it is being fetched.
-    pub(super) is_running: bool,
+    is_running: bool,
     /// Whether somebody asked for it out of turn.
     is_asked: bool,
 }
@@ -49,17 +50,12 @@ impl Fetching {
     }
 
     /// How it goes with a feed.
-    pub(super) fn of(&self, feed: &str) -> Progress {
+    fn of(&self, feed: &str) -> Progress {
         self.all().get(feed).cloned().unwrap_or_default()
     }
 
-    /// Whether somebody waits for a feed to be fetched.
-    fn is_asked(&self, feed: &str) -> bool {
-        self.all().get(feed).is_some_and(|progress| progress.is_asked)
-    }
-
     /// Has feeds fetched as soon as there is a thread for them.
-    pub(super) fn ask(&self, feeds: impl IntoIterator<Item = String>) {
+    fn ask(&self, feeds: impl IntoIterator<Item = String>) {
         let mut all = self.all();
         feeds.into_iter().for_each(|feed| all.entry(feed).or_default().is_asked = true);
     }
@@ -67,20 +63,16 @@ impl Fetching {
     /// The feeds to be fetched now, which are taken for being fetched from then on.
     fn take_due(&self, standings: &[Standing], now: Timestamp) -> Vec<String> {
         let mut all = self.all();
-        all.retain(|name, _| standings.iter().any(|standing| standing.feed.name == *name));
+        all.retain(|name, progress| {
+            progress.is_running || standings.iter().any(|standing| standing.feed.name == *name)
+        });
         let mut free = AT_ONCE.saturating_sub(all.values().filter(|progress| progress.is_running).count());
         let mut due = Vec::new();
         for standing in standings.iter().filter(|standing| standing.feed.enabled) {
             let feed = &standing.feed;
-            let progress = all.entry(feed.name.clone()).or_default();
-            if progress.history.attempt.is_none() {
-                let read = standing.copy.as_ref().and_then(|copy| copy.notes.read);
-                (progress.history.attempt, progress.history.success) = (read, read);
-            }
-            let next = *progress.next.get_or_insert_with(|| {
-                schedule::next(pace(standing), progress.history, now, fastrand::f64())
-            });
-            if free > 0 && !progress.is_running && (progress.is_asked || next <= now) {
+            let progress = all.entry(feed.name.clone()).or_insert_with(|| Progress::of(standing));
+            let is_due = progress.is_asked || progress.next(standing, now) <= now;
+            if free > 0 && !progress.is_running && is_due {
                 (progress.is_running, progress.is_asked) = (true, false);
                 free -= 1;
                 due.push(feed.name.clone());
@@ -99,7 +91,7 @@ impl Fetching {
             None => progress.history.succeeded(now),
         }
         progress.error = error.map(|(error, _)| error);
-        progress.next = Some(schedule::next(pace(standing), progress.history, now, fastrand::f64()));
+        progress.chance = fastrand::f64();
         failed_before
     }
 
@@ -108,6 +100,30 @@ impl Fetching {
             progress.is_running = false;
         }
     }
+}
+
+impl Progress {
+    /// Of a feed that an agent before has read.
+    fn of(standing: &Standing) -> Self {
+        let read = standing.copy.as_ref().and_then(|copy| copy.notes.read);
+        let history = schedule::History { attempt: read, success: read, ..schedule::History::default() };
+        Self { history, chance: fastrand::f64(), ..Self::default() }
+    }
+
+    /// When it is tried next: by what is configured now, and by a clock that may have been set.
+    fn next(&self, standing: &Standing, now: Timestamp) -> Timestamp {
+        schedule::next(pace(standing), self.history, now, self.chance)
+    }
+}
+
+/// What became of an outcome.
+enum Taken {
+    /// Its list is what the kernel judges by.
+    Active(Changed),
+    /// Other rows were not to be made of it.
+    Noted,
+    /// The feed is no longer what it was when its content was judged.
+    Outdated,
 }
 
 fn pace(standing: &Standing) -> Pace {
@@ -219,18 +235,37 @@ impl Agent {
     /// Takes what became of a feed's content.
     fn taken(&self, standing: &Standing, outcome: Outcome, now: Timestamp) {
         let name = &standing.feed.name;
-        self.tell_held(name, &outcome.newly_held);
-        if let Err(errors) = self.take(standing, outcome.clone(), now) {
-            let reason = errors.join("; ");
-            tracing::error!(
-                feed = name,
-                "a new list of the feed cannot be made active, the last one holds: {reason}"
-            );
-            let known = standing.copy.clone().unwrap_or_default();
-            let held = held(&standing.feed, &known, outcome, vec![Held::NoRoom { reason }], now);
-            self.tell_held(name, &held.newly_held);
-            if let Err(errors) = self.take(standing, held, now) {
-                tracing::error!(feed = name, errors = errors.join("; "), "that is not kept either");
+        let errors = match self.take(standing, outcome.clone(), now) {
+            // What came is judged anew, beside what holds by now.
+            Ok(Taken::Outdated) => return self.fetching().ask([name.clone()]),
+            Ok(_) => return self.tell_held(name, &outcome.newly_held),
+            Err(errors) => errors,
+        };
+        let reason = errors.join("; ");
+        tracing::error!(
+            feed = name,
+            "a new list of the feed cannot be made active, the last one holds: {reason}"
+        );
+        let known = standing.copy.clone().unwrap_or_default();
+        let held = held(&standing.feed, &known, outcome, vec![Held::NoRoom { reason }], now);
+        let newly_held = held.newly_held.clone();
+        match self.take(standing, held, now) {
+            Ok(_) => self.tell_held(name, &newly_held),
+            Err(errors) => {
+                tracing::error!(feed = name, errors = errors.join("; "), "that is not kept either")
+            }
+        }
+    }
+
+    /// Says of feeds that have come to wait since `before`.
+    pub(super) fn tell_waiting(&self, before: &Intent) {
+        let intent = self.running().intent.clone();
+        let held = |standing: &Standing| standing.copy.as_ref().and_then(|copy| copy.notes.held.clone());
+        for standing in intent.standings() {
+            let Some(now) = held(standing) else { continue };
+            let earlier = before.lists().get(&standing.feed.name).and_then(held);
+            if earlier.is_none_or(|earlier| earlier.content != now.content) {
+                self.tell_held(&standing.feed.name, &now.reasons);
             }
         }
     }
@@ -243,23 +278,20 @@ impl Agent {
         }
     }
 
-    /// Makes an outcome what holds, unless the configuration of the feed has changed meanwhile.
-    fn take(&self, standing: &Standing, outcome: Outcome, now: Timestamp) -> Result<Option<Changed>, Errors> {
+    /// Makes an outcome what holds, unless the feed is no longer what it was when it was judged.
+    fn take(&self, standing: &Standing, outcome: Outcome, now: Timestamp) -> Result<Taken, Errors> {
         let name = &standing.feed.name;
         let files = outcome.files(name, standing.copy.as_deref());
         let copy = Arc::new(outcome.copy);
         self.exchange(|lists| {
-            let current = lists.get(name)?;
-            if !Arc::ptr_eq(&current.feed, &standing.feed) {
-                return None;
-            }
+            lists.get(name).filter(|current| current.is_as(standing))?;
             let next = match outcome.is_new {
                 true => lists.with(name, copy.clone(), now),
                 false => lists.with_notes(name, copy.clone(), now),
             };
             Some((next, files.clone(), outcome.is_new))
         })
-        .unwrap_or(Ok(None))
+        .map_or(Ok(Taken::Outdated), |done| done.map(|changed| changed.map_or(Taken::Noted, Taken::Active)))
     }
 
     /// Lets go what has ended.
@@ -314,7 +346,7 @@ impl Agent {
             return Err(vec![format!("the list of feed `{name}` that waited is gone; {help}")]);
         };
         let reasons: Vec<_> = held.reasons.iter().map(ToString::to_string).collect();
-        self.audit(crate::audit::Entry {
+        self.audit(Entry {
             who: by.to_owned(),
             what: "feed release".to_owned(),
             about: Some(name.to_owned()),
@@ -327,9 +359,23 @@ impl Agent {
         let content = Content { parts, resume, modified: None, released: Some(by.to_owned()) };
         let outcome = self.judge(&intent, &standing, content, now);
         let entries = outcome.copy.list.len();
-        let changed = self.take(&standing, outcome, now)?;
-        let changed =
-            changed.ok_or_else(|| vec![format!("feed `{name}` has changed meanwhile; look again")])?;
+        let done = match self.take(&standing, outcome, now) {
+            Ok(Taken::Active(changed)) => Ok(changed),
+            Ok(Taken::Noted | Taken::Outdated) => {
+                Err(vec![format!("feed `{name}` has changed meanwhile; look again, and release it then")])
+            }
+            Err(errors) => Err(errors),
+        };
+        let changed = match done {
+            Ok(changed) => changed,
+            Err(errors) => {
+                let what = "feed release failed".to_owned();
+                let failed =
+                    Entry { who: by.to_owned(), what, about: Some(name.to_owned()), ..Entry::default() };
+                self.audit(Entry { after: json!(errors), ..failed })?;
+                return Err(errors);
+            }
+        };
         self.notice(Notice::FeedReleased, name, format!("{by} let a list of {entries} entries through"));
         Ok(changed)
     }
@@ -354,18 +400,22 @@ impl Agent {
 
     /// Every feed, and the blocks by hand: how they stand, and how fetching them goes.
     pub fn feeds(&self) -> Vec<Value> {
+        let (intent, now) = (self.running().intent.clone(), Timestamp::now());
         let shown = |report: &Arc<FeedReport>| {
             let mut shown = serde_json::to_value(&**report).ok()?;
-            let Progress { history, next, error, is_running, .. } = self.fetching().of(&report.name);
+            let progress = self.fetching().of(&report.name);
+            let standing = intent.lists().get(&report.name).filter(|standing| standing.feed.enabled);
+            let next = standing.map(|standing| progress.next(standing, now));
+            let Progress { history, error, is_running, is_asked, .. } = progress;
             let fields = shown.as_object_mut()?;
             fields.insert("attempted".to_owned(), json!(history.attempt));
             fields.insert("failures".to_owned(), json!(history.failures));
             fields.insert("error".to_owned(), json!(error));
             fields.insert("next".to_owned(), json!(next));
-            fields.insert("fetching".to_owned(), json!(is_running || self.fetching().is_asked(&report.name)));
+            fields.insert("fetching".to_owned(), json!(is_running || is_asked));
             Some(shown)
         };
-        self.running().intent.feeds.iter().filter_map(shown).collect()
+        intent.feeds.iter().filter_map(shown).collect()
     }
 
     fn notice(&self, notice: Notice, feed: &str, note: String) {

@@ -15,7 +15,7 @@ mod read;
 pub(super) use read::{feeds, gate};
 
 /// One `[[feed]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {
     /// Its name.
     pub name: String,

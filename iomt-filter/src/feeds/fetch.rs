@@ -33,7 +33,7 @@ pub use crowdsec::Stream;
 pub use error::FetchError;
 
 /// What a feed is fetched from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// Where it is.
     pub origin: Origin,
@@ -44,7 +44,7 @@ pub struct Source {
 }
 
 /// Where a source is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A file, or a folder: every file in it that is no hidden one and no signature, by name. Folders in it are
     /// not looked into.
@@ -54,7 +54,7 @@ pub enum Origin {
 }
 
 /// A server, and how it is spoken to.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Server {
     /// What it speaks.
     pub protocol: Protocol,

@@ -62,6 +62,18 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether what was made of the feed as `before` holds for it still: it is configured as it was, and lists what it
+    /// listed.
+    #[must_use]
+    pub fn is_as(&self, before: &Self) -> bool {
+        let is_same_copy = match (&self.copy, &before.copy) {
+            (Some(copy), Some(before)) => Arc::ptr_eq(copy, before),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same_copy && (Arc::ptr_eq(&self.feed, &before.feed) || self.feed == before.feed)
+    }
+
     /// What it lists, before the guard.
     #[must_use]
     pub fn list(&self) -> Option<&crate::feeds::List> {

@@ -1,6 +1,8 @@
 //! From the content of a feed to what becomes of it: the list that takes the place of the last good one, or a note of
 //! why it waits.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -44,7 +46,7 @@ pub struct Outcome {
     /// The feed from now on.
     pub copy: FeedCopy,
     /// The content.
-    pub content: Vec<Part>,
+    pub content: Arc<Vec<Part>>,
     /// Whether it is to be kept: it waits, or the next fetch goes on from it.
     pub keeps_content: bool,
     /// Whether the list is another one than before.
@@ -63,7 +65,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         let mut outcome = unchanged(feed, known, content.resume, bench.now);
         // What waited is gone from the source.
         outcome.copy.notes.held = None;
-        return Outcome { content: content.parts, keeps_content: goes_on(feed), ..outcome };
+        return Outcome { content: content.parts.into(), keeps_content: goes_on(feed), ..outcome };
     }
     if let Some(held) = known.notes.held.as_ref().filter(|held| held.content == digest)
         && !bench.makes_tables
@@ -72,7 +74,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
     {
         let (entries, reasons) = (held.entries, held.reasons.clone());
         let Content { parts, resume, modified, .. } = content;
-        let waiting = Waiting { digest, parts, resume, updated: modified, entries };
+        let waiting = Waiting { digest, parts: parts.into(), resume, updated: modified, entries };
         return hold(known, waiting, reasons, bench.now);
     }
     let mut read = Read::default();
@@ -110,7 +112,8 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
     let passes = judged.held.is_empty() || (content.released.is_some() && may_be_released);
     if !passes {
         let Content { parts, resume, modified, .. } = content;
-        let waiting = Waiting { digest, parts, resume, updated: modified, entries: list.present() };
+        let (parts, entries) = (parts.into(), list.present());
+        let waiting = Waiting { digest, parts, resume, updated: modified, entries };
         return hold(known, waiting, judged.held, bench.now);
     }
     let faulty = parsed.rejects.iter().filter(|reject| reject.reason.is_fault()).count();
@@ -131,7 +134,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
     };
     Outcome {
         copy: FeedCopy { list, notes },
-        content: content.parts,
+        content: content.parts.into(),
         keeps_content: goes_on(feed),
         is_new: true,
         newly_held: Vec::new(),
@@ -159,7 +162,7 @@ pub fn held(feed: &Feed, known: &FeedCopy, outcome: Outcome, reasons: Vec<Held>,
 /// Content that waits.
 struct Waiting {
     digest: String,
-    parts: Vec<Part>,
+    parts: Arc<Vec<Part>>,
     resume: Resume,
     updated: Option<Timestamp>,
     entries: usize,
