@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::copies::{self, Copies, FeedCopy, Kind};
-use super::last_good::{self};
+use super::last_good;
 use crate::config::{Feed, GateConfig};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::feeds::guard::{Sifted, never_block};
