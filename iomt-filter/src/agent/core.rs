@@ -15,24 +15,27 @@ use super::recorder::{Book, Page};
 use super::store;
 use crate::api::messages::{Changed, FailedReload};
 use crate::config::Config;
-use crate::datapath::{Attachment, Datapath, WriterToken};
+use crate::datapath::{ApplyError, Attachment, Datapath, WriterToken};
 use crate::diagnostic::{Diagnostic, Place};
+use crate::feeds::{FarEnd, ManualBlock};
 use crate::host::HostNetworks;
-use crate::intent::copies::File;
 use crate::intent::last_good::LastGood;
 use crate::intent::lists::FeedLists;
 use crate::intent::{self, Intent, Known, Overrides};
 use crate::numbers::Numbers;
+use crate::rows::Rows;
 
 /// The file of the numbers, in the state folder.
 pub(super) const NUMBERS: &str = "numbers.json";
 
 /// Seconds from one look for new leases, and at the clock, to the next.
 const KEPT_EVERY: u32 = 60;
+/// Far ends that a reload warns of one by one.
+const MOST_CUTS: usize = 20;
 
 /// What runs.
 pub struct Core {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) datapath: Datapath,
     pub(super) intent: Arc<Intent>,
     pub(super) attachments: Vec<Attachment>,
@@ -131,35 +134,52 @@ impl Core {
         }
         let host = HostNetworks::read()
             .map_err(|error| vec![format!("failed to read the host's addresses: {error}")])?;
-        let mut numbers = Numbers::clone(&self.numbers);
+        let numbers = Numbers::clone(&self.numbers);
         // With those that have ended: they go when that is noted.
         let blocks = self.blocks.clone();
         let listed = blocks.list();
-        let (running, state, impact) = (self.running(), config.paths.state.clone(), config.gate.impact);
-        let known = Known {
-            copies: self.lists().copies(),
-            reads_files: true,
-            makes_tables: false,
-            far_ends: &|rows| far_ends::of(Some(&running), rows, &state, impact),
-        };
-        let grants = self.grants.models();
-        let read = intent::read_knowing(
-            &config,
-            &Overrides::default(),
-            &host,
-            &mut numbers,
-            &listed,
-            grants,
-            &known,
-        );
-        let intent = read.map_err(shown)?;
+        let mut again = None;
+        // A list that had no room may have it by now; where it has not, it waits on.
+        for makes_tables in [true, false] {
+            let mut numbers = numbers.clone();
+            let intent = self.read_again(&config, &host, &mut numbers, &listed, makes_tables)?;
+            match self.try_activate(intent, numbers, blocks.clone()) {
+                Ok(changed) => {
+                    again = Some(changed);
+                    break;
+                }
+                Err(Refusal::NoRoom(_)) if makes_tables => {}
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+        let Some(changed) = again else { return Err(vec!["there is no room for what is configured".into()]) };
+        (self.config, self.host) = (Arc::new(config), host);
+        self.drop_gone_grants();
+        Ok(changed)
+    }
+
+    /// What `config` names now, with a warning for each far end of a device that it cuts.
+    fn read_again(
+        &self,
+        config: &Config,
+        host: &HostNetworks,
+        numbers: &mut Numbers,
+        blocks: &[ManualBlock],
+        makes_tables: bool,
+    ) -> Result<Intent, Errors> {
+        let running = self.running();
+        let far_ends =
+            |rows: &Rows| far_ends::of(Some(&running), rows, &config.paths.state, config.gate.impact);
+        let (copies, grants) = (self.lists().copies(), self.grants.models());
+        let known = Known { copies, reads_files: true, makes_tables, far_ends: &far_ends };
+        let overrides = Overrides::default();
+        let read = intent::read_knowing(config, &overrides, host, numbers, blocks, grants, &known);
+        let mut intent = read.map_err(shown)?;
         if let Some(lost) = intent.loses(&self.intent) {
             return Err(shown(vec![lost]));
         }
-        let changed = self.activate(intent, numbers, blocks)?;
-        (self.config, self.host) = (config, host);
-        self.drop_gone_grants();
-        Ok(changed)
+        intent.warnings.extend(newly_cut(&self.intent.rows, &intent.rows, &far_ends(&intent.rows)));
+        Ok(intent)
     }
 
     /// What the feeds list.
@@ -167,25 +187,28 @@ impl Core {
         self.intent.lists()
     }
 
-    /// Exchanges what the feeds list for something else, which makes other rows where it `is_new`; nothing where only
-    /// notes have changed.
+    /// Exchanges what the feeds list for something else, which makes other rows where it `is_new`. What is to be kept
+    /// of it the caller keeps: no block waits for a disk.
     pub(super) fn exchange_lists(
         &mut self,
         lists: Arc<FeedLists>,
-        files: Vec<File>,
         is_new: bool,
-    ) -> Result<Option<Changed>, Errors> {
+    ) -> Result<Option<Changed>, Refusal> {
         let mut numbers = Numbers::clone(&self.numbers);
         let blocks = self.blocks.clone();
-        let last_good = LastGood { read: files, wanted: lists.wanted() };
-        let mut intent = self.intent.with_lists(&mut numbers, lists, &blocks.list());
+        let intent = self.intent.with_lists(&mut numbers, lists, &blocks.list());
         if is_new {
-            intent.last_good = Some(last_good);
-            return self.activate(intent, numbers, blocks).map(Some);
+            return self.try_activate(intent, numbers, blocks).map(Some);
         }
-        self.keep_last_good(&mut intent, &last_good);
         self.intent = Arc::new(intent);
         Ok(None)
+    }
+
+    /// Exchanges what the feeds list for the same beside other addresses of the host.
+    pub(super) fn move_to(&mut self, host: HostNetworks, lists: Arc<FeedLists>) -> Result<(), Refusal> {
+        self.exchange_lists(lists, true)?;
+        self.host = host;
+        Ok(())
     }
 
     fn keep_last_good(&self, intent: &mut Intent, last_good: &LastGood) {
@@ -200,19 +223,29 @@ impl Core {
     /// numbers of new names are kept even so, which harms nobody.
     pub(super) fn activate(
         &mut self,
-        mut intent: Intent,
+        intent: Intent,
         numbers: Numbers,
         blocks: Arc<Blocks>,
     ) -> Result<Changed, Errors> {
+        Ok(self.try_activate(intent, numbers, blocks)?)
+    }
+
+    /// The same, telling what has no room from every other failure.
+    fn try_activate(
+        &mut self,
+        mut intent: Intent,
+        numbers: Numbers,
+        blocks: Arc<Blocks>,
+    ) -> Result<Changed, Refusal> {
         if numbers != *self.numbers {
-            store::save(&self.config.paths.state, NUMBERS, &numbers).map_err(|error| vec![chain(&error)])?;
+            let kept = store::save(&self.config.paths.state, NUMBERS, &numbers);
+            kept.map_err(|error| Refusal::Failed(vec![chain(&error)]))?;
         }
         let changed = self.datapath.plan(&intent.rows).summary().iter().map(|(_, count)| count).sum();
         let next =
             self.datapath.generation().map_or(1, |generation| generation.number.wrapping_add(1).max(1));
         self.book.write(next, Page::new(&self.host_name, &intent, &self.attachments));
-        let generation =
-            self.datapath.apply(intent.rows.clone(), &self.token).map_err(|error| vec![chain(&error)])?;
+        let generation = self.datapath.apply(intent.rows.clone(), &self.token)?;
         if let Some(last_good) = intent.last_good.take() {
             self.keep_last_good(&mut intent, &last_good);
         }
@@ -221,6 +254,33 @@ impl Core {
         self.generation_since = Timestamp::now();
         tracing::info!(generation = generation.number, changed, "a new generation is active");
         Ok(Changed { generation: generation.number, changed, warnings })
+    }
+}
+
+/// Why an intent is not active.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The tables have no room for it.
+    NoRoom(String),
+    /// Anything else.
+    Failed(Errors),
+}
+
+impl From<ApplyError> for Refusal {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Full { .. } | ApplyError::Large { .. } => Self::NoRoom(error.to_string()),
+            error => Self::Failed(vec![chain(&error)]),
+        }
+    }
+}
+
+impl From<Refusal> for Errors {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoRoom(error) => vec![error],
+            Refusal::Failed(errors) => errors,
+        }
     }
 }
 
@@ -237,6 +297,19 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// What a reload cuts that devices talk to: an operator changed files, and is told.
+fn newly_cut(before: &Rows, after: &Rows, far_ends: &[FarEnd]) -> Vec<Diagnostic> {
+    let cuts = far_ends::cut(before, after, far_ends);
+    let shown = cuts.iter().take(MOST_CUTS).map(|cut| {
+        let (device, peer, score) = (&cut.device, cut.peer, cut.score);
+        let message =
+            format!("this cuts `{device}` from {peer}, which it has talked to: listed with score {score}");
+        let help = format!("`iomt-filter lookup {peer}` says by whom; `never_block` in `[gate]` spares it");
+        Diagnostic::warning(&Place::default(), message).help(help)
+    });
+    shown.collect()
 }
 
 pub(super) fn shown(diagnostics: Vec<Diagnostic>) -> Errors {

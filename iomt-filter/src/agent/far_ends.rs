@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use iomt_filter_common::device::Device;
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::contacts::CONTACTS;
@@ -14,7 +15,8 @@ use super::running::Running;
 use crate::clock::{boottime, time_of_day};
 use crate::contacts::Contacts;
 use crate::feeds::FarEnd;
-use crate::rows::Rows;
+use crate::feeds::gate::Cut;
+use crate::rows::{Prefix, Rows};
 
 /// Far ends of devices with which they talked in the last `span`. A database that cannot be read is no reason to ask
 /// for less: what is talked now counts all the same.
@@ -61,4 +63,27 @@ fn scores(rows: &Rows) -> BTreeMap<&str, u8> {
         Some((rows.names.devices.get(number)?.as_str(), score))
     };
     rows.devices.iter().filter_map(of).collect()
+}
+
+/// Which far ends `after` lists for their device that `before` did not, the latest first.
+pub(super) fn cut(before: &Rows, after: &Rows, far_ends: &[FarEnd]) -> Vec<Cut> {
+    let mut cuts = BTreeMap::new();
+    for far_end in far_ends {
+        let address = far_end.address.into();
+        let (was, is) = (before.listing(address), after.listing(address));
+        if is.blocks(far_end.block_score) && !was.blocks(far_end.block_score) {
+            let entry = Prefix::of(address, is.prefix_bits);
+            let entry = IpNet::new(
+                entry.address.into(),
+                entry.bits.saturating_sub(if address.is_v4() { 96 } else { 0 }),
+            );
+            let Ok(entry) = entry else { continue };
+            let (device, peer, score) = (far_end.device.clone(), far_end.address, is.score);
+            let cut = Cut { device: device.clone(), peer, entry, score, line: 0, seen: far_end.seen };
+            cuts.insert((device, peer), cut);
+        }
+    }
+    let mut cuts: Vec<Cut> = cuts.into_values().collect();
+    cuts.sort_by(|one, other| other.seen.cmp(&one.seen));
+    cuts
 }

@@ -12,7 +12,9 @@ use super::blocks::Blocks;
 use super::core::Core;
 use super::grants::Ledger;
 use crate::api::messages::FailedReload;
+use crate::config::Config;
 use crate::datapath::{Attachment, Readings};
+use crate::host::HostNetworks;
 use crate::intent::Intent;
 use crate::numbers::Numbers;
 
@@ -24,6 +26,8 @@ pub(super) struct Running {
     pub(super) blocks: Arc<Blocks>,
     pub(super) grants: Arc<Ledger>,
     pub(super) attachments: Vec<Attachment>,
+    pub(super) config: Arc<Config>,
+    pub(super) host: HostNetworks,
     pub(super) host_name: String,
     pub(super) started: Timestamp,
     pub(super) adopted: bool,
@@ -44,6 +48,8 @@ impl Core {
             blocks: self.blocks.clone(),
             grants: self.grants.clone(),
             attachments: self.attachments.clone(),
+            config: self.config.clone(),
+            host: self.host.clone(),
             host_name: self.host_name.clone(),
             started: self.started,
             adopted: self.datapath.is_adopted(),

@@ -196,7 +196,7 @@ fn start(
             seconds: 0,
             attachments: Vec::new(),
             intent: Arc::default(),
-            config,
+            config: Arc::new(config),
             datapath,
             book,
             token,

@@ -39,6 +39,8 @@ pub struct FeedNotes {
     pub content: Option<String>,
     /// What it was read as.
     pub format: Option<String>,
+    /// How it was read: a fetch that finds nothing changed says nothing where it is to be read otherwise.
+    pub way: Option<String>,
     /// When the content last changed at its source.
     pub updated: Option<Timestamp>,
     /// When it was last read, or found unchanged.
@@ -72,6 +74,9 @@ pub struct HeldNote {
     pub since: Timestamp,
     /// When it last changed at its source.
     pub updated: Option<Timestamp>,
+    /// Whether it is a list as this program keeps it, of a bundle.
+    #[serde(default)]
+    pub is_kept_list: bool,
     /// Its entries and domains.
     pub entries: usize,
     /// Why.

@@ -26,9 +26,11 @@ mod judge;
 mod read;
 mod report;
 
-pub(super) use read::{Lists, guarded};
+pub(super) use read::Lists;
+pub(crate) use read::guarded;
 
-pub use judge::{Bench, Content, Outcome, held, judge, unchanged};
+pub use judge::{Bench, Content, Outcome, Release, digest, held, judge, unchanged, way};
+pub use read::incoming;
 pub use report::{FeedReport, FeedState};
 
 /// A feed as it stands.
@@ -111,8 +113,8 @@ impl Outcome {
 impl FeedLists {
     fn of(standings: Vec<Standing>, gate: GateConfig, ranges: Vec<(IpNet, Reason)>, now: Timestamp) -> Self {
         let guard = guard(&standings, &gate, &ranges);
-        let spared = spared(&standings, &gate);
-        let operators = Guard::for_operators(ranges.iter().copied().chain(spared));
+        // Whoever publishes a list that spares addresses lifts no block that somebody here has made.
+        let operators = Guard::for_operators(ranges.iter().copied());
         let sifted: Vec<Option<Sifted>> = standings
             .iter()
             .map(|standing| Some(guard.sift(standing.list()?)).filter(|_| !standing.feed.never_block))
@@ -171,6 +173,12 @@ impl FeedLists {
             }
         }
         lists
+    }
+
+    /// The same beside other addresses that are ours.
+    #[must_use]
+    pub fn beside(&self, ranges: Vec<(IpNet, Reason)>, now: Timestamp) -> Self {
+        Self::of(self.standings.clone(), self.gate.clone(), ranges, now)
     }
 
     /// The same at another moment: without what has ended until then.
@@ -233,7 +241,7 @@ impl FeedLists {
     }
 
     /// What the feeds list.
-    pub(super) fn listings(&self) -> Prefixes<Listing> {
+    pub(crate) fn listings(&self) -> Prefixes<Listing> {
         self.listings.clone()
     }
 

@@ -168,6 +168,13 @@ impl fmt::Display for Held {
 }
 
 impl Held {
+    /// That so many far ends, which devices talked to in the last `span`, would be cut.
+    #[must_use]
+    pub fn impact(mut cuts: Vec<Cut>, total: usize, _span: std::time::Duration) -> Self {
+        cuts.truncate(super::MOST_CUTS);
+        Self::Impact { cuts, total }
+    }
+
     /// Whether an operator can let the list through: where there is one.
     #[must_use]
     pub const fn can_be_released(&self) -> bool {

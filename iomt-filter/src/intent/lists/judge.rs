@@ -2,15 +2,17 @@
 //! why it waits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Feed;
 use crate::feeds::fetch::{Origin, Part, Protocol, Resume};
 use crate::feeds::formats::{self, Parsed};
-use crate::feeds::gate::{self, Candidate};
-use crate::feeds::list;
+use crate::feeds::gate::{self, Candidate, Cut};
+use crate::feeds::list::{self, Kept};
 use crate::feeds::{FarEnd, Format, Guard, Held, List};
 use crate::intent::copies::{FeedCopy, FeedNotes, HeldNote, Line, SHOWN};
 
@@ -23,8 +25,33 @@ pub struct Content {
     pub resume: Resume,
     /// When it was last changed at its source.
     pub modified: Option<Timestamp>,
+    /// Whether it is a list as this program keeps it, which only bundles bring.
+    pub is_kept_list: bool,
     /// Who lets it through the gate, where somebody does.
-    pub released: Option<String>,
+    pub released: Option<Release>,
+}
+
+/// Somebody lets a list through that waits, for the reasons that are known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    /// Who.
+    pub by: String,
+    /// Why it waits.
+    pub reasons: Vec<Held>,
+}
+
+impl Release {
+    /// Whether a reason is one that was known; of far ends that would be cut, all of them.
+    fn covers(&self, held: &Held) -> bool {
+        self.reasons.iter().any(|known| match (known, held) {
+            (Held::Impact { cuts: known, total, .. }, Held::Impact { cuts, .. }) => {
+                let is_known =
+                    |cut: &Cut| known.iter().any(|it| (&it.device, it.peer) == (&cut.device, cut.peer));
+                *total > known.len() || cuts.iter().all(is_known)
+            }
+            (known, held) => std::mem::discriminant(known) == std::mem::discriminant(held),
+        })
+    }
 }
 
 /// What a feed's content is judged with.
@@ -49,6 +76,8 @@ pub struct Outcome {
     pub content: Arc<Vec<Part>>,
     /// Whether it is to be kept: it waits, or the next fetch goes on from it.
     pub keeps_content: bool,
+    /// See [`Content::is_kept_list`].
+    pub is_kept_list: bool,
     /// Whether the list is another one than before.
     pub is_new: bool,
     /// Why it waits, where it only waits since now.
@@ -73,13 +102,15 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         && held.reasons.iter().any(|held| matches!(held, Held::NoRoom { .. }))
     {
         let (entries, reasons) = (held.entries, held.reasons.clone());
-        let Content { parts, resume, modified, .. } = content;
-        let waiting = Waiting { digest, parts: parts.into(), resume, updated: modified, entries };
+        let waiting = Waiting::of(digest, content, entries);
         return hold(known, waiting, reasons, bench.now);
     }
     let mut read = Read::default();
     for part in &content.parts {
-        read.add(parsed(&reading(feed, bench.now), &part.bytes));
+        let kept = if content.is_kept_list { List::from_bytes(&part.bytes).ok() } else { None };
+        read.add(
+            kept.map_or_else(|| formats::parse(&reading(feed, bench.now), &part.bytes), |list| said(&list)),
+        );
     }
     let Read { parsed, entries } = read;
     let reading = list::Reading {
@@ -88,7 +119,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         withdrawn: parsed.withdrawn,
         is_change: false,
         now: bench.now,
-        expire: feed.expire,
+        expire: expire(feed),
         score: feed.score,
     };
     let (list, changes) = known.list.renewed(reading);
@@ -108,13 +139,15 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
     // What spares addresses may spare any.
     let guard = if feed.never_block { &nobody } else { bench.guard };
     let judged = gate::judge(&feed.limits, guard, &candidate);
-    let may_be_released = judged.held.iter().all(Held::can_be_released);
-    let passes = judged.held.is_empty() || (content.released.is_some() && may_be_released);
-    if !passes {
-        let Content { parts, resume, modified, .. } = content;
-        let (parts, entries) = (parts.into(), list.present());
-        let waiting = Waiting { digest, parts, resume, updated: modified, entries };
-        return hold(known, waiting, judged.held, bench.now);
+    let mut reasons = judged.held;
+    reasons.extend(still_cut(known, &digest, &reasons, &list, guard, feed));
+    let is_released = |held: &Held| {
+        let release = content.released.as_ref();
+        held.can_be_released() && release.is_some_and(|release| release.covers(held))
+    };
+    if !reasons.iter().all(is_released) {
+        let waiting = Waiting::of(digest, content, list.present());
+        return hold(known, waiting, reasons, bench.now);
     }
     let faulty = parsed.rejects.iter().filter(|reject| reject.reason.is_fault()).count();
     let notes = FeedNotes {
@@ -127,7 +160,8 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         rejected: parsed.rejects.iter().take(SHOWN).map(Line::from).collect(),
         notes: parsed.notes.iter().take(SHOWN).map(Line::from).collect(),
         warnings: judged.warnings.iter().map(ToString::to_string).collect(),
-        released: content.released.clone(),
+        released: content.released.as_ref().map(|release| release.by.clone()),
+        way: Some(way(feed)),
         held: None,
         incoming: known.notes.incoming.clone(),
         resume: content.resume.clone(),
@@ -136,6 +170,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         copy: FeedCopy { list, notes },
         content: content.parts.into(),
         keeps_content: goes_on(feed),
+        is_kept_list: content.is_kept_list,
         is_new: true,
         newly_held: Vec::new(),
     }
@@ -144,7 +179,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
 /// A feed of which a fetch said that nothing has changed: neither its list nor what waits.
 #[must_use]
 pub fn unchanged(feed: &Feed, known: &FeedCopy, resume: Resume, now: Timestamp) -> Outcome {
-    let list = known.list.read_again(now).expiring_after(feed.expire);
+    let list = known.list.read_again(now).expiring_after(expire(feed));
     let is_new = list.next_expiry(now) != known.list.next_expiry(now);
     let notes = FeedNotes { read: Some(now), resume, ..known.notes.clone() };
     Outcome { copy: FeedCopy { list, notes }, is_new, ..Outcome::default() }
@@ -156,7 +191,8 @@ pub fn held(feed: &Feed, known: &FeedCopy, outcome: Outcome, reasons: Vec<Held>,
     let FeedCopy { list, notes } = outcome.copy;
     let (digest, parts) = (digest(feed, &outcome.content), outcome.content);
     let FeedNotes { resume, updated, .. } = notes;
-    hold(known, Waiting { digest, parts, resume, updated, entries: list.present() }, reasons, now)
+    let (entries, is_kept_list) = (list.present(), outcome.is_kept_list);
+    hold(known, Waiting { digest, parts, resume, updated, is_kept_list, entries }, reasons, now)
 }
 
 /// Content that waits.
@@ -165,19 +201,27 @@ struct Waiting {
     parts: Arc<Vec<Part>>,
     resume: Resume,
     updated: Option<Timestamp>,
+    is_kept_list: bool,
     entries: usize,
+}
+
+impl Waiting {
+    fn of(digest: String, content: Content, entries: usize) -> Self {
+        let Content { parts, resume, modified: updated, is_kept_list, .. } = content;
+        Self { digest, parts: parts.into(), resume, updated, is_kept_list, entries }
+    }
 }
 
 /// The feed stays as it was, and the content waits.
 fn hold(known: &FeedCopy, waiting: Waiting, reasons: Vec<Held>, now: Timestamp) -> Outcome {
-    let Waiting { digest, parts, resume, updated, entries } = waiting;
+    let Waiting { digest, parts, resume, updated, is_kept_list, entries } = waiting;
     let before = known.notes.held.as_ref().filter(|held| held.content == digest);
     let newly_held = if before.is_some() { Vec::new() } else { reasons.clone() };
     let since = before.map_or(now, |held| held.since);
-    let held = Some(HeldNote { content: digest, since, updated, entries, reasons });
+    let held = Some(HeldNote { content: digest, since, updated, is_kept_list, entries, reasons });
     let notes = FeedNotes { held, resume, ..known.notes.clone() };
     let copy = FeedCopy { list: known.list.clone(), notes };
-    Outcome { copy, content: parts, keeps_content: true, is_new: false, newly_held }
+    Outcome { copy, content: parts, keeps_content: true, is_kept_list, is_new: false, newly_held }
 }
 
 /// Whether the next fetch goes on from the content of the one before.
@@ -191,21 +235,56 @@ pub(in crate::intent) fn reading(feed: &Feed, now: Timestamp) -> formats::Readin
     formats::Reading { format: feed.format, columns, pointers, now }
 }
 
-/// What a part says. A list as it is kept, which bundles carry, says what was read of its source elsewhere.
-fn parsed(reading: &formats::Reading, bytes: &[u8]) -> Parsed {
-    match List::from_bytes(bytes) {
-        Ok(list) => {
-            let (entries, domains) = list.said();
-            Parsed { format: Format::Plain, entries, domains, ..Parsed::default() }
-        }
-        Err(_) => formats::parse(reading, bytes),
+/// What a list as it is kept says, as if it had been read here.
+fn said(list: &List) -> Parsed {
+    let (entries, domains) = list.said();
+    Parsed { format: Format::Plain, entries, domains, ..Parsed::default() }
+}
+
+/// What a list that waits would have cut when it was judged, and would still: it does not pass because nobody
+/// remembers what devices talked to.
+fn still_cut(
+    known: &FeedCopy,
+    digest: &str,
+    reasons: &[Held],
+    list: &List,
+    guard: &Guard,
+    feed: &Feed,
+) -> Option<Held> {
+    let before = known.notes.held.as_ref().filter(|held| held.content == digest)?;
+    if reasons.iter().any(|held| matches!(held, Held::Impact { .. })) {
+        return None;
     }
+    before.reasons.iter().find_map(|held| {
+        let Held::Impact { cuts, .. } = held else { return None };
+        let lists = |cut: &&Cut| {
+            let score = |kept: &Kept<IpNet>| kept.score.unwrap_or(feed.score);
+            !guard.spares(cut.peer)
+                && list.covering(cut.peer).any(|kept| score(kept) >= cut.score.max(feed.min_score))
+        };
+        cuts.iter().any(|cut| lists(&cut)).then(|| held.clone())
+    })
 }
 
 /// What tells content from other content, and one way to read it from another.
-fn digest(feed: &Feed, parts: &[Part]) -> String {
-    let way = format!("{:?} {:?} {:?}", feed.format, feed.columns, feed.pointers);
-    of(Sha256::new().chain_update(way), parts)
+#[must_use]
+pub fn digest(feed: &Feed, parts: &[Part]) -> String {
+    of(Sha256::new().chain_update(way(feed)), parts)
+}
+
+/// How a feed is read, in words that differ where it is read otherwise.
+#[must_use]
+pub fn way(feed: &Feed) -> String {
+    format!("{:?} {:?} {:?}", feed.format, feed.columns, feed.pointers)
+}
+
+/// How long entries stay that the feed no longer has. What CrowdSec says is all that it decided: what it takes back
+/// goes at once.
+fn expire(feed: &Feed) -> Duration {
+    match &feed.source.origin {
+        Origin::Server(server) if server.protocol == Protocol::Crowdsec => Duration::ZERO,
+        _ => feed.expire,
+    }
 }
 
 /// What tells content from other content.

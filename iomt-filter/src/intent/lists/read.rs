@@ -94,7 +94,7 @@ impl Lists<'_> {
             None if feed.is_remote() => self.waiting(&feed, known),
             None => match fetch::fetch(&feed.source, &fetch::Resume::default(), None, self.now) {
                 Ok(Fetched::New { parts, resume, modified }) => {
-                    Some(Content { parts, resume, modified, released: None })
+                    Some(Content { parts, resume, modified, ..Content::default() })
                 }
                 Ok(Fetched::Unchanged { .. }) => None,
                 Err(error) => {
@@ -116,7 +116,8 @@ impl Lists<'_> {
         let notes = &known?.notes;
         let held = notes.held.as_ref()?;
         let parts = copies::content(&self.config.paths.state, &feed.name)?;
-        Some(Content { parts, resume: notes.resume.clone(), modified: held.updated, released: None })
+        let (resume, modified) = (notes.resume.clone(), held.updated);
+        Some(Content { parts, resume, modified, is_kept_list: held.is_kept_list, released: None })
     }
 }
 
@@ -139,7 +140,7 @@ impl Incoming {
 
     fn content(&self) -> Content {
         let modified = self.modified.and_then(|time| Timestamp::try_from(time).ok());
-        Content { parts: vec![self.part.clone()], modified, ..Content::default() }
+        Content { parts: vec![self.part.clone()], modified, is_kept_list: true, ..Content::default() }
     }
 
     /// Whether it takes the place of the feed's own file.
@@ -150,8 +151,15 @@ impl Incoming {
     }
 }
 
+/// The list that came with a bundle for a feed that is a file, where it is newer than that.
+#[must_use]
+pub fn incoming(state: &Path, feed: &Feed) -> Option<Content> {
+    let incoming = Incoming::read(state, &feed.name).filter(|incoming| incoming.is_newer_than(feed));
+    incoming.filter(|_| !feed.is_remote()).map(|incoming| incoming.content())
+}
+
 /// What is ours, with the gravest reason first where two are the same range.
-pub(in crate::intent) fn guarded(
+pub(crate) fn guarded(
     config: &Config,
     host: &HostNetworks,
     segments: &[IpNet],
