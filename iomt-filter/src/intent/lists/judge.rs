@@ -321,3 +321,6 @@ impl Read {
         all.remarks.extend(part.remarks);
     }
 }
+
+#[cfg(test)]
+mod tests;
