@@ -54,7 +54,7 @@ pub struct Agent {
     contacts: Standing,
     signs: Arc<Signs>,
     fetching: Fetching,
-    audit: std::sync::Mutex<Audit>,
+    audit: std::sync::Mutex<Option<Audit>>,
     state: PathBuf,
 }
 
@@ -75,7 +75,7 @@ pub fn kept_blocks(state: &Path) -> Result<Vec<ManualBlock>, store::StoreError> 
 pub use looking::talks;
 
 impl Agent {
-    pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>, audit: Audit) -> Self {
+    pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>, audit: Option<Audit>) -> Self {
         let running = RwLock::new(Arc::new(core.running()));
         let (asked, fetching, audit) = (std::sync::Mutex::default(), Fetching::default(), audit.into());
         let state = core.config.paths.state.clone();
@@ -95,6 +95,11 @@ impl Agent {
     /// Writes down what somebody is about to change; without that it must not be changed.
     fn audit(&self, entry: Entry) -> Result<(), Errors> {
         let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(audit) = audit.as_mut() else {
+            return Err(vec![
+                "the audit log cannot be written; see the log of the agent, and start it again".into(),
+            ]);
+        };
         audit.append(entry, Timestamp::now()).map_err(|error| vec![core::chain(&error)])
     }
 

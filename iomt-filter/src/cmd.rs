@@ -36,6 +36,15 @@ fn socket(path: &Path) -> Result<PathBuf> {
     match Config::load(path) {
         Ok(config) => Ok(config.paths.socket),
         Err(_) if path == Path::new(config::PATH) => Ok(PathBuf::from(config::SOCKET)),
+        // Whoever has to block something now does not have to mend a typing error first.
+        Err(found) if path.exists() => {
+            let (config, _) = Config::load_what_can_be_read(path);
+            let first = found.iter().find(|it| it.is_error()).map(ToString::to_string).unwrap_or_default();
+            output::note(format!(
+                "the configuration has errors, the agent that runs is asked all the same: {first}"
+            ));
+            Ok(config.paths.socket)
+        }
         Err(found) => Err(anyhow!(joined(&found))),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Errors;
@@ -65,6 +66,31 @@ impl Blocks {
         let changes: Vec<Vec<Change>> = journal::read(folder, CHANGES, whole.as_deref())?;
         changes.into_iter().flatten().for_each(|change| blocks.change(change));
         Ok(blocks)
+    }
+
+    /// The same; what cannot be understood is moved aside, and none hold then: without an agent there would be no new
+    /// filter either.
+    pub(super) fn load_or_begin(folder: &Path, now: Timestamp) -> Result<Self, StoreError> {
+        match Self::load(folder) {
+            Err(error @ StoreError::Damaged(..)) => {
+                for name in [BLOCKS, CHANGES] {
+                    let aside = folder.join(format!("{name}.damaged-{}", now.as_second()));
+                    // Without the one the other says nothing.
+                    let _ = std::fs::rename(folder.join(name), aside);
+                }
+                tracing::error!(
+                    error = chain(&error),
+                    "no block by hand holds: add them anew from what was moved aside"
+                );
+                Ok(Self::default())
+            }
+            loaded => loaded,
+        }
+    }
+
+    /// Where changes go when there is no room to keep them.
+    pub(super) fn unkept(folder: &Path) -> std::io::Result<Journal> {
+        Journal::none(folder, CHANGES)
     }
 
     /// Keeps them whole; where their changes go from then on.
@@ -147,6 +173,27 @@ impl Blocks {
         self.at(now.boot.nanoseconds)
     }
 
+    /// Entries of a request, without those of a list that would make a block weaker or shorter.
+    fn without_weaker(&self, mut entries: Vec<Entry>, request: &BlockRequest) -> Vec<Entry> {
+        if request.listed.is_empty() {
+            return entries;
+        }
+        let held: BTreeMap<IpNet, &Entry> = self.0.iter().map(|entry| (entry.block.target, entry)).collect();
+        let said: BTreeSet<IpNet> = request.targets.iter().copied().collect();
+        let is_stronger = |held: &Entry, new: &Entry| {
+            let lasts = held.ends.is_none()
+                || new
+                    .ends
+                    .is_some_and(|end| held.ends.is_some_and(|held| held.nanoseconds >= end.nanoseconds));
+            held.block.score >= new.block.score && lasts && held != new
+        };
+        entries.retain(|new| {
+            let target = &new.block.target;
+            said.contains(target) || !held.get(target).is_some_and(|held| is_stronger(held, new))
+        });
+        entries
+    }
+
     /// Those that hold now.
     pub(super) fn list(&self) -> Vec<ManualBlock> {
         let now = boottime();
@@ -211,7 +258,7 @@ impl Core {
         let mut changes = Vec::new();
         let add = |(request, by): &(BlockRequest, String)| {
             self.may_block(request).map(|()| {
-                let entries = entries(request, by, &now);
+                let entries = self.blocks.without_weaker(entries(request, by, &now), request);
                 let count = entries.len();
                 changes.push(Change::Add(entries));
                 count

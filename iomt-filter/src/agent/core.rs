@@ -167,9 +167,8 @@ impl Core {
         blocks: &[ManualBlock],
         makes_tables: bool,
     ) -> Result<Intent, Errors> {
-        let running = self.running();
-        let far_ends =
-            |rows: &Rows| far_ends::of(Some(&running), rows, &config.paths.state, config.gate.impact);
+        let flows = far_ends::flows(&self.running());
+        let far_ends = |rows: &Rows| far_ends::of(&flows, rows, &config.paths.state, config.gate.impact);
         let (copies, grants) = (self.lists().copies(), self.grants.models());
         let known = Known { copies, reads_files: true, makes_tables, far_ends: &far_ends };
         let overrides = Overrides::default();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use iomt_filter_common::device::Device;
+use iomt_filter_common::flow::{Flow, FlowKey};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,9 +19,14 @@ use crate::feeds::FarEnd;
 use crate::feeds::gate::Cut;
 use crate::rows::{Prefix, Rows};
 
+/// What runs now.
+pub(super) fn flows(running: &Running) -> Vec<(FlowKey, Flow)> {
+    running.readings.flows(running.generation, boottime())
+}
+
 /// Far ends of devices with which they talked in the last `span`. A database that cannot be read is no reason to ask
 /// for less: what is talked now counts all the same.
-pub(super) fn of(running: Option<&Running>, rows: &Rows, state: &Path, span: Duration) -> Vec<FarEnd> {
+pub(super) fn of(flows: &[(FlowKey, Flow)], rows: &Rows, state: &Path, span: Duration) -> Vec<FarEnd> {
     let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
     if span.is_zero() {
         return Vec::new();
@@ -43,8 +49,7 @@ pub(super) fn of(running: Option<&Running>, rows: &Rows, state: &Path, span: Dur
             ),
         }
     }
-    let flows = running.map(|running| running.readings.flows(running.generation, boottime()));
-    for (key, flow) in flows.iter().flatten() {
+    for (key, flow) in flows {
         let seen = time_of_day(flow.last_seen);
         let ends = [(flow.opener, key.destination), (flow.responder, key.source)];
         for (device, address) in ends.into_iter().filter(|(device, _)| *device != 0 && seen >= since) {

@@ -333,6 +333,7 @@ impl Agent {
 
     /// What devices have talked to in the time that counts, what they talk to now included.
     fn far_ends(&self, intent: &Intent) -> Vec<FarEnd> {
-        far_ends::of(Some(&self.running()), &intent.rows, self.state(), intent.lists().impact())
+        let flows = far_ends::flows(&self.running());
+        far_ends::of(&flows, &intent.rows, self.state(), intent.lists().impact())
     }
 }

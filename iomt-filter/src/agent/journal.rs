@@ -43,6 +43,12 @@ impl Journal {
         Ok(Self { path, file, last: HEAD as u64, next: HEAD as u64, is_usable: true })
     }
 
+    /// None, where there is no room for one: everything is kept whole, once there is.
+    pub(super) fn none(folder: &Path, name: &str) -> io::Result<Self> {
+        let (path, file) = (folder.join(name), File::open("/dev/null")?);
+        Ok(Self { path, file, last: HEAD as u64, next: HEAD as u64, is_usable: false })
+    }
+
     /// In the place of the one that was there, once the whole copy is kept. Where that fails it is not usable: the
     /// whole copy is all that counts then.
     pub(super) fn into_place(mut self) -> Self {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use iomt_filter_common::flow::{Flow, FlowKey};
 use jiff::Timestamp;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use tokio::runtime::{Handle, Runtime};
@@ -17,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::blocks::Blocks;
 use super::contacts;
-use super::core::{Core, NUMBERS};
+use super::core::{Core, NUMBERS, chain};
 use super::far_ends;
 use super::feeds;
 use super::grants::{GRANTS, Ledger};
@@ -72,9 +73,19 @@ pub fn run(config: &Path) -> Result<ExitCode> {
 
     let numbers: Numbers = store::load(state, NUMBERS)?;
     let (seen, now) = (term::seen(state), Clocks::now());
-    let blocks = Blocks::load(state)?.begun(seen, &now);
+    let blocks = Blocks::load_or_begin(state, now.time_of_day)?.begun(seen, &now);
     // Changes that are noted from here on are of this boot.
-    let journal = blocks.keep(state)?;
+    let journal = match blocks.keep(state) {
+        Ok(journal) => journal,
+        Err(error) => {
+            let error = chain(&error);
+            tracing::error!(
+                error,
+                "blocks by hand hold as they are, and cannot be changed until there is room"
+            );
+            Blocks::unkept(state).context("failed to go on without a journal of blocks")?
+        }
+    };
     let grants = store::load::<Ledger>(state, GRANTS)?.begun(seen, &now);
     let history = Arc::new(History::default());
     let signs = Arc::new(Signs::new());
@@ -85,9 +96,13 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     };
     core.keep_ends(seen);
     let socket = core.config.paths.socket.clone();
-    let audit = open_audit(state)?;
+    let audit = open_audit(state).inspect_err(|error| {
+        tracing::error!(
+            "nothing can be written into the audit log, and nothing be released until it can: {error:#}"
+        );
+    });
     let numbered_since = core.numbered_since;
-    let agent = Arc::new(Agent::new(core, history, signs, audit));
+    let agent = Arc::new(Agent::new(core, history, signs, audit.ok()));
     feeds::start(agent.clone()).context("no thread to fetch feeds with")?;
     work::start(agent.clone()).context("no thread for the work of every second")?;
     if let Err(error) = contacts::start(agent.clone(), state, Bounds::default(), numbered_since) {
@@ -135,14 +150,14 @@ fn start(
     let listed = blocks.list();
     let mut damaged = Vec::new();
     let Known { copies, .. } = Known::kept(&config, &mut damaged);
-    let read = |reads_files, numbers: &mut Numbers| {
-        let far_ends = |rows: &Rows| far_ends::of(None, rows, &config.paths.state, config.gate.impact);
+    let read = |reads_files, flows: &[(FlowKey, Flow)], numbers: &mut Numbers| {
+        let far_ends = |rows: &Rows| far_ends::of(flows, rows, &config.paths.state, config.gate.impact);
         let known =
             Known { copies: copies.clone(), reads_files, makes_tables: reads_files, far_ends: &far_ends };
         let grants = grants.models();
         intent::read_knowing(&config, &Overrides::default(), &host, numbers, &listed, grants, &known)
     };
-    let intent = match read(true, &mut numbers) {
+    let mut intent = match read(true, &[], &mut numbers) {
         Ok(intent) => intent,
         Err(found) => return Ok(Err(found)),
     };
@@ -167,11 +182,19 @@ fn start(
     };
     let mut datapath = Datapath::load(&options)?;
     tracing::info!(adopted = datapath.is_adopted(), "the kernel program is loaded");
-    // What judges already has room for what feeds listed last, whatever they say now.
-    let last = datapath.is_adopted().then(|| {
+    // What judges already knows what devices talk to now, and has room for what feeds listed last, whatever they say.
+    let mut last = None;
+    if datapath.is_adopted() {
+        let generation = datapath.generation().map_or(0, |generation| generation.number);
+        let flows = datapath.readings().flows(generation, boottime());
+        let mut again = kept.clone();
+        match read(true, &flows, &mut again) {
+            Ok(judged) => (intent, numbers) = (judged, again),
+            Err(found) => return Ok(Err(found)),
+        }
         let mut numbers = kept.clone();
-        Some((read(false, &mut numbers).ok()?, numbers))
-    });
+        last = read(false, &flows, &mut numbers).ok().map(|intent| (intent, numbers));
+    }
     // Before anything is attached, and before an adopted program is written to.
     heartbeat::start(datapath.heartbeat(), signs.clone()).context("no thread to give signs of life with")?;
     match datapath.take_log() {
@@ -201,7 +224,7 @@ fn start(
             book,
             token,
         };
-        return fill_and_attach(core, (intent, numbers), last.flatten(), blocks).map(Ok);
+        return fill_and_attach(core, (intent, numbers), last, blocks).map(Ok);
     }
     anyhow::bail!("the kernel program has no record buffer")
 }

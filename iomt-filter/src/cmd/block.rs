@@ -126,6 +126,9 @@ fn block(
         None => None,
         Some(text) => {
             let duration = parse_duration(text).map_err(|error| anyhow!("`--for {text}`: {error}"))?;
+            if duration.is_zero() {
+                bail!("`--for {text}` ends before it begins; leave it out for a block without an end");
+            }
             Some(Timestamp::now().checked_add(duration).context("`--for` reaches beyond the calendar")?)
         }
     };

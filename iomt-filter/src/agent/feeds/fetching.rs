@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::feeds::fetch::Origin;
+use crate::feeds::fetch::{Origin, Source};
 use crate::feeds::schedule::{self, Pace};
 use crate::intent::Standing;
 
@@ -26,6 +26,8 @@ pub(in crate::agent) struct Fetching {
 /// How the fetching of one feed goes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
+    /// Where it comes from.
+    source: Option<Source>,
     pub(super) history: schedule::History,
     /// How much later than it could it is tried next, from 0 to 1.
     chance: f64,
@@ -56,8 +58,12 @@ impl Fetching {
     /// The feeds to be fetched now, which are taken for being fetched from then on.
     pub(super) fn take_due(&self, standings: &[Standing], now: Timestamp) -> Vec<String> {
         let mut all = self.all();
+        // A feed that is configured anew, or comes from elsewhere, is due at once.
         all.retain(|name, progress| {
-            progress.is_running || standings.iter().any(|standing| standing.feed.name == *name)
+            let of_name = |standing: &&Standing| standing.feed.enabled && standing.feed.name == *name;
+            let source = standings.iter().find(of_name).map(|standing| &standing.feed.source);
+            progress.is_running
+                || (source.is_some() && (progress.source.is_none() || progress.source.as_ref() == source))
         });
         // At a first start, lists that spare addresses come before those that list them.
         let spares = |standing: &&Standing| standing.feed.never_block && standing.feed.enabled;
@@ -98,6 +104,7 @@ impl Fetching {
             Some((_, retry_after)) => progress.history.failed(now, *retry_after),
             None => progress.history.succeeded(now),
         }
+        progress.source = Some(standing.feed.source.clone());
         progress.error = error.map(|(error, _)| error);
         progress.chance = fastrand::f64();
         failed_before
@@ -115,7 +122,8 @@ impl Progress {
     fn of(standing: &Standing) -> Self {
         let read = standing.copy.as_ref().and_then(|copy| copy.notes.read);
         let history = schedule::History { attempt: read, success: read, ..schedule::History::default() };
-        Self { history, chance: fastrand::f64(), ..Self::default() }
+        let source = Some(standing.feed.source.clone());
+        Self { source, history, chance: fastrand::f64(), ..Self::default() }
     }
 
     /// What another clock wrote down happened by now, and counts from now on.
