@@ -129,7 +129,7 @@ fn feed(feed: &Value) -> String {
     let count = |key| feed.get(key).and_then(Value::as_array).map_or(0, Vec::len);
     let reason = feed.get("reason").and_then(Value::as_str).map(|reason| format!(" ({reason})"));
     format!(
-        "feed        {}: {}{}, {} entries, {} rejected, {} held back by the gate",
+        "feed        {}: {}{}, {} entries, {} lines rejected, {} entries spared",
         text(feed, "name"),
         text(feed, "state"),
         reason.unwrap_or_default(),

@@ -15,7 +15,7 @@ use super::last_good::file_name;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::feeds::fetch::{Part, Resume};
 use crate::feeds::formats::{Note, Reject};
-use crate::feeds::{Held, List};
+use crate::feeds::{Held, List, Removed};
 
 /// The folder of feeds, in the state folder.
 pub const FOLDER: &str = "feeds";
@@ -81,6 +81,51 @@ pub struct HeldNote {
     pub entries: usize,
     /// Why.
     pub reasons: Vec<Held>,
+    /// What of it is no entry, and what no list may block.
+    #[serde(default)]
+    pub account: Account,
+}
+
+/// What a list that waits holds beside its entries: the first of each kind, and how many there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Lines that are no entries.
+    pub rejected: Vec<Line>,
+    /// See [`rejected`](Self::rejected).
+    pub rejected_lines: usize,
+    /// Entries, or parts of them, that no list may block.
+    pub spared: Vec<Spared>,
+    /// See [`spared`](Self::spared).
+    pub spared_entries: usize,
+}
+
+/// An entry, or the part of one, that no list may block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spared {
+    /// The entry.
+    pub entry: String,
+    /// What of it.
+    pub part: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Account {
+    /// Of what was read and what the guard left out.
+    #[must_use]
+    pub fn of(rejects: &[Reject], removed: &[Removed]) -> Self {
+        let spared = |removed: &Removed| Spared {
+            entry: removed.entry.to_string(),
+            part: removed.part.to_string(),
+            reason: removed.reason.to_string(),
+        };
+        Self {
+            rejected: rejects.iter().take(SHOWN).map(Line::from).collect(),
+            rejected_lines: rejects.len(),
+            spared: removed.iter().take(SHOWN).map(spared).collect(),
+            spared_entries: removed.len(),
+        }
+    }
 }
 
 /// A line of a list, and what is to be said of it.

@@ -31,7 +31,7 @@ const SCORE: u8 = 100;
 /// Options of `feed check`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The list: a file, or `-` for standard input
+    /// The list: a file, an address of a server, or `-` for standard input
     #[arg(value_name = "FILE|URL")]
     source: String,
     /// Its format

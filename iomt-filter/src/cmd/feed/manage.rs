@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::client;
@@ -186,33 +187,54 @@ fn shown(feed: &Value) -> String {
         lines.push(format!("  held: a list of {entries} entries waits since {since}:"));
         lines.extend(items(feed, "held").map(|held| format!("    {}", plain(held))));
     }
-    lines.extend(items(feed, "warnings").map(|warning| format!("  warning: {}", plain(warning))));
-    let mut part = |title: &str, key: &str, total: usize, show: &dyn Fn(&Value) -> String| {
-        let all = count(feed, key).max(total);
-        if all == 0 {
-            return;
-        }
-        lines.push(format!("  {title}:"));
-        lines.extend(items(feed, key).take(SHOWN).map(|item| format!("    {}", show(item))));
-        if all > SHOWN {
-            lines.push(format!("    and {} more", all - SHOWN));
-        }
-    };
     let line = |line: &Value| {
         format!("line {}: `{}`: {}", text(line, "line"), text(line, "text"), text(line, "reason"))
     };
-    let rejected = number(feed, "faulty") + number(feed, "ignored");
-    part("lines that are no entries", "rejected", rejected, &line);
-    part("put right", "notes", 0, &line);
-    part("spared", "removed", number(feed, "spared"), &|removed| {
+    let spared = |removed: &Value| {
         let (entry, part, reason) = (text(removed, "entry"), text(removed, "part"), text(removed, "reason"));
         if entry == part {
             format!("`{entry}`: {reason}")
         } else {
             format!("`{part}` of `{entry}`: {reason}")
         }
-    });
+    };
+    if let Some(account) = feed.get("held_account").filter(|account| account.is_object()) {
+        section(
+            &mut lines,
+            "its lines that are no entries",
+            account,
+            "rejected",
+            number(account, "rejected_lines"),
+            &line,
+        );
+        section(&mut lines, "spared of it", account, "spared", number(account, "spared_entries"), &spared);
+    }
+    lines.extend(items(feed, "warnings").map(|warning| format!("  warning: {}", plain(warning))));
+    let rejected = number(feed, "faulty") + number(feed, "ignored");
+    section(&mut lines, "lines that are no entries", feed, "rejected", rejected, &line);
+    section(&mut lines, "put right", feed, "notes", 0, &line);
+    section(&mut lines, "spared", feed, "removed", number(feed, "spared"), &spared);
     lines.join("\n")
+}
+
+/// The first items of a kind, and how many more there are.
+fn section(
+    lines: &mut Vec<String>,
+    title: &str,
+    of: &Value,
+    key: &str,
+    total: usize,
+    shown: &dyn Fn(&Value) -> String,
+) {
+    let all = count(of, key).max(total);
+    if all == 0 {
+        return;
+    }
+    lines.push(format!("  {title}:"));
+    lines.extend(items(of, key).take(SHOWN).map(|item| format!("    {}", shown(item))));
+    if all > SHOWN {
+        lines.push(format!("    and {} more", all - SHOWN));
+    }
 }
 
 fn items<'f>(feed: &'f Value, key: &str) -> impl Iterator<Item = &'f Value> {
@@ -234,6 +256,10 @@ fn text(value: &Value, key: &str) -> String {
 /// What feeds say must not reach a terminal with control characters in it.
 fn plain(value: &Value) -> String {
     let text = match value {
+        Value::String(text) if text.contains('T') => match text.parse::<Timestamp>() {
+            Ok(time) => format!("{time:.0}"),
+            Err(_) => text.clone(),
+        },
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),
         other => other.to_string(),

@@ -14,7 +14,7 @@ use crate::feeds::formats::{self, Parsed};
 use crate::feeds::gate::{self, Candidate, Cut};
 use crate::feeds::list::{self, Kept};
 use crate::feeds::{FarEnd, Format, Guard, Held, List};
-use crate::intent::copies::{FeedCopy, FeedNotes, HeldNote, Line, SHOWN};
+use crate::intent::copies::{Account, FeedCopy, FeedNotes, HeldNote, Line, SHOWN};
 
 /// Content of a feed that wants to be its list.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,8 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         && held.reasons.iter().any(|held| matches!(held, Held::NoRoom { .. }))
     {
         let (entries, reasons) = (held.entries, held.reasons.clone());
-        let waiting = Waiting::of(digest, content, entries);
+        let account = held.account.clone();
+        let waiting = Waiting { account, ..Waiting::of(digest, content, entries) };
         return hold(known, waiting, reasons, bench.now);
     }
     let mut read = Read::default();
@@ -146,7 +147,8 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         held.can_be_released() && release.is_some_and(|release| release.covers(held))
     };
     if !reasons.iter().all(is_released) {
-        let waiting = Waiting::of(digest, content, list.present());
+        let account = Account::of(&parsed.rejects, &judged.sifted.removed);
+        let waiting = Waiting { account, ..Waiting::of(digest, content, list.present()) };
         return hold(known, waiting, reasons, bench.now);
     }
     let faulty = parsed.rejects.iter().filter(|reject| reject.reason.is_fault()).count();
@@ -192,7 +194,12 @@ pub fn held(feed: &Feed, known: &FeedCopy, outcome: Outcome, reasons: Vec<Held>,
     let (digest, parts) = (digest(feed, &outcome.content), outcome.content);
     let FeedNotes { resume, updated, .. } = notes;
     let (entries, is_kept_list) = (list.present(), outcome.is_kept_list);
-    hold(known, Waiting { digest, parts, resume, updated, is_kept_list, entries }, reasons, now)
+    hold(
+        known,
+        Waiting { digest, parts, resume, updated, is_kept_list, entries, account: Account::default() },
+        reasons,
+        now,
+    )
 }
 
 /// Content that waits.
@@ -203,22 +210,31 @@ struct Waiting {
     updated: Option<Timestamp>,
     is_kept_list: bool,
     entries: usize,
+    account: Account,
 }
 
 impl Waiting {
     fn of(digest: String, content: Content, entries: usize) -> Self {
         let Content { parts, resume, modified: updated, is_kept_list, .. } = content;
-        Self { digest, parts: parts.into(), resume, updated, is_kept_list, entries }
+        Self {
+            digest,
+            parts: parts.into(),
+            resume,
+            updated,
+            is_kept_list,
+            entries,
+            account: Account::default(),
+        }
     }
 }
 
 /// The feed stays as it was, and the content waits.
 fn hold(known: &FeedCopy, waiting: Waiting, reasons: Vec<Held>, now: Timestamp) -> Outcome {
-    let Waiting { digest, parts, resume, updated, is_kept_list, entries } = waiting;
+    let Waiting { digest, parts, resume, updated, is_kept_list, entries, account } = waiting;
     let before = known.notes.held.as_ref().filter(|held| held.content == digest);
     let newly_held = if before.is_some() { Vec::new() } else { reasons.clone() };
     let since = before.map_or(now, |held| held.since);
-    let held = Some(HeldNote { content: digest, since, updated, is_kept_list, entries, reasons });
+    let held = Some(HeldNote { content: digest, since, updated, is_kept_list, entries, reasons, account });
     let notes = FeedNotes { held, resume, ..known.notes.clone() };
     let copy = FeedCopy { list: known.list.clone(), notes };
     Outcome { copy, content: parts, keeps_content: true, is_kept_list, is_new: false, newly_held }

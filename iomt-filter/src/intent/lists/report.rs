@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Standing;
 use crate::feeds::guard::Sifted;
 use crate::feeds::{Held, Removed};
-use crate::intent::copies::{Line, SHOWN};
+use crate::intent::copies::{Account, Line, SHOWN};
 use crate::intent::last_good;
 
 /// What became of a feed.
@@ -39,7 +39,7 @@ pub struct FeedReport {
     pub format: Option<String>,
     /// Whether its entries are spared, and not listed.
     pub never_block: bool,
-    /// Entries that are listed.
+    /// Entries that are listed, or spared where it is a `never_block` list.
     pub entries: usize,
     /// Domains that it names.
     pub domains: usize,
@@ -66,6 +66,8 @@ pub struct FeedReport {
     pub held_since: Option<Timestamp>,
     /// See [`held_since`](Self::held_since).
     pub held_entries: Option<usize>,
+    /// What of it is no entry, and what no list may block.
+    pub held_account: Option<Account>,
     /// Who let the list through the gate, where somebody had to.
     pub released: Option<String>,
     /// What deserves a look.
@@ -93,7 +95,7 @@ impl FeedReport {
             source: feed.source.shown(),
             format: notes.format.clone(),
             never_block: feed.never_block,
-            entries: sifted.map_or(0, |sifted| sifted.list.networks().len()),
+            entries: sifted.map_or(copy.list.networks().len(), |sifted| sifted.list.networks().len()),
             domains: copy.list.domains().len(),
             gone: copy.list.len() - copy.list.present(),
             rejected: notes.rejected.clone(),
@@ -106,6 +108,7 @@ impl FeedReport {
             held: held.iter().flat_map(|held| &held.reasons).map(|held| held.explained(&feed.name)).collect(),
             held_since: held.map(|held| held.since),
             held_entries: held.map(|held| held.entries),
+            held_account: held.map(|held| held.account.clone()),
             released: notes.released.clone(),
             warnings: notes.warnings.clone(),
             updated,
