@@ -262,7 +262,10 @@ impl Reader<'_> {
         let networks = self.shelf()?;
         let domains = self.shelf()?;
         let list = self.bytes.is_empty().then(|| List::of(networks, domains, read, expire))?;
-        Some(baseline.map_or_else(|| list.as_baseline(), |baseline| List { baseline, ..list.clone() }))
+        Some(match baseline {
+            Some(baseline) => List { baseline, ..list },
+            None => list.as_baseline(),
+        })
     }
 
     fn about(&mut self) -> Option<About> {
