@@ -147,7 +147,8 @@ impl Agent {
     fn judge(&self, intent: &Intent, standing: &Standing, content: Content, now: Timestamp) -> Outcome {
         let far_ends = if standing.feed.never_block { Vec::new() } else { self.far_ends(intent) };
         let guard = intent.lists().guard();
-        let bench = Bench { guard, far_ends: &far_ends, makes_tables: false, now };
+        let impact = intent.lists().impact();
+        let bench = Bench { guard, far_ends: &far_ends, impact, makes_tables: false, now };
         judge(&standing.feed, content, standing.copy.as_deref(), &bench)
     }
 

@@ -39,6 +39,22 @@ pub struct Domain {
     pub about: Option<Arc<About>>,
 }
 
+/// Octets of the longest domain name, and of its longest label (RFC 1035 §2.3.4).
+const LONGEST_NAME: usize = 253;
+const LONGEST_LABEL: usize = 63;
+
+/// Whether a text is the name of a [`Domain`]: two labels at least of letters in lower case, digits, `-` and `_`, of
+/// which the last is no number.
+#[must_use]
+pub fn is_domain(text: &str) -> bool {
+    let is_sign = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    let is_label = |label: &str| (1..=LONGEST_LABEL).contains(&label.len()) && label.bytes().all(is_sign);
+    let is_last = |label: &str| label.bytes().any(|byte| byte.is_ascii_lowercase());
+    text.len() <= LONGEST_NAME
+        && text.split('.').all(is_label)
+        && text.rsplit_once('.').is_some_and(|(_, last)| is_last(last))
+}
+
 /// What a list says of an entry beside its address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct About {

@@ -6,21 +6,20 @@
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::formats::{Reject, RejectReason, Remark};
-use super::guard::{Guard, Sifted};
-use super::list::{Changes, List};
+use super::guard::{Guard, MOST_SPARED, Sifted, Spared};
+use super::list::{Changes, Kept, List};
 
 mod held;
 
 pub use held::{Held, Warning};
 
-/// How long ago a device may have talked to a far end for it to count.
-pub const IMPACT_DAYS: i64 = 30;
 /// Faulty lines, and guarded entries, that a list may have however short it is.
 const FEW: usize = 5;
 /// Cuts that are told one by one; the others are counted.
@@ -34,13 +33,17 @@ pub struct Limits {
     pub min_entries: usize,
     /// Whether the list may be empty, if it is well formed.
     pub allow_empty: bool,
-    /// More entries and domains hold it.
+    /// More entries and domains hold it, those among them that the feed no longer has and that stay for now.
     pub max_entries: usize,
-    /// By how many percent of the last good list it may grow.
+    /// More IPv4 addresses than this hold it, unless the last good list covers about as many.
+    pub max_addresses: u64,
+    /// By how many percent it may grow: of the last good list, and of what was listed up to a day ago.
     pub max_growth: u32,
     /// By how many percent of the last good list it may shrink.
     pub max_shrink: u32,
-    /// By how many entries it may grow and shrink whatever share that is.
+    /// How many percent of the last good list's entries may be exchanged for others at once; 100: all.
+    pub max_churn: u32,
+    /// By how many entries it may grow, shrink and be exchanged whatever share that is.
     pub slack: usize,
     /// How many percent of its lines may be faulty.
     pub max_rejected: u32,
@@ -54,8 +57,12 @@ impl Default for Limits {
             min_entries: 1,
             allow_empty: false,
             max_entries: 2_000_000,
+            max_addresses: 1 << 25,
             max_growth: 100,
             max_shrink: 50,
+            // Lists of what was seen last turn over by half in a few days; one that is another list altogether, at
+            // the same address, turns over whole.
+            max_churn: 75,
             slack: 200,
             max_rejected: 10,
             max_removed: 25,
@@ -112,8 +119,12 @@ pub struct Candidate<'c> {
     pub score: u8,
     /// Entries below this score are not used.
     pub min_score: u8,
-    /// What devices talked to.
+    /// What devices talked to: whatever is in it counts.
     pub far_ends: &'c [FarEnd],
+    /// How far back that goes, for the words.
+    pub impact: Duration,
+    /// Whether this is a `never_block` list: no list blocks what it names.
+    pub spares: bool,
     /// When this is.
     pub now: Timestamp,
 }
@@ -138,10 +149,13 @@ pub fn judge(limits: &Limits, guard: &Guard, candidate: &Candidate<'_>) -> Judge
         Some(reason) => held.push(reason),
         None => {
             held.extend(size(limits, candidate));
+            held.extend(exchanged(limits, candidate));
             held.extend(rejected(limits, candidate));
         }
     }
     held.extend(removed(limits, candidate, &sifted));
+    held.extend(wide(limits, candidate, &sifted.list));
+    held.extend(sparing(candidate, &sifted.list));
     let mut warnings = Vec::new();
     for remark in candidate.remarks {
         match remark {
@@ -169,8 +183,13 @@ fn unusable(candidate: &Candidate<'_>) -> Option<Held> {
 
 /// Whether it has too few or too many entries, by themselves and beside the last good list.
 fn size(limits: &Limits, candidate: &Candidate<'_>) -> Vec<Held> {
-    let entries = candidate.list.present();
+    let list = candidate.list;
+    let entries = list.present();
     let mut held = Vec::new();
+    if list.len() > limits.max_entries {
+        let (entries, gone) = (list.len(), list.len() - entries);
+        held.push(Held::TooMany { entries, gone, most: limits.max_entries });
+    }
     if entries == 0 {
         if !limits.allow_empty {
             held.push(Held::Empty { ended: candidate.changes.ended });
@@ -180,21 +199,32 @@ fn size(limits: &Limits, candidate: &Candidate<'_>) -> Vec<Held> {
     if entries < limits.min_entries {
         held.push(Held::TooFew { entries, least: limits.min_entries });
     }
-    if entries > limits.max_entries {
-        held.push(Held::TooMany { entries, most: limits.max_entries });
-    }
-    let Some(before) = candidate.last_good.map(List::present).filter(|&before| before > 0) else {
-        return held;
-    };
+    let last_good = candidate.last_good.map(List::present).filter(|&before| before > 0);
+    let baseline = list.baseline().filter(|_| candidate.last_good.is_some());
     let limit = limits.max_growth;
-    if is_more(entries.saturating_sub(before), limits.slack, before, limit) {
-        held.push(Held::Grown { before, entries, limit });
+    let compared = last_good.map(|before| (before, None)).into_iter();
+    let mut compared = compared.chain(baseline.map(|(since, before)| (before, Some(since))));
+    let has_grown = |before: usize| is_more(entries.saturating_sub(before), limits.slack, before, limit);
+    if let Some((before, since)) = compared.find(|&(before, _)| has_grown(before)) {
+        held.push(Held::Grown { before, entries, limit, since });
     }
+    let before = last_good.unwrap_or_default();
     let limit = limits.max_shrink;
     if is_more(before.saturating_sub(entries), limits.slack, before, limit) {
         held.push(Held::Shrunk { before, entries, limit });
     }
     held
+}
+
+/// Whether too much of the last good list has made way for other entries. What only came or only went is not counted:
+/// growth and shrinkage have limits of their own.
+fn exchanged(limits: &Limits, candidate: &Candidate<'_>) -> Option<Held> {
+    let last_good = candidate.last_good?;
+    let (before, entries) = (last_good.present(), candidate.list.present());
+    let still = candidate.list.in_common(last_good);
+    let exchanged = before.saturating_sub(still).min(entries.saturating_sub(still));
+    let limit = limits.max_churn;
+    is_more(exchanged, limits.slack, before, limit).then_some(Held::Exchanged { before, exchanged, limit })
 }
 
 /// Whether a part is more than `slack`, and more than `percent` of a whole.
@@ -218,12 +248,40 @@ fn rejected(limits: &Limits, candidate: &Candidate<'_>) -> Option<Held> {
     })
 }
 
-/// Whether the guard removes too much, or leaves nothing.
+/// Whether what the guard leaves covers too much of the internet.
+fn wide(limits: &Limits, candidate: &Candidate<'_>, list: &List) -> Option<Held> {
+    let before = candidate.last_good.map_or(0, addresses);
+    let (addresses, most) = (addresses(list), limits.max_addresses);
+    let is_held = !candidate.spares && addresses > most && addresses > before.saturating_add(before / 10);
+    is_held.then_some(Held::Wide { addresses, most })
+}
+
+/// How many IPv4 addresses a list covers, each once.
+fn addresses(list: &List) -> u64 {
+    let (mut end, mut covered) = (0, 0);
+    for kept in list.networks() {
+        // They stand first, and in order.
+        let IpNet::V4(network) = kept.what else { break };
+        let (first, last) =
+            (u64::from(u32::from(network.network())), u64::from(u32::from(network.broadcast())));
+        if last >= end {
+            covered += last + 1 - first.max(end);
+            end = last + 1;
+        }
+    }
+    covered
+}
+
+/// Whether the guard removes too much of the reading, or leaves nothing of it.
 fn removed(limits: &Limits, candidate: &Candidate<'_>, sifted: &Sifted) -> Option<Held> {
-    let first = sifted.removed.iter().find(|removed| removed.part == removed.entry)?;
-    let (removed, entries) = (sifted.removed_entries(), candidate.list.networks().len());
+    let is_present = |network| candidate.list.get(network).is_some_and(Kept::is_present);
+    let whole = sifted.removed.iter().filter(|removed| removed.part == removed.entry);
+    let mut whole = whole.filter(|removed| is_present(removed.entry));
+    let first = whole.next()?;
+    let removed = whole.count() + 1;
+    let entries = candidate.list.networks().iter().filter(|kept| kept.is_present()).count();
     let limit = limits.max_removed;
-    let leaves_nothing = sifted.list.is_empty();
+    let leaves_nothing = sifted.list.present() == 0;
     (leaves_nothing || is_more(removed, FEW, entries, limit)).then(|| Held::Removed {
         removed,
         entries,
@@ -233,11 +291,25 @@ fn removed(limits: &Limits, candidate: &Candidate<'_>, sifted: &Sifted) -> Optio
     })
 }
 
+/// Whether a `never_block` list would spare too much of the internet, with what stays of its earlier readings.
+fn sparing(candidate: &Candidate<'_>, list: &List) -> Option<Held> {
+    if !candidate.spares {
+        return None;
+    }
+    let spared = Spared::of(list.networks().iter().map(|kept| kept.what));
+    let Spared { addresses, sites } = spared;
+    let most = MOST_SPARED;
+    spared.is_too_much().then_some(Held::Sparing {
+        addresses,
+        most_addresses: most.addresses,
+        sites,
+        most_sites: most.sites,
+    })
+}
+
 /// Which far ends the list would cut off that are not cut off by the last good one already.
 fn impact(guard: &Guard, candidate: &Candidate<'_>, list: &List) -> Option<Held> {
     let now = candidate.now;
-    let since = now.saturating_sub(SignedDuration::from_hours(IMPACT_DAYS * 24));
-    let since = since.unwrap_or(Timestamp::MIN);
     let gravest = |list: &List, far_end: &FarEnd| {
         let live = list.covering(far_end.address).filter(|kept| !list.has_ended(*kept, now));
         let scored = live.map(|kept| (kept.score.unwrap_or(candidate.score), kept.what, kept.line));
@@ -246,7 +318,7 @@ fn impact(guard: &Guard, candidate: &Candidate<'_>, list: &List) -> Option<Held>
     };
     let mut cuts: Vec<Cut> = Vec::new();
     for far_end in candidate.far_ends {
-        if far_end.seen < since || guard.spares(far_end.address) {
+        if guard.spares(far_end.address) {
             continue;
         }
         let Some((score, entry, line)) = gravest(list, far_end) else { continue };
@@ -256,10 +328,15 @@ fn impact(guard: &Guard, candidate: &Candidate<'_>, list: &List) -> Option<Held>
         let (device, peer, seen) = (far_end.device.clone(), far_end.address, far_end.seen);
         cuts.push(Cut { device, peer, entry, score, line, seen });
     }
+    // A device talks to one far end by many services.
+    cuts.sort_by(|one, other| {
+        (&one.device, one.peer, Reverse(one.seen)).cmp(&(&other.device, other.peer, Reverse(other.seen)))
+    });
+    cuts.dedup_by(|one, latest| (&one.device, one.peer) == (&latest.device, latest.peer));
     let total = cuts.len();
     cuts.sort_by_key(|cut| Reverse(cut.seen));
     cuts.truncate(MOST_CUTS);
-    (total > 0).then_some(Held::Impact { cuts, total })
+    (total > 0).then_some(Held::Impact { cuts, total, seconds: candidate.impact.as_secs() })
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ use crate::policy::peer::{canonical, network};
 use super::list::List;
 
 mod resolvers;
+mod spared;
+
+pub use spared::{MOST_SPARED, SPARED_FLOOR, Spared, never_block};
 
 /// The shortest IPv4 prefix that a list may have.
 pub const SHORTEST_V4: u8 = 8;
@@ -28,6 +31,14 @@ pub struct Floor {
     pub v4: u8,
     /// Of IPv6, 0 to 128.
     pub v6: u8,
+}
+
+impl Floor {
+    /// The narrower of both, of each family.
+    #[must_use]
+    pub fn narrowed(self, other: Self) -> Self {
+        Self { v4: self.v4.max(other.v4), v6: self.v6.max(other.v6) }
+    }
 }
 
 impl Default for Floor {
@@ -180,6 +191,13 @@ impl Guard {
         Self::of(ranges.into_iter().filter(|(_, reason)| vital.contains(reason)).chain(special))
     }
 
+    /// For `never_block` lists: they may name any address, and whole ranges only down to [`SPARED_FLOOR`], or to
+    /// `floor` where that is narrower.
+    #[must_use]
+    pub fn for_spared(floor: Floor) -> Self {
+        Self::default().with_floor(floor.narrowed(SPARED_FLOOR))
+    }
+
     /// The same with another floor.
     #[must_use]
     pub fn with_floor(self, floor: Floor) -> Self {
@@ -270,18 +288,6 @@ impl Guard {
         sorted.dedup_by(|(range, _), (outer, _)| outer.contains(&*range));
         Self { ranges: sorted, floor: Floor::default() }
     }
-}
-
-/// What `never_block` lists spare. An entry that is wider than the floor is none of it: a poisoned list would
-/// otherwise switch every other one off.
-pub fn never_block(
-    networks: impl IntoIterator<Item = IpNet>,
-    floor: Floor,
-) -> (Vec<(IpNet, Reason)>, Vec<Removed>) {
-    let networks = networks.into_iter().map(|network| canonical(network.trunc()));
-    let (wide, kept): (Vec<_>, Vec<_>) = networks.partition(|network| is_too_wide(network, floor));
-    let removed = wide.into_iter().map(|entry| Removed { entry, part: entry, reason: Reason::TooWide });
-    (kept.into_iter().map(|network| (network, Reason::NeverBlock)).collect(), removed.collect())
 }
 
 fn special() -> impl Iterator<Item = (IpNet, Reason)> {
@@ -425,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_can_be_set_and_holds_for_lists_of_what_is_spared_too() {
+    fn the_floor_can_be_set() {
         let floor = Floor { v4: 16, v6: 32 };
         let guard = Guard::for_feeds([]).with_floor(floor);
         for (text, expected) in [
@@ -438,11 +444,6 @@ mod tests {
         ] {
             assert_eq!(reason(&guard, text), expected, "{text}");
         }
-        let (never, removed) = never_block([net("203.0.0.0/8"), net("198.51.100.0/24")], Floor::default());
-        assert_eq!((never.len(), removed.len()), (2, 0));
-        let (never, removed) = never_block([net("0.0.0.0/0"), net("198.51.100.0/24")], Floor::default());
-        assert_eq!(never, [(net("198.51.100.0/24"), Reason::NeverBlock)]);
-        assert_eq!((removed[0].entry, removed[0].reason), (net("0.0.0.0/0"), Reason::TooWide));
     }
 
     proptest! {

@@ -19,8 +19,11 @@ use serde::Serialize;
 use super::entry::{About, Domain, Entry};
 use crate::policy::peer::canonical;
 
+mod baseline;
 mod bytes;
 mod renew;
+
+use baseline::Baseline;
 
 pub use bytes::{ListError, VERSION};
 pub use renew::{Changes, Reading};
@@ -108,6 +111,16 @@ impl<K: What> Shelf<K> {
         self.kept.get(at)
     }
 
+    /// How many of what is in the latest reading the latest one of another shelf has too.
+    fn in_common(&self, other: &Self) -> usize {
+        let mut others = other.kept.iter().filter(|kept| kept.is_present()).peekable();
+        let is_there = |kept: &&Kept<K>| {
+            while others.next_if(|other| other.what.order(&kept.what).is_lt()).is_some() {}
+            others.next_if(|other| other.what.order(&kept.what).is_eq()).is_some()
+        };
+        self.kept.iter().filter(|kept| kept.is_present()).filter(is_there).count()
+    }
+
     /// What the feed says of `kept`, one by one.
     fn said<'l>(&'l self, kept: &'l Kept<K>) -> &'l [Kept<K>] {
         let first = self.said.partition_point(|said| said.what < kept.what);
@@ -116,6 +129,20 @@ impl<K: What> Shelf<K> {
             Some(said) if !said.is_empty() => said,
             _ => std::slice::from_ref(kept),
         }
+    }
+
+    /// Whether a feed had something of it last after `now`, which can only be if the clock was wrong.
+    fn was_seen_after(&self, now: u32) -> bool {
+        self.kept.iter().any(|kept| !kept.is_present() && kept.seen > now)
+    }
+
+    /// The same, with `now` in the place of every later time.
+    fn seen_until(&self, now: u32) -> Self {
+        let until = |kept: &Kept<K>| Kept {
+            seen: if kept.is_present() { PRESENT } else { kept.seen.min(now) },
+            ..kept.clone()
+        };
+        Self { kept: self.kept.iter().map(until).collect(), said: self.said.iter().map(until).collect() }
     }
 }
 
@@ -137,12 +164,14 @@ pub struct List {
     read: u32,
     /// How long an entry stays that the feed no longer has, in seconds.
     expire: u32,
+    /// How much it listed up to a day ago.
+    baseline: Baseline,
 }
 
 impl PartialEq for List {
     fn eq(&self, other: &Self) -> bool {
         let is_same = Arc::ptr_eq(&self.content, &other.content) || self.content == other.content;
-        is_same && self.read == other.read && self.expire == other.expire
+        is_same && (self.read, self.expire, self.baseline) == (other.read, other.expire, other.baseline)
     }
 }
 
@@ -166,7 +195,8 @@ impl List {
         });
         let present = networks.kept.iter().filter(|kept| kept.is_present()).count()
             + domains.kept.iter().filter(|kept| kept.is_present()).count();
-        Self { content: Arc::new(Content { networks, domains, lengths, present }), read, expire }
+        let content = Arc::new(Content { networks, domains, lengths, present });
+        Self { content, read, expire, baseline: Baseline::default() }
     }
 
     /// Every network, in order: IPv4 first, and a network before those that lie in it.
@@ -197,6 +227,13 @@ impl List {
     #[must_use]
     pub fn present(&self) -> usize {
         self.content.present
+    }
+
+    /// How many networks and domains the latest readings of both this and another list have.
+    #[must_use]
+    pub fn in_common(&self, other: &Self) -> usize {
+        let (content, other) = (&self.content, &other.content);
+        content.networks.in_common(&other.networks) + content.domains.in_common(&other.domains)
     }
 
     /// When the feed was read last.
@@ -282,10 +319,12 @@ impl List {
     }
 
     /// When an entry of this list ends, where it does by itself: when the feed says, and, where the feed no longer
-    /// has it, at the latest when it has been gone for the time that the feed's `expire` says.
+    /// has it, at the latest when it has been gone for the time that the feed's `expire` says. What was seen in the
+    /// future of `now`, because the clock was wrong, was seen now.
     #[must_use]
-    pub fn ends<K>(&self, kept: &Kept<K>) -> Option<Timestamp> {
-        let gone = (!kept.is_present()).then(|| time(kept.seen.saturating_add(self.expire)));
+    pub fn ends<K>(&self, kept: &Kept<K>, now: Timestamp) -> Option<Timestamp> {
+        let seen = kept.seen.min(stamp(now));
+        let gone = (!kept.is_present()).then(|| time(seen.saturating_add(self.expire)));
         match (kept.expires(), gone) {
             (Some(expires), Some(gone)) => Some(expires.min(gone)),
             (expires, gone) => expires.or(gone),
@@ -295,21 +334,34 @@ impl List {
     /// Whether an entry of this list has ended.
     #[must_use]
     pub fn has_ended<K>(&self, kept: &Kept<K>, now: Timestamp) -> bool {
-        self.ends(kept).is_some_and(|end| end <= now)
+        self.ends(kept, now).is_some_and(|end| end <= now)
     }
 
     /// When the next entry or domain ends by itself, of those that have not at `now`.
     #[must_use]
     pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
-        let of_networks = self.networks().iter().filter_map(|kept| self.ends(kept));
-        let of_domains = self.domains().iter().filter_map(|kept| self.ends(kept));
+        let of_networks = self.networks().iter().filter_map(|kept| self.ends(kept, now));
+        let of_domains = self.domains().iter().filter_map(|kept| self.ends(kept, now));
         of_networks.chain(of_domains).filter(|&end| end > now).min()
     }
 
-    /// The same, of which a reading at `now` found that nothing has changed since the last one.
+    /// The same, of which a reading at `now` found that nothing has changed since the last one. What was seen in the
+    /// future of `now` was seen now.
     #[must_use]
     pub fn read_again(&self, now: Timestamp) -> Self {
-        Self { read: stamp(now), ..self.clone() }
+        let read = stamp(now);
+        let (networks, domains) = (&self.content.networks, &self.content.domains);
+        if !networks.was_seen_after(read) && !domains.was_seen_after(read) {
+            return Self { read, ..self.clone() };
+        }
+        let baseline = self.baseline;
+        Self { baseline, ..Self::of(networks.seen_until(read), domains.seen_until(read), read, self.expire) }
+    }
+
+    /// Whether the entries of this list are those of another one, of which it was made without a change to them.
+    #[must_use]
+    pub fn is_made_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.content, &other.content)
     }
 
     /// The same with another time that entries stay when the feed no longer has them.
@@ -340,7 +392,8 @@ impl List {
             }
         }
         let networks = Shelf { kept, said: still_said };
-        Self::of(networks, self.content.domains.clone(), self.read, self.expire)
+        let baseline = self.baseline;
+        Self { baseline, ..Self::of(networks, self.content.domains.clone(), self.read, self.expire) }
     }
 }
 

@@ -501,6 +501,8 @@ mod tests {
             score: 80,
             min_score: 0,
             far_ends: &far_ends,
+            impact: std::time::Duration::from_secs(30 * 86_400),
+            spares: false,
             now,
         };
         let judged = gate::judge(&Limits::default(), &guard, &candidate);

@@ -90,7 +90,7 @@ fn of_domain(name: &str, ground: &Ground<'_>) -> Answer {
                     true => ("ended", None),
                     false => ("kept", Some("domains are kept for lookups, and block nothing".to_owned())),
                 };
-                let listed = listed(standing, said, said.what.to_string());
+                let listed = listed(standing, said, said.what.to_string(), ground.now);
                 listings.push(Listed { state: state.to_owned(), why, ..listed });
             }
         }
@@ -113,7 +113,7 @@ fn here(network: IpNet, intent: &Intent) -> Option<String> {
 }
 
 fn of_entry(standing: &Standing, kept: &Kept<IpNet>, ground: &Ground<'_>) -> Listed {
-    let listed = listed(standing, kept, kept.what.to_string());
+    let listed = listed(standing, kept, kept.what.to_string(), ground.now);
     let has_ended = standing.list().is_some_and(|list| list.has_ended(kept, ground.now));
     let spared = ground.intent.spares(kept.what).into_iter().find(|removed| removed.part == removed.entry);
     let (state, why) = if standing.feed.never_block {
@@ -131,7 +131,7 @@ fn of_entry(standing: &Standing, kept: &Kept<IpNet>, ground: &Ground<'_>) -> Lis
 }
 
 /// What a feed says of an entry.
-fn listed<K>(standing: &Standing, kept: &Kept<K>, entry: String) -> Listed {
+fn listed<K>(standing: &Standing, kept: &Kept<K>, entry: String, now: Timestamp) -> Listed {
     let about = kept.about.as_deref().cloned().unwrap_or_default();
     let list = standing.list();
     Listed {
@@ -144,7 +144,7 @@ fn listed<K>(standing: &Standing, kept: &Kept<K>, entry: String) -> Listed {
         reference: about.reference.map(Into::into),
         since: about.first_seen,
         last_seen: about.last_seen.or_else(|| list.map(|list| list.seen(kept))),
-        until: list.and_then(|list| list.ends(kept)),
+        until: list.and_then(|list| list.ends(kept, now)),
         ..Listed::default()
     }
 }

@@ -7,6 +7,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
@@ -49,6 +50,7 @@ struct Setting {
     reading: formats::Reading,
     score: u8,
     min_score: u8,
+    spares: bool,
 }
 
 fn format(text: &str) -> Result<Format, String> {
@@ -125,6 +127,7 @@ fn setting(path: &Path, options: &Options, now: Timestamp) -> Result<Setting> {
         reading: formats::Reading { format: options.format, now, ..formats::Reading::default() },
         score: SCORE,
         min_score: 0,
+        spares: false,
     };
     let Some(config) = configuration(path, options.feed.is_some())? else { return Ok(setting) };
     let host = HostNetworks::read().context("failed to read the addresses of this host")?;
@@ -146,6 +149,10 @@ fn setting(path: &Path, options: &Options, now: Timestamp) -> Result<Setting> {
             now,
         };
         (setting.score, setting.min_score) = (feed.score, feed.min_score);
+        setting.spares = feed.never_block;
+        if feed.never_block {
+            setting.guard = Guard::for_spared(config.gate.floor);
+        }
     }
     Ok(setting)
 }
@@ -197,6 +204,8 @@ impl Report {
             score: setting.score,
             min_score: setting.min_score,
             far_ends: &[],
+            impact: Duration::ZERO,
+            spares: setting.spares,
             now,
         };
         let Judged { sifted, held, warnings } = gate::judge(&setting.limits, &setting.guard, &candidate);
@@ -250,7 +259,8 @@ mod tests {
         let reading = formats::Reading::default();
         let parsed = formats::parse(&reading, text.as_bytes());
         let guard = Guard::for_feeds([]);
-        let setting = Setting { guard, limits: Limits::default(), reading, score: SCORE, min_score: 0 };
+        let limits = Limits::default();
+        let setting = Setting { guard, limits, reading, score: SCORE, min_score: 0, spares: false };
         Report::of(parsed, &setting, Timestamp::UNIX_EPOCH)
     }
 

@@ -24,8 +24,10 @@ const PERCENT: u32 = 100;
 const MAX_PERCENT: u32 = 100_000;
 const MINUTE: Duration = Duration::from_secs(60);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long contacts are kept.
+const LONGEST_IMPACT: Duration = Duration::from_secs(60 * 86_400);
 
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 29] = [
     "name",
     "url",
     "path",
@@ -42,9 +44,11 @@ const KEYS: [&str; 27] = [
     "never_block",
     "min_entries",
     "max_entries",
+    "max_addresses",
     "allow_empty",
     "max_growth",
     "max_shrink",
+    "max_churn",
     "max_rejected",
     "max_removed",
     "slack",
@@ -218,17 +222,20 @@ fn signature<'s>(section: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'
 
 fn limits<'s>(section: &Section<'_, 's>, reader: &mut Reader<'s>) -> Limits {
     let default = Limits::default();
+    let max_addresses = section.number("max_addresses", u32::MAX, reader);
     let mut number = |key, largest, default| section.number(key, largest, reader).unwrap_or(default);
     let mut entries = |key, default: usize| number(key, u32::MAX, default as u32) as usize;
     let min_entries = entries("min_entries", default.min_entries);
     let max_entries = entries("max_entries", default.max_entries);
     let slack = entries("slack", default.slack);
     let limits = Limits {
+        max_addresses: max_addresses.map_or(default.max_addresses, u64::from),
         min_entries,
         max_entries,
         slack,
         max_growth: number("max_growth", MAX_PERCENT, default.max_growth),
         max_shrink: number("max_shrink", PERCENT, default.max_shrink),
+        max_churn: number("max_churn", PERCENT, default.max_churn),
         max_rejected: number("max_rejected", PERCENT, default.max_rejected),
         max_removed: number("max_removed", PERCENT, default.max_removed),
         allow_empty: section.boolean("allow_empty", reader).unwrap_or(default.allow_empty),
@@ -335,6 +342,11 @@ pub(in crate::config) fn gate<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s
     let shortest_v4 = section.number_within("shortest_ipv4", 1..=32, help, reader);
     let shortest_v6 = section.number_within("shortest_ipv6", 1..=128, help, reader);
     let impact = section.string("impact", reader).map(|text| match parse_duration(&text.value) {
+        Ok(impact) if impact > LONGEST_IMPACT => {
+            let help = "whom devices talked to is kept for 60 days; write `impact = \"60d\"`";
+            reader.error(&text.place, "`impact` must be at most `60d`", help);
+            default.impact
+        }
         Ok(impact) => impact,
         Err(error) => {
             reader.error(&text.place, error.to_string(), error.help());
@@ -397,6 +409,14 @@ mod tests {
     }
 
     #[test]
+    fn far_ends_count_for_as_long_as_they_are_kept() {
+        let impact = |text: &str| config(&format!("[gate]\nimpact = \"{text}\"\n")).map(|it| it.gate.impact);
+        assert_eq!(impact("60d"), Ok(60 * DAY));
+        let found = impact("61d").unwrap_err();
+        assert!(found[0].to_string().contains("`impact` must be at most `60d`"), "{found:?}");
+    }
+
+    #[test]
     fn every_mistake_is_told() {
         for (text, message) in [
             ("url = \"feeds.example.org/x\"", "`url` cannot be read: relative URL without a base"),
@@ -416,6 +436,7 @@ mod tests {
             ("path = \"x\"\nrefresh = \"1s\"", "`refresh` must be at least `1m`"),
             ("path = \"x\"\nmax_size = \"3G\"", "`max_size` cannot be `3G`"),
             ("path = \"x\"\nmax_shrink = 101", "`max_shrink` must be between 0 and 100"),
+            ("path = \"x\"\nmax_churn = 101", "`max_churn` must be between 0 and 100"),
             ("path = \"x\"\nmin_entries = 5\nmax_entries = 4", "`min_entries` is larger than `max_entries`"),
             ("path = \"x\"\npointers = { value = \"ip\" }", "a JSON pointer begins with `/`"),
             ("path = \"x\"\ncolumns = { delimiter = \"ab\" }", "`delimiter` must be one character"),

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cut, IMPACT_DAYS};
+use super::Cut;
+
+const DAY: u64 = 86_400;
 
 /// Why a list is held back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,19 +37,25 @@ pub enum Held {
     },
     /// It has more entries than it may.
     TooMany {
-        /// Its entries and domains.
+        /// Its entries and domains, with those that the feed no longer has and that stay for now.
         entries: usize,
+        /// How many of them the feed no longer has.
+        #[serde(default)]
+        gone: usize,
         /// How many there may be.
         most: usize,
     },
     /// It has grown too much at once.
     Grown {
-        /// Entries and domains of the last good list.
+        /// Entries and domains of the last good list, or of the one that was the last at `since`.
         before: usize,
         /// Its entries and domains.
         entries: usize,
         /// By how many percent it may grow.
         limit: u32,
+        /// Since when, where it has grown step by step; nothing where it has since the last good list.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
     },
     /// It has shrunk too much at once.
     Shrunk {
@@ -55,6 +64,15 @@ pub enum Held {
         /// Its entries and domains.
         entries: usize,
         /// By how many percent it may shrink.
+        limit: u32,
+    },
+    /// Too much of it is exchanged at once.
+    Exchanged {
+        /// Entries and domains of the last good list.
+        before: usize,
+        /// How many of them have made way for others.
+        exchanged: usize,
+        /// How many percent may.
         limit: u32,
     },
     /// Too many of its lines are faulty.
@@ -90,6 +108,13 @@ pub enum Held {
         /// What there is.
         found: u64,
     },
+    /// It covers too much of the internet.
+    Wide {
+        /// How many IPv4 addresses it covers.
+        addresses: u64,
+        /// How many it may.
+        most: u64,
+    },
     /// There is no room for it in the tables.
     NoRoom {
         /// What does not fit, and what to do.
@@ -101,6 +126,20 @@ pub enum Held {
         cuts: Vec<Cut>,
         /// How many there are; only so many of them are in `cuts`.
         total: usize,
+        /// How far back it was looked for what devices talk to, in seconds.
+        #[serde(default = "thirty_days")]
+        seconds: u64,
+    },
+    /// It is a `never_block` list that spares too much of the internet.
+    Sparing {
+        /// How many IPv4 addresses it would spare.
+        addresses: u64,
+        /// How many it may.
+        most_addresses: u64,
+        /// How many IPv6 prefixes of 48 bits it would spare, whole or a part of them.
+        sites: u64,
+        /// How many it may.
+        most_sites: u64,
     },
 }
 
@@ -116,12 +155,26 @@ impl fmt::Display for Held {
             Self::Empty { ended: 0 } => f.write_str("it lists nothing"),
             Self::Empty { ended } => write!(f, "it lists nothing that has not ended: {ended} had"),
             Self::TooFew { entries, least } => write!(f, "it has {entries} entries, fewer than {least}"),
-            Self::TooMany { entries, most } => write!(f, "it has {entries} entries, more than {most}"),
-            Self::Grown { before, entries, limit } => {
+            Self::TooMany { entries, gone: 0, most } => {
+                write!(f, "it has {entries} entries, more than {most}")
+            }
+            Self::TooMany { entries, gone, most } => {
+                write!(f, "it has {entries} entries, more than {most}, with {gone} that it no longer names")
+            }
+            Self::Grown { before, entries, limit, since } => {
                 let percent = share(entries.saturating_sub(*before), *before);
+                write!(f, "it has grown from {before} to {entries} entries")?;
+                if let Some(since) = since {
+                    write!(f, " since {since:.0}")?;
+                }
+                write!(f, ", by {percent} %; {limit} % are allowed")
+            }
+            Self::Exchanged { before, exchanged, limit } => {
+                let percent = share(*exchanged, *before);
                 write!(
                     f,
-                    "it has grown from {before} to {entries} entries, by {percent} %; {limit} % are allowed"
+                    "{exchanged} of its {before} entries have made way for others, {percent} %; \
+                     {limit} % are allowed"
                 )
             }
             Self::Shrunk { before, entries, limit } => {
@@ -147,13 +200,21 @@ impl fmt::Display for Held {
                     "it says that it has {said} records and has {found}: it was cut off or put together wrongly"
                 )
             }
+            Self::Wide { addresses, most } => {
+                write!(f, "it covers {addresses} IPv4 addresses, more than {most}: it may list whole clouds")
+            }
             Self::NoRoom { reason } => write!(f, "there is no room for it: {reason}"),
-            Self::Impact { cuts, total } => {
-                let noun = if *total == 1 { "far end" } else { "far ends" };
+            Self::Sparing { addresses, most_addresses, sites, most_sites } => {
                 write!(
                     f,
-                    "it would cut {total} {noun} that devices talked to in the last {IMPACT_DAYS} days"
+                    "no list could block {addresses} IPv4 addresses and {sites} IPv6 prefixes of /48; "
                 )?;
+                write!(f, "{most_addresses} and {most_sites} are allowed")
+            }
+            Self::Impact { cuts, total, seconds } => {
+                let noun = if *total == 1 { "far end" } else { "far ends" };
+                let span = Span(*seconds);
+                write!(f, "it would cut {total} {noun} that devices talked to in the last {span}")?;
                 let Some(Cut { device, peer, entry, score, line, seen }) = cuts.first() else {
                     return Ok(());
                 };
@@ -170,9 +231,9 @@ impl fmt::Display for Held {
 impl Held {
     /// That so many far ends, which devices talked to in the last `span`, would be cut.
     #[must_use]
-    pub fn impact(mut cuts: Vec<Cut>, total: usize, _span: std::time::Duration) -> Self {
+    pub fn impact(mut cuts: Vec<Cut>, total: usize, span: std::time::Duration) -> Self {
         cuts.truncate(super::MOST_CUTS);
-        Self::Impact { cuts, total }
+        Self::Impact { cuts, total, seconds: span.as_secs() }
     }
 
     /// Whether an operator can let the list through: where there is one.
@@ -191,10 +252,15 @@ impl Held {
             Self::TooMany { .. } => "where that may be, raise its `max_entries`",
             Self::Grown { .. } => "where that may be, raise its `max_growth`",
             Self::Shrunk { .. } => "where that may be, raise its `max_shrink`",
+            Self::Exchanged { .. } => "where that may be, raise its `max_churn`",
             Self::Rejected { .. } => "look whether its `format` is right",
             Self::Removed { .. } => "look whether somebody has tampered with it",
             Self::Count { .. } => "it is fetched again at the next refresh",
+            Self::Wide { .. } => "where that may be, raise its `max_addresses`",
             Self::NoRoom { .. } => "once there is room",
+            Self::Sparing { .. } => {
+                "a `never_block` list is for what must never be cut off, not for the internet"
+            }
             Self::Impact { .. } => "look whether these devices are infected or the list is wrong",
         };
         let release = if self.can_be_released() {
@@ -203,6 +269,26 @@ impl Held {
             String::new()
         };
         format!("{self}; {mend}; `iomt-filter feed show {feed}` shows it{release}")
+    }
+}
+
+/// Of notes that were kept before the span was part of them.
+const fn thirty_days() -> u64 {
+    30 * DAY
+}
+
+/// A length of time in seconds, in words: in the largest unit of which it is a whole number.
+struct Span(u64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(DAY, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+        let whole = units.iter().find(|(unit, _)| self.0.is_multiple_of(*unit));
+        let &(unit, name) = whole.unwrap_or(&(1, "second"));
+        match self.0 / unit {
+            1 => f.write_str(name),
+            number => write!(f, "{number} {name}s"),
+        }
     }
 }
 

@@ -13,11 +13,16 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::{Kept, List, PRESENT, Shelf, What};
-use crate::feeds::entry::{About, CATEGORIES};
+use super::{Baseline, Kept, List, PRESENT, Shelf, What};
+use crate::feeds::entry::{About, CATEGORIES, is_domain};
+use crate::policy::peer::canonical;
 
 /// The version of the form.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// The version before, which has no baseline.
+const WITHOUT_BASELINE: u32 = 1;
+/// The highest score.
+const MAX_SCORE: u8 = 100;
 
 const NAME: &str = "iomt-filter list ";
 /// Bytes of the checksum.
@@ -61,6 +66,8 @@ impl List {
         let mut writer = Writer::default();
         writer.number(self.read);
         writer.number(self.expire);
+        writer.number(self.baseline.at);
+        writer.number(self.baseline.entries);
         let (networks, domains) = (&self.content.networks, &self.content.domains);
         let abouts = networks.kept.iter().chain(&networks.said).filter_map(|kept| kept.about.as_ref());
         let of_domains = domains.kept.iter().chain(&domains.said).filter_map(|kept| kept.about.as_ref());
@@ -88,7 +95,7 @@ impl List {
         let (version, rest) = rest.split_at_checked(end).ok_or(ListError::Other)?;
         let version = std::str::from_utf8(version).ok().and_then(|text| text.parse().ok());
         let version = version.ok_or(ListError::Other)?;
-        if version != VERSION {
+        if !matches!(version, VERSION | WITHOUT_BASELINE) {
             return Err(ListError::Version(version));
         }
         let (checksum, body) =
@@ -96,7 +103,7 @@ impl List {
         if Sha256::digest(body).as_slice() != checksum {
             return Err(ListError::Checksum);
         }
-        Reader { bytes: body, abouts: Vec::new() }.list().ok_or(ListError::Content)
+        Reader { bytes: body, abouts: Vec::new() }.list(version).ok_or(ListError::Content)
     }
 }
 
@@ -130,7 +137,7 @@ impl AsBytes for IpNet {
             None => Self::V4(Ipv4Net::new(Ipv4Addr::from(reader.array::<4>()?), bits).ok()?),
             Some(bits) => Self::V6(Ipv6Net::new(Ipv6Addr::from(reader.array::<16>()?), bits).ok()?),
         };
-        (network.trunc() == network).then_some(network)
+        (canonical(network.trunc()) == network).then_some(network)
     }
 }
 
@@ -142,7 +149,7 @@ impl AsBytes for Box<str> {
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        std::str::from_utf8(reader.text()?).ok().map(Self::from)
+        std::str::from_utf8(reader.text()?).ok().filter(|name| is_domain(name)).map(Self::from)
     }
 }
 
@@ -242,15 +249,23 @@ struct Reader<'b> {
 }
 
 impl Reader<'_> {
-    fn list(mut self) -> Option<List> {
+    fn list(mut self, version: u32) -> Option<List> {
         let (read, expire) = (self.number()?, self.number()?);
+        let baseline = match version {
+            WITHOUT_BASELINE => None,
+            _ => Some(Baseline { at: self.number()?, entries: self.number()? }),
+        };
         for _ in 0..self.number()? {
             let about = self.about()?;
             self.abouts.push(Arc::new(about));
         }
         let networks = self.shelf()?;
         let domains = self.shelf()?;
-        self.bytes.is_empty().then(|| List::of(networks, domains, read, expire))
+        let list = self.bytes.is_empty().then(|| List::of(networks, domains, read, expire))?;
+        Some(match baseline {
+            Some(baseline) => List { baseline, ..list },
+            None => list.as_baseline(),
+        })
     }
 
     fn about(&mut self) -> Option<About> {
@@ -275,7 +290,7 @@ impl Reader<'_> {
             .into_iter()
             .filter(|(flag, _)| has(*flag))
         {
-            *text = Some(<Box<str>>::read(self)?);
+            *text = Some(std::str::from_utf8(self.text()?).ok()?.into());
         }
         Some(about)
     }
@@ -305,6 +320,9 @@ impl Reader<'_> {
         let has = |flag: u8| flags & flag != 0;
         let port = if has(HAS_PORT) { Some(u16::from_le_bytes(self.array()?)) } else { None };
         let score = if has(HAS_SCORE) { Some(self.byte()?) } else { None };
+        if score.is_some_and(|score| score > MAX_SCORE) {
+            return None;
+        }
         let about = if has(HAS_ABOUT) {
             let at = self.number()? as usize;
             Some(self.abouts.get(at)?.clone())

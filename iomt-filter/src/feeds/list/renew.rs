@@ -68,7 +68,9 @@ impl List {
         let domains = domains.into_iter().map(Kept::from).collect();
         let domains = renewal.shelf(&self.content.domains, domains, |_| false);
         let changes = renewal.changes;
-        (Self::of(networks, domains, stamp(now), seconds(expire)), changes)
+        let renewed = Self::of(networks, domains, stamp(now), seconds(expire));
+        let baseline = self.next_baseline(renewed.present(), now);
+        (Self { baseline, ..renewed }, changes)
     }
 }
 
@@ -166,7 +168,12 @@ impl Renewal<'_> {
         shelf: &mut Shelf<K>,
     ) {
         let said = before.said(known);
-        let seen = if known.is_present() && !self.is_change { self.before.read } else { known.seen };
+        let now = stamp(self.now);
+        let seen = match known.is_present() {
+            true if self.is_change => PRESENT,
+            true => self.before.read.min(now),
+            false => known.seen.min(now),
+        };
         let with_seen = |kept: &Kept<K>| Kept { seen, ..kept.clone() };
         let known = with_seen(known);
         if is_withdrawn {

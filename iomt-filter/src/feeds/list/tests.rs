@@ -129,12 +129,13 @@ fn an_entry_that_the_feed_no_longer_has_stays_until_it_was_not_seen_for_long_eno
     assert_eq!(changes, Changes { again: 1, gone: 1, ..Changes::default() });
     let gone = second.get(net("203.0.113.1")).unwrap();
     assert!(!gone.is_present());
-    assert_eq!((second.seen(gone), second.ends(gone)), (at(0), Some(at(7))));
+    assert_eq!((second.seen(gone), second.ends(gone, at(3))), (at(0), Some(at(7))));
     assert_eq!((second.present(), second.len()), (1, 2));
     assert_eq!(second.next_expiry(at(3)), Some(at(7)));
     let (third, changes) = second.renewed(reading(6, vec![entry("203.0.113.2", 1)]));
     assert_eq!(changes, Changes { again: 1, gone: 1, ..Changes::default() });
-    assert_eq!(third.ends(third.get(net("203.0.113.1")).unwrap()), Some(at(7)), "not from the last reading");
+    let gone = third.get(net("203.0.113.1")).unwrap();
+    assert_eq!(third.ends(gone, at(6)), Some(at(7)), "not from the last reading");
     let (fourth, changes) = third.renewed(reading(7, vec![entry("203.0.113.2", 1)]));
     assert_eq!(changes, Changes { again: 1, ended: 1, ..Changes::default() });
     assert_eq!(shown(fourth.networks()), ["203.0.113.2/32"]);
@@ -161,7 +162,7 @@ fn an_end_that_the_feed_names_always_counts() {
     assert_eq!(first.next_expiry(at(0)), Some(at(2)));
     assert!(first.has_ended(&first.networks()[0], at(2)));
     let (second, _) = first.renewed(reading(1, Vec::new()));
-    let ends: Vec<_> = second.networks().iter().map(|kept| second.ends(kept)).collect();
+    let ends: Vec<_> = second.networks().iter().map(|kept| second.ends(kept, at(1))).collect();
     assert_eq!(ends, [Some(at(2)), Some(at(7)), Some(at(7))]);
     let (third, changes) = second.renewed(reading(3, vec![until("203.0.113.4", 1, at(3))]));
     assert_eq!(changes, Changes { gone: 2, ended: 2, ..Changes::default() }, "one old, one before it came");
@@ -186,10 +187,14 @@ fn a_change_leaves_everything_else_as_it_is() {
     assert_eq!(changes, Changes { again: 1, ..Changes::default() });
     assert!(second.networks().iter().all(Kept::is_present));
     let twice = second.get(net("203.0.113.2")).unwrap();
-    assert_eq!((second.ends(twice), second.said_of(twice).len()), (Some(at(9)), 2));
+    assert_eq!((second.ends(twice, at(3)), second.said_of(twice).len()), (Some(at(9)), 2));
     let (third, _) = second.renewed(change(5, vec![until("203.0.113.2", 1, at(8))]));
     let twice = third.get(net("203.0.113.2")).unwrap();
-    assert_eq!((third.ends(twice), third.said_of(twice).len()), (Some(at(9)), 2), "the first one has ended");
+    assert_eq!(
+        (third.ends(twice, at(5)), third.said_of(twice).len()),
+        (Some(at(9)), 2),
+        "the first one has ended"
+    );
 }
 
 #[test]
@@ -228,9 +233,121 @@ fn damaged_bytes_are_no_list() {
     }
     assert_eq!(List::from_bytes(b"203.0.113.1\n"), Err(ListError::Other));
     assert_eq!(List::from_bytes(b""), Err(ListError::Other));
-    let newer = [b"iomt-filter list 2\n", &bytes[19..]].concat();
-    assert_eq!(List::from_bytes(&newer), Err(ListError::Version(2)));
+    let newer = [b"iomt-filter list 3\n", &bytes[19..]].concat();
+    assert_eq!(List::from_bytes(&newer), Err(ListError::Version(3)));
     assert_eq!(List::from_bytes(&[&bytes[..], b"x"].concat()), Err(ListError::Checksum));
+}
+
+/// Bytes whose body was changed, with a checksum that fits.
+fn forged(bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    use sha2::{Digest as _, Sha256};
+    let mut body = bytes[19 + 32..].to_vec();
+    change(&mut body);
+    [&bytes[..19], Sha256::digest(&body).as_slice(), &body].concat()
+}
+
+#[test]
+fn a_list_of_the_version_before_is_read_with_what_it_has_as_its_baseline() {
+    let list = list(vec![entry("203.0.113.1", 1), entry("203.0.113.2", 2)]);
+    let mut older = forged(&list.to_bytes(), |body| drop(body.drain(8..16)));
+    older[17] = b'1';
+    let read = List::from_bytes(&older).unwrap();
+    assert_eq!(read.networks(), list.networks());
+    assert_eq!(read.baseline(), Some((at(0), 2)));
+}
+
+#[test]
+fn bytes_with_a_score_that_is_none_or_a_name_that_is_none_are_no_list() {
+    let domains = vec![Domain { score: Some(100), ..domain("evil.example", 1) }];
+    let entries = vec![Entry { score: Some(100), ..entry("203.0.113.1", 1) }];
+    let bytes = List::default().renewed(Reading { domains, ..reading(0, entries) }).0.to_bytes();
+    let with = |from: &[u8], to: &[u8]| {
+        forged(&bytes, |body| {
+            let at = body.windows(from.len()).rposition(|window| window == from).unwrap();
+            body[at..at + to.len()].copy_from_slice(to);
+        })
+    };
+    assert!(List::from_bytes(&with(b"evil", b"good")).is_ok());
+    for bytes in [
+        with(&[2, 1, 0, 0, 0, 100], &[2, 1, 0, 0, 0, 101]),
+        with(b"evil.example", b"EVIL.example"),
+        with(b"evil.example", b"evil..xample"),
+        with(b"evil.example", b"evil example"),
+        with(b"evil.example", b"evilzexample"),
+        with(b"evil.example", b"203.0.113.99"),
+    ] {
+        assert_eq!(List::from_bytes(&bytes), Err(ListError::Content));
+    }
+}
+
+#[test]
+fn what_went_while_the_clock_was_ahead_goes_when_it_should_once_the_clock_is_right() {
+    let years = 3650;
+    let ahead = list(vec![entry("203.0.113.1", 1), entry("203.0.113.2", 2)]).renewed(reading(
+        years,
+        vec![entry("203.0.113.1", 1), entry("203.0.113.2", 2), entry("203.0.113.3", 3)],
+    ));
+    let gone_ahead = ahead.0.renewed(reading(years + 1, vec![entry("203.0.113.2", 1)])).0;
+    let ends =
+        |list: &List, now| list.networks().iter().filter_map(|kept| list.ends(kept, now)).collect::<Vec<_>>();
+    assert_eq!(ends(&gone_ahead, at(1)), [at(8), at(8)]);
+    assert_eq!(gone_ahead.next_expiry(at(1)), Some(at(8)));
+    let right = gone_ahead.renewed(reading(1, vec![entry("203.0.113.2", 1), entry("203.0.113.9", 2)])).0;
+    assert_eq!(ends(&right, at(5)), [at(8), at(8)], "from the first reading after the clock was right");
+    assert!(
+        right.networks().iter().filter(|kept| !kept.is_present()).all(|kept| right.has_ended(kept, at(8)))
+    );
+    let unchanged = gone_ahead.read_again(at(1));
+    assert_eq!(ends(&unchanged, at(5)), [at(8), at(8)], "nor does it stay where nothing has changed");
+    assert!(!unchanged.is_made_of(&gone_ahead) && unchanged.read_again(at(2)).is_made_of(&unchanged));
+    let (later, _) = ahead.0.renewed(reading(1, Vec::new()));
+    assert_eq!(ends(&later, at(1)), [at(8); 3], "present then, and read in the future");
+}
+
+#[test]
+fn a_list_knows_how_much_it_held_up_to_a_day_ago() {
+    let of = |list: &List, hours: i64, count: u32| {
+        let entries =
+            (0..count).map(|low| entry(&std::net::Ipv4Addr::from(0xc612_0000 + low).to_string(), 1));
+        let now = at(0) + jiff::SignedDuration::from_hours(hours);
+        list.renewed(Reading { now, ..reading(0, entries.collect()) }).0
+    };
+    let had = |list: &List| list.baseline().map(|(_, entries)| entries);
+    assert_eq!(had(&List::default()), None);
+    assert_eq!(had(&of(&List::default(), 0, 0)), None);
+    let first = of(&List::default(), 0, 10);
+    let second = of(&first, 1, 15);
+    let third = of(&second, 23, 20);
+    assert_eq!([&first, &second, &third].map(had), [Some(10); 3]);
+    assert_eq!(had(&List::from_bytes(&third.to_bytes()).unwrap()), Some(10));
+    assert_eq!((had(&third.without(&[0])), had(&third.read_again(at(1)))), (Some(10), Some(10)));
+    let fourth = of(&third, 24, 30);
+    assert_eq!(fourth.baseline(), Some((at(1), 20)), "what it held before this reading");
+    let empty = of(&of(&fourth, 25, 0), 24 * 9, 0);
+    assert_eq!(had(&empty), Some(20), "an empty list is no measure");
+    assert_eq!(had(&fourth.as_baseline()), Some(30));
+    let behind = of(&fourth, -48, 30);
+    assert_eq!(behind.baseline(), Some((at(-2), 20)), "a time in the future is now");
+}
+
+#[test]
+fn whatever_a_list_has_in_common_with_another_is_in_the_readings_of_both() {
+    let one = list(vec![entry("203.0.113.1", 1), entry("203.0.113.2", 2), entry("2001:db8::/32", 3)]);
+    let domains = vec![domain("evil.example", 3)];
+    let entries = vec![entry("203.0.113.2", 1), entry("203.0.113.3", 2), entry("203.0.113.0/24", 3)];
+    let other = one.renewed(Reading { domains, ..reading(1, entries) }).0;
+    assert_eq!((one.in_common(&other), other.in_common(&one)), (1, 1));
+    assert_eq!((one.in_common(&one), other.in_common(&other)), (3, 4));
+}
+
+#[test]
+fn every_name_that_a_list_can_have_comes_back_from_bytes() {
+    let names =
+        "evil.example\nbücher.example\n_dmarc.evil-1.example\nEVIL2.Example.\nhttps://x--y.example/a\n";
+    let parsed = crate::feeds::formats::parse(&crate::feeds::formats::Reading::default(), names.as_bytes());
+    let list = List::default().renewed(Reading { domains: parsed.domains, ..reading(0, Vec::new()) }).0;
+    assert_eq!(list.domains().len(), 5);
+    assert_eq!(List::from_bytes(&list.to_bytes()), Ok(list));
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {
@@ -256,7 +373,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
 }
 
 fn any_list() -> impl Strategy<Value = List> {
-    let domains = prop::collection::vec(("[a-c]{1,2}(\\.[a-c]){0,2}", 1u32..9), 0..6)
+    let domains = prop::collection::vec(("[a-c]{1,2}(\\.[a-c]){1,2}", 1u32..9), 0..6)
         .prop_map(|names| names.iter().map(|(name, line)| domain(name, *line)).collect::<Vec<_>>());
     let entries = || prop::collection::vec(any_entry(), 0..30);
     (entries(), entries(), domains, any::<bool>()).prop_map(|(first, second, domains, is_change)| {
@@ -287,14 +404,18 @@ proptest! {
         bytes[19..body].copy_from_slice(&checksum);
         if let Ok(list) = List::from_bytes(&bytes) {
             prop_assert!(list.networks().is_sorted_by(|one, other| one.what < other.what));
-            prop_assert!(list.networks().iter().all(|kept| kept.what == kept.what.trunc()));
+            prop_assert!(list.networks().iter().all(|kept| kept.what == canonical(kept.what.trunc())));
+            prop_assert!(list.networks().iter().all(|kept| kept.score.is_none_or(|score| score <= 100)));
+            prop_assert!(list.domains().iter().all(|kept| crate::feeds::entry::is_domain(&kept.what)));
         }
     }
 
     #[test]
     fn any_bytes_are_a_list_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-        let named = [b"iomt-filter list 1\n", &bytes[..]].concat();
-        prop_assert!(List::from_bytes(&bytes).is_err() && List::from_bytes(&named).is_err());
+        let named = |version: u8| [b"iomt-filter list ", &[version][..], b"\n", &bytes[..]].concat();
+        for bytes in [bytes.clone(), named(b'1'), named(b'2')] {
+            prop_assert!(List::from_bytes(&bytes).is_err());
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct Bench<'b> {
     pub guard: &'b Guard,
     /// What devices have talked to.
     pub far_ends: &'b [FarEnd],
+    /// How far back those go.
+    pub impact: Duration,
     /// Whether tables are made for what comes out of this, so that there is room for it.
     pub makes_tables: bool,
     /// Now.
@@ -124,7 +126,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         score: feed.score,
     };
     let (list, changes) = known.list.renewed(reading);
-    let nobody = Guard::default();
+    let spared = Guard::for_spared(bench.guard.floor());
     let candidate = Candidate {
         list: &list,
         changes,
@@ -135,10 +137,12 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         score: feed.score,
         min_score: feed.min_score,
         far_ends: if feed.never_block { &[] } else { bench.far_ends },
+        impact: bench.impact,
+        spares: feed.never_block,
         now: bench.now,
     };
     // What spares addresses may spare any.
-    let guard = if feed.never_block { &nobody } else { bench.guard };
+    let guard = if feed.never_block { &spared } else { bench.guard };
     let judged = gate::judge(&feed.limits, guard, &candidate);
     let mut reasons = judged.held;
     reasons.extend(still_cut(known, &digest, &reasons, &list, guard, feed));
@@ -151,6 +155,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
         let waiting = Waiting { account, ..Waiting::of(digest, content, list.present()) };
         return hold(known, waiting, reasons, bench.now);
     }
+    let list = if content.released.is_some() { list.as_baseline() } else { list };
     let faulty = parsed.rejects.iter().filter(|reject| reject.reason.is_fault()).count();
     let notes = FeedNotes {
         content: Some(digest),
@@ -182,7 +187,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
 #[must_use]
 pub fn unchanged(feed: &Feed, known: &FeedCopy, resume: Resume, now: Timestamp) -> Outcome {
     let list = known.list.read_again(now).expiring_after(expire(feed));
-    let is_new = list.next_expiry(now) != known.list.next_expiry(now);
+    let is_new = !list.is_made_of(&known.list) || list.next_expiry(now) != known.list.next_expiry(now);
     let notes = FeedNotes { read: Some(now), resume, ..known.notes.clone() };
     Outcome { copy: FeedCopy { list, notes }, is_new, ..Outcome::default() }
 }

@@ -104,7 +104,8 @@ impl Lists<'_> {
             },
         };
         let Some(content) = content else { return };
-        let bench = Bench { guard, far_ends: far_ends(), makes_tables: self.makes_tables, now: self.now };
+        let (impact, makes_tables) = (self.config.gate.impact, self.makes_tables);
+        let bench = Bench { guard, far_ends: far_ends(), impact, makes_tables, now: self.now };
         let mut outcome = judge(&feed, content, known, &bench);
         outcome.copy.notes.incoming = incoming.map(|incoming| incoming.digest);
         last_good.read.extend(outcome.files(&feed.name, known));

@@ -32,7 +32,13 @@ fn next(feed: &Feed, content: Content, before: &FeedCopy, far_ends: &[FarEnd], s
         feed,
         content,
         Some(before),
-        &Bench { guard: &guard, far_ends, makes_tables: false, now: at(second) },
+        &Bench {
+            guard: &guard,
+            far_ends,
+            impact: Duration::from_secs(30 * 86_400),
+            makes_tables: false,
+            now: at(second),
+        },
     )
 }
 
