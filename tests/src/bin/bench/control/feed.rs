@@ -48,6 +48,8 @@ pub(super) fn of_a_list(countries: &Countries, times: u16) -> Result<Vec<Figure>
             score: 90,
             min_score: 0,
             far_ends: &far_ends,
+            impact: std::time::Duration::from_secs(30 * 86_400),
+            spares: false,
             now: Timestamp::now(),
         };
         let judged = gate::judge(&Limits::default(), &guard, &candidate);
