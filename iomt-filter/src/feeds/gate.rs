@@ -166,6 +166,9 @@ pub fn judge(limits: &Limits, guard: &Guard, candidate: &Candidate<'_>) -> Judge
             }
         }
     }
+    let first = sifted.removed.first().filter(|_| candidate.spares);
+    let count = sifted.removed_entries();
+    warnings.extend(first.map(|first| Warning::NotSpared { entry: first.entry, count }));
     held.extend(impact(guard, candidate, &sifted.list));
     Judged { sifted, held, warnings }
 }

@@ -306,6 +306,13 @@ pub enum Warning {
         /// The line that says so.
         line: String,
     },
+    /// Entries of a `never_block` list are wider than it may be, and are not spared.
+    NotSpared {
+        /// The first one.
+        entry: IpNet,
+        /// How many.
+        count: usize,
+    },
     /// Fields beside the address could not be read, and their entries do without.
     Unread {
         /// Which field.
@@ -322,6 +329,13 @@ impl fmt::Display for Warning {
         match self {
             Self::Deprecated { line } => {
                 write!(f, "its publisher says that it is no longer kept: `{line}`; look for another source")
+            }
+            Self::NotSpared { entry, count } => {
+                write!(
+                    f,
+                    "{count} of its entries are wider than a `never_block` list may be and are not spared; \
+                     the first is `{entry}`"
+                )
             }
             Self::Unread { field, line, count } => {
                 write!(

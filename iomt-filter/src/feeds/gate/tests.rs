@@ -393,12 +393,19 @@ fn what_the_guard_removes_is_a_share_of_the_reading() {
 
 #[test]
 fn a_list_that_spares_much_of_the_internet_is_held() {
-    let held = |text: &str, spares| -> Vec<String> {
+    let judged = |text: &str, spares| {
         let (parsed, list, changes) = read(text.as_bytes());
         let candidate = Candidate { spares, ..candidate(&parsed, &list, changes, None) };
-        let judged = judge(&Limits::default(), &Guard::for_spared(Floor::default()), &candidate);
-        judged.held.iter().map(ToString::to_string).collect()
+        judge(&Limits::default(), &Guard::for_spared(Floor::default()), &candidate)
     };
+    let held = |text: &str, spares| -> Vec<String> {
+        judged(text, spares).held.iter().map(ToString::to_string).collect()
+    };
+    let warnings = judged("203.0.0.0/15\n203.0.113.9\n10.0.0.0/9\n", true).warnings;
+    let words: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    let expected = "2 of its entries are wider than a `never_block` list may be and are not spared; \
+                    the first is `10.0.0.0/9`";
+    assert_eq!(words, [expected]);
     let sixteen = (0..16).map(|low| format!("198.{low}.0.0/16\n")).collect::<String>();
     assert_eq!(held(&sixteen, true), NOTHING);
     let more = sixteen.clone() + "203.0.113.1\n";
