@@ -41,7 +41,7 @@ pub(super) fn of(running: Option<&Running>, rows: &Rows, state: &Path, span: Dur
             ),
         }
     }
-    let flows = running.map(|running| running.readings.flows(running.generation, boottime()));
+    let flows = running.map(|running| running.readings.flows(boottime()));
     for (key, flow) in flows.iter().flatten() {
         let seen = time_of_day(flow.last_seen);
         let ends = [(flow.opener, key.destination), (flow.responder, key.source)];
