@@ -163,11 +163,13 @@ pub fn find<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Conversation<T:
     Conversation { is_reply: false, entry: None }
 }
 
-/// How the flow that an ICMP error quotes was judged, where that holds.
+/// Whether the flow that an ICMP error quotes was judged, and that holds; `judged` is then how. It is written there
+/// because nothing says which register keeps the place of an answer, and the verifier wants none of the stack in the one
+/// that answers.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn quoted<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<Judged> {
+pub fn quoted<T: Tables>(packet: &Packet, now: u64, tables: &T, judged: &mut Judged) -> bool {
     if packet.quoted_protocol == 0 {
-        return None;
+        return false;
     }
     let mut key = FlowKey::of(packet);
     key.source = packet.destination;
@@ -179,8 +181,9 @@ pub fn quoted<T: Tables>(packet: &Packet, now: u64, tables: &T) -> Option<Judged
     if entry.is_none() {
         entry = alive(tables.flow(&key.reversed()), key.protocol, now);
     }
-    let judged = Judged::by(&entry?.load());
-    if judged.is_good(now, tables) { Some(judged) } else { None }
+    let Some(entry) = entry else { return false };
+    *judged = Judged::by(&entry.load());
+    judged.is_good(now, tables)
 }
 
 /// What a packet can be to a flow.
@@ -264,7 +267,7 @@ pub fn look_again<T: Tables>(packet: &Packet, is_reply: bool, tables: &T) {
 }
 
 /// Who allowed a packet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Judged {
     /// The generation.
     pub generation: u32,

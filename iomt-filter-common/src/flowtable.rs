@@ -5,15 +5,24 @@
 //!
 //! # Many processors
 //! A set is read and written by all of them without a lock. What a reader relies on is one word, the tag: ports,
-//! protocol, the generation that judged the flow, and a version that changes whenever the place is given to
-//! another flow. Whoever gives a place away takes the tag out first, and puts the new one in last. So a reader
-//! that finds the same flow in the tag before and after it has read the rest has read that flow, unless its place
-//! changed hands fifteen times meanwhile. The generation counts where it is the same in both. Whoever judges a
-//! flow anew exchanges the tag that it has seen for one of nobody's generation before, and for that of its own
-//! behind: where the place is another's by then, or another judges, nothing happens, and who reads meanwhile
-//! judges for itself. What is written without that (times, counts, devices, origins) can land on the next owner of
-//! a place; of those only devices and origins count for anything. A flow whose devices are not those at its ends is
-//! judged again, and an [`Origin`] holds the version and the generation that it is good for.
+//! protocol, a version that changes whenever the place is given to another flow, the last bits of the generation that
+//! judged the flow, and whether somebody is about to judge it anew. Whoever gives a place away takes the tag out first,
+//! and puts the new one in last. So a reader that finds the same flow in the tag before and after it has read the rest
+//! has read that flow, and a writer that exchanges the tag that it found exchanges that of the same flow. Both rest on
+//! the version: it comes again when the place has changed hands 65,535 times, all while one packet is looked at. (A
+//! version of a few bits is not enough: a virtual processor stands still for milliseconds, and a process for longer.
+//! Whoever goes on behind fifteen changes as if there had been none gives one flow the end of another.)
+//!
+//! Whoever judges a flow anew claims the tag that it has seen before, and puts one of its own generation in behind:
+//! where the place is another's by then, or another judges, nothing happens, and who reads meanwhile judges for itself.
+//! Only who has taken out or claimed the tag writes what the judgement was: the end, and last, in one word with the
+//! rule, the whole generation. A reader asks for that word first. If it has this generation, then what is read behind
+//! is that judgement's or a later one's, and a later one shows in the tag: not by its generation where that is 128 ahead,
+//! but nobody judges so far ahead while one packet is looked at.
+//!
+//! What is written without all that (times, counts, devices, origins) can land on the next owner of a place; of those
+//! only devices and origins count for anything. A flow whose devices are not those at its ends is judged again, and an
+//! [`Origin`] is held together with the tag that it is good for.
 //!
 //! Words are loaded and stored in the order of the program. Processors that do otherwise (not x86) may show a
 //! reader an old word behind a new tag.
@@ -48,26 +57,27 @@ mod detail {
     pub(super) const SEEN: u32 = 2;
     pub(super) const PACKETS: u32 = 3;
     pub(super) const BYTES: u32 = 4;
-    pub(super) const RULE: u32 = 5;
+    /// The rule that allowed it, below the generation that said so.
+    pub(super) const JUDGEMENT: u32 = 5;
     /// Where its packets come from, in the direction in which it was opened, then in the other one.
     pub(super) const ORIGINS: u32 = 6;
 }
 
-const VERSION_BITS: u32 = 4;
-const GENERATION_BITS: u32 = 20;
+const VERSION_BITS: u32 = 16;
+/// The last bits of a generation in a tag: enough to tell those apart that judge at the same time.
+const GENERATION_BITS: u32 = 7;
 /// Bits of a tag below ports and protocol.
-const JUDGED_BITS: u32 = VERSION_BITS + GENERATION_BITS;
-/// Generations that are told apart; what one of them judged is long forgotten when it comes again.
-const GENERATIONS: u32 = (1 << GENERATION_BITS) - 2;
-/// The generation in the tag of a flow that is being judged anew: nobody's yet.
-const CLAIMED: u64 = (1 << GENERATION_BITS) - 1;
-/// The tag of a place that is being filled: port 65,535 to itself by protocol 255, which is reserved.
+const JUDGED_BITS: u32 = VERSION_BITS + GENERATION_BITS + 1;
+/// In the tag of a flow that is being judged anew.
+const CLAIMED: u64 = 1 << (JUDGED_BITS - 1);
+/// The tag of a place that is being filled, which is claimed as well: port 65,535 to itself by protocol 255, which is
+/// reserved.
 const BUSY: u64 = u64::MAX;
 const DEVICE_BITS: u32 = 24;
 const DEVICE: u64 = (1 << DEVICE_BITS) - 1;
 
 /// The bits of a tag that say which flow it is, and not who judged it.
-const FLOW: u64 = !(((1 << GENERATION_BITS) - 1) << VERSION_BITS);
+const FLOW: u64 = !(CLAIMED | ((1 << GENERATION_BITS) - 1) << VERSION_BITS);
 
 /// Devices that flows can belong to.
 pub const MOST_DEVICES: u32 = 1 << DEVICE_BITS;
@@ -190,8 +200,8 @@ impl Key {
     }
 
     #[inline(always)]
-    const fn tag(&self, version: u64, generation: u64) -> u64 {
-        self.service << JUDGED_BITS | generation << VERSION_BITS | version
+    const fn tag(&self, version: u64, generation: u32) -> u64 {
+        self.service << JUDGED_BITS | in_tag(generation) | version
     }
 }
 
@@ -203,29 +213,23 @@ const fn mix(value: u64) -> u64 {
     value ^ value >> 33
 }
 
-/// A generation in a tag; 0 for none.
+/// A generation as it stands in a tag that nobody claims.
 #[inline(always)]
-const fn folded(generation: u32) -> u32 {
-    // Dividing is dear, and few hosts ever see so many.
-    match generation {
-        0 => 0,
-        1..GENERATIONS => generation + 1,
-        _ => generation % GENERATIONS + 1,
-    }
+const fn in_tag(generation: u32) -> u64 {
+    (generation as u64 & ((1 << GENERATION_BITS) - 1)) << VERSION_BITS
 }
 
-/// The last generation up to `now` that is folded like this.
+/// The version that follows that of a tag. Never 0, so that no tag is 0, which is nobody's.
 #[inline(always)]
-const fn unfolded(generation: u32, now: u32) -> u32 {
-    if generation == 0 || generation as u64 == CLAIMED {
-        return 0;
-    }
-    let ago = (folded(now) + GENERATIONS - generation) % GENERATIONS;
-    now.wrapping_sub(ago)
+const fn next_version(tag: u64) -> u64 {
+    const LAST: u64 = (1 << VERSION_BITS) - 1;
+    let next = (tag & LAST) + 1;
+    next & LAST | next >> VERSION_BITS
 }
 
+#[inline(always)]
 const fn is_claimed(tag: u64) -> bool {
-    tag >> VERSION_BITS & CLAIMED == CLAIMED
+    tag & CLAIMED != 0
 }
 
 #[inline(always)]
@@ -293,19 +297,21 @@ fn addresses<T: Set>(set: T, way: u32) -> [[u64; 2]; 2] {
     [[set.load(first), set.load(first + 1)], [set.load(first + 2), set.load(first + 3)]]
 }
 
-/// What is remembered in a place; nothing where it has another flow by now. `now` is the generation that asks.
+/// What is remembered in a place; nothing where it has another flow by now.
 #[inline(always)]
-pub fn load<T: Set>(set: T, place: &Place, now: u32) -> Option<Flow> {
+pub fn load<T: Set>(set: T, place: &Place) -> Option<Flow> {
     let way = place.index();
     let tag = set.load(word_of_tag(way));
+    // Before all that was judged.
+    let judgement = set.load(word_of(way, detail::JUDGEMENT));
     let owners = set.load(word_of(way, detail::OWNERS));
     let mut flow = Flow {
         last_seen: set.load(word_of(way, detail::SEEN)),
         packets: set.load(word_of(way, detail::PACKETS)),
         bytes: set.load(word_of(way, detail::BYTES)),
         expires: set.load(word_of(way, detail::EXPIRES)),
-        generation: unfolded((tag >> VERSION_BITS) as u32 & ((1 << GENERATION_BITS) - 1), now),
-        rule: set.load(word_of(way, detail::RULE)) as u32,
+        generation: (judgement >> 32) as u32,
+        rule: judgement as u32,
         opener: devices(owners).0,
         responder: devices(owners).1,
         progress: (owners >> 56) as u8,
@@ -316,7 +322,7 @@ pub fn load<T: Set>(set: T, place: &Place, now: u32) -> Option<Flow> {
     if (tag ^ place.tag) & FLOW != 0 || (behind ^ place.tag) & FLOW != 0 {
         return None;
     }
-    if behind != tag {
+    if behind != tag || is_claimed(tag) {
         flow.generation = 0; // judged anew meanwhile: nobody has judged what was read
     }
     Some(flow)
@@ -340,9 +346,8 @@ const fn devices(owners: u64) -> (u32, u32) {
 #[inline(always)]
 fn set_origin<T: Set>(set: T, place: &Place, generation: u32, is_reply: bool, origin: Origin) {
     let way = place.index();
-    let generation = (folded(generation) as u64) << VERSION_BITS;
     let word = word_of(way, detail::ORIGINS + is_reply as u32);
-    let (held, new) = (set.load(word), origin.word(place.tag & FLOW | generation));
+    let (held, new) = (set.load(word), origin.word(place.tag & FLOW | in_tag(generation)));
     if held != new {
         // Where it lands on the next flow, or on the next judgement, it is good for neither.
         let _is_set = set.exchange(word, held, new);
@@ -376,7 +381,7 @@ impl<S: Sets> FlowEntry for Entry<S> {
     #[inline(always)]
     fn load(&self) -> Flow {
         // Where the place is another's by now, the flow is one that nobody has judged.
-        self.set().and_then(|set| load(set, &self.place, self.now)).unwrap_or_default()
+        self.set().and_then(|set| load(set, &self.place)).unwrap_or_default()
     }
 
     #[inline(always)]
@@ -410,26 +415,38 @@ pub fn store<T: Set>(set: T, place: &Place, flow: &Flow) {
         return;
     }
     fill(set, way, flow);
-    let tag = before & FLOW | (folded(flow.generation) as u64) << VERSION_BITS;
-    let is_as_it_was = tag == before && set.load(word_of(way, detail::EXPIRES)) == flow.expires;
+    let is_as_it_was = set.load(word_of(way, detail::JUDGEMENT)) == judgement(flow)
+        && set.load(word_of(way, detail::EXPIRES)) == flow.expires;
     if before != place.tag || is_as_it_was || is_claimed(before) {
         return;
     }
-    let claimed = before & FLOW | CLAIMED << VERSION_BITS;
-    if set.exchange(word_of_tag(way), before, claimed) {
-        forget_origins(set, way);
-        set.store(word_of(way, detail::EXPIRES), flow.expires);
-        set.store(word_of_tag(way), tag);
+    if set.exchange(word_of_tag(way), before, before & FLOW | CLAIMED) {
+        judge(set, way, flow);
+        set.store(word_of_tag(way), before & FLOW | in_tag(flow.generation));
     }
 }
 
+/// Writes what counts by itself for nobody.
 #[inline(always)]
 fn fill<T: Set>(set: T, way: u32, flow: &Flow) {
     set.store(word_of(way, detail::OWNERS), owners(flow));
     set.store(word_of(way, detail::SEEN), flow.last_seen);
     set.store(word_of(way, detail::PACKETS), flow.packets);
     set.store(word_of(way, detail::BYTES), flow.bytes);
-    set.store(word_of(way, detail::RULE), flow.rule as u64);
+}
+
+/// Writes what was judged, for whoever has taken out or claimed the tag.
+#[inline(always)]
+fn judge<T: Set>(set: T, way: u32, flow: &Flow) {
+    forget_origins(set, way);
+    set.store(word_of(way, detail::EXPIRES), flow.expires);
+    // Behind what it stands for.
+    set.store(word_of(way, detail::JUDGEMENT), judgement(flow));
+}
+
+#[inline(always)]
+const fn judgement(flow: &Flow) -> u64 {
+    (flow.generation as u64) << 32 | flow.rule as u64
 }
 
 #[inline(always)]
@@ -438,8 +455,8 @@ fn forget_origins<T: Set>(set: T, way: u32) {
     set.store(word_of(way, detail::ORIGINS + 1), 0);
 }
 
-/// The flow in one place of a set, with its key; nothing where there is none. `now` is the generation that asks.
-pub fn read<T: Set>(set: T, is_v4: bool, way: u32, now: u32) -> Option<(FlowKey, Flow)> {
+/// The flow in one place of a set, with its key; nothing where there is none.
+pub fn read<T: Set>(set: T, is_v4: bool, way: u32) -> Option<(FlowKey, Flow)> {
     let tag = set.load(word_of_tag(way));
     if tag == 0 || tag == BUSY {
         return None;
@@ -462,7 +479,7 @@ pub fn read<T: Set>(set: T, is_v4: bool, way: u32, now: u32) -> Option<(FlowKey,
         reserved_end: 0,
     };
     let family = if is_v4 { Place::V4 } else { 0 };
-    Some((key, load(set, &Place { tag, set: 0, way: way | family }, now)?))
+    Some((key, load(set, &Place { tag, set: 0, way: way | family })?))
 }
 
 const fn v4(address: u32) -> Address {

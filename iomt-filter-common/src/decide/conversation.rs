@@ -38,7 +38,8 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
     if case.is_spoofed() {
         return Some(strictest.soften(Reason::Spoofed, generation)); // 4, softened
     }
-    if let Some(judged) = flow::quoted(&case.packet, case.now, tables)
+    let mut judged = Judged::default();
+    if flow::quoted(&case.packet, case.now, tables, &mut judged)
         && (case.sides.has(judged.opener) || case.sides.has(judged.responder))
         && judged.concerns(case.sides.sender.device)
     {

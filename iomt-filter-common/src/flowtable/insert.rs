@@ -1,8 +1,8 @@
 //! Places for flows that are new.
 
 use super::{
-    ADDRESSES, BUSY, JUDGED_BITS, Key, Place, Set, Sets, VERSION_BITS, WAYS, detail, fill, folded,
-    forget_origins, is_claimed, word_of, word_of_addresses, word_of_tag,
+    ADDRESSES, BUSY, JUDGED_BITS, Key, Place, Set, Sets, WAYS, detail, fill, is_claimed, judge, next_version,
+    word_of, word_of_addresses, word_of_tag,
 };
 use crate::flow::{self, Flow, FlowKey, Progress};
 
@@ -112,11 +112,8 @@ fn take<S: Sets>(key: &FlowKey, wanted: &Key, flow: &Flow, sets: &S, number: u32
         set.store(first + 2, c);
         set.store(first + 3, d);
     }
-    forget_origins(set, way);
-    set.store(word_of(way, detail::EXPIRES), flow.expires);
     fill(set, way, flow);
-    // Never 0, which is nobody's tag.
-    let version = (before & ((1 << VERSION_BITS) - 1)) % ((1 << VERSION_BITS) - 1) + 1;
-    set.store(word_of_tag(way), wanted.tag(version, folded(flow.generation) as u64));
+    judge(set, way, flow);
+    set.store(word_of_tag(way), wanted.tag(next_version(before), flow.generation));
     true
 }

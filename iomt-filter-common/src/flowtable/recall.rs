@@ -1,8 +1,8 @@
 //! Finding the flow of a packet that need not be judged: one line says where it is, another one all the rest.
 
 use super::{
-    DEVICE, DEVICE_BITS, GENERATION_BITS, JUDGED_BITS, Key, Set, Sets, VERSION_BITS, WAYS, addresses, detail,
-    folded, word_of, word_of_addresses, word_of_tag,
+    DEVICE, DEVICE_BITS, FLOW, JUDGED_BITS, Key, Set, Sets, VERSION_BITS, WAYS, addresses, detail, in_tag,
+    word_of, word_of_addresses, word_of_tag,
 };
 use crate::addr::Mac;
 use crate::device::Port;
@@ -16,8 +16,10 @@ use crate::limit;
 pub struct Origin(u64);
 
 const VLAN_BITS: u32 = 12;
-/// The bits of a word that say which version of a place it is good for, and which generation.
+/// The bits of a word that say nothing but for which version of a place it is good.
 const CHECK_BITS: u32 = 3;
+// They and what is below the hardware address are as many as there are bits of a version.
+const _: () = assert!(CHECK_BITS + 1 + VLAN_BITS == VERSION_BITS);
 
 impl Origin {
     /// A sender on a port, in a VLAN.
@@ -35,11 +37,16 @@ impl Origin {
         Self((mac << VLAN_BITS | vlan as u64) << 1 | is_device as u64)
     }
 
-    /// As it stands beside the tag of a flow.
+    /// As it stands beside the tag of a flow, which is laid over it: with each tag it is another word. What lands on the
+    /// next flow of a place, or on the next judgement, is good for neither. The version lies over port and VLAN, and
+    /// fills them: nobody on such a port in that VLAN has that word of another version. The generation is scattered over the hardware
+    /// address, because those of neighbours are alike. It can be 0, as where none is held.
     #[inline(always)]
     pub(super) const fn word(self, tag: u64) -> u64 {
-        let generation = tag >> VERSION_BITS;
-        self.0 << CHECK_BITS | (tag.wrapping_add(generation) & ((1 << CHECK_BITS) - 1))
+        /// Odd, so that no two tags come out the same, nor the lowest bits of two versions: 2^64 by the golden ratio
+        /// (Knuth: "The Art of Computer Programming", volume 3, section 6.4).
+        const SCATTER: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.0 << CHECK_BITS ^ tag.wrapping_mul(SCATTER)
     }
 }
 
@@ -163,7 +170,8 @@ fn add<T: Set>(set: T, found: &Found, key: &FlowKey, is_v4: bool, seen: &Sightin
     const ANSWERED: u64 = (Progress::Established as u64) << 8;
     let (way, tag) = (found.way & (WAYS - 1), found.tag);
     let is_reply = found.way & REPLY != 0;
-    let generation = tag >> VERSION_BITS & ((1 << GENERATION_BITS) - 1);
+    // Before all that was judged.
+    let judgement = set.load(word_of(way, detail::JUDGEMENT));
     let owners = set.load(word_of(way, detail::OWNERS));
     let origin = set.load(word_of(way, detail::ORIGINS + is_reply as u32));
     let expires = set.load(word_of(way, detail::EXPIRES));
@@ -175,15 +183,17 @@ fn add<T: Set>(set: T, found: &Found, key: &FlowKey, is_v4: bool, seen: &Sightin
         _ => false,
     };
     let is_known = seen.may_be_added != 0
-        && generation == folded(seen.generation) as u64
+        && tag & !FLOW == in_tag(seen.generation)
+        && judgement >> 32 == seen.generation as u64
         && has_not_timed_out
+        && origin != 0
         && origin == seen.origin.word(tag)
         && (expires == 0 || seen.now < expires)
         && last_seen.wrapping_sub(seen.minute) < limit::WINDOW;
     if !is_known || (!is_v4 && !has_ends(set, way, key, is_reply)) {
         return Recalled::NONE;
     }
-    let rule = set.load(word_of(way, detail::RULE));
+    let rule = judgement & u32::MAX as u64;
     let (packets, bytes) = (set.load(word_of(way, detail::PACKETS)), set.load(word_of(way, detail::BYTES)));
     if set.load(word_of_tag(way)) != tag {
         return Recalled::NONE;

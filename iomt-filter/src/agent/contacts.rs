@@ -152,7 +152,7 @@ impl Open {
         let numbers = running.numbers.devices.iter();
         let names: HashMap<u32, Arc<str>> =
             numbers.map(|(name, &number)| (number, name.as_str().into())).collect();
-        let flows = running.readings.flows_since(running.generation, self.last.until.max(from));
+        let flows = running.readings.flows_since(self.last.until.max(from));
         let name = |number| names.get(&number).cloned();
         let seen: Vec<_> =
             flows.iter().flat_map(|(key, flow)| Seen::of(key, flow, name, time_of_day)).collect();

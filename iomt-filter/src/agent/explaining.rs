@@ -26,7 +26,7 @@ pub(super) fn prepare(running: &Running, question: &Question) -> Result<(Scene, 
     let leased = leased(rows, &learned, now);
     let scene = surroundings.understand(question, &leased).map_err(misunderstood)?;
     for key in scene.flows() {
-        let flow = running.readings.flow(&key, running.generation);
+        let flow = running.readings.flow(&key);
         learned.flows.extend(flow.map(|flow| (key, flow)));
     }
     let setting = Setting {

@@ -21,7 +21,7 @@ use crate::rows::{Prefix, Rows};
 
 /// What runs now.
 pub(super) fn flows(running: &Running) -> Vec<(FlowKey, Flow)> {
-    running.readings.flows(running.generation, boottime())
+    running.readings.flows(boottime())
 }
 
 /// Far ends of devices with which they talked in the last `span`. A database that cannot be read is no reason to ask

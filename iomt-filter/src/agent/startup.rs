@@ -185,8 +185,7 @@ fn start(
     // What judges already knows what devices talk to now, and has room for what feeds listed last, whatever they say.
     let mut last = None;
     if datapath.is_adopted() {
-        let generation = datapath.generation().map_or(0, |generation| generation.number);
-        let flows = datapath.readings().flows(generation, boottime());
+        let flows = datapath.readings().flows(boottime());
         let mut again = kept.clone();
         match read(true, &flows, &mut again) {
             Ok(judged) => (intent, numbers) = (judged, again),

@@ -150,7 +150,7 @@ pub(super) fn devices(running: &Running) -> Result<Vec<DeviceStatus>, Errors> {
 pub(super) fn flows(running: &Running) -> Vec<FlowStatus> {
     let generation = running.generation;
     let now = boottime();
-    let flows = running.readings.flows(generation, now);
+    let flows = running.readings.flows(now);
     let mut list: Vec<_> = flows
         .iter()
         .map(|(key, flow)| flow_status(&running.intent.rows, key, flow, generation, now))

@@ -75,20 +75,20 @@ impl Readings {
         capacity::fills(rows, self.device_capacity)
     }
 
-    /// All flows that are remembered at `now` (nanoseconds since boot), of whatever generation up to this one.
+    /// All flows that are remembered at `now` (nanoseconds since boot), of whatever generation.
     #[must_use]
-    pub fn flows(&self, generation: u32, now: u64) -> Vec<(FlowKey, Flow)> {
+    pub fn flows(&self, now: u64) -> Vec<(FlowKey, Flow)> {
         let is_alive = |(key, flow): &(FlowKey, Flow)| {
             now.saturating_sub(flow.last_seen) <= timeout(key.protocol, flow.progress)
         };
-        self.flows.iter(generation).filter(is_alive).collect()
+        self.flows.iter().filter(is_alive).collect()
     }
 
     /// All flows whose last packet passed after `since` (nanoseconds since boot), also those that are over: they stay
     /// until another one needs their place.
     #[must_use]
-    pub fn flows_since(&self, generation: u32, since: u64) -> Vec<(FlowKey, Flow)> {
-        self.flows.iter(generation).filter(|(_, flow)| flow.last_seen > since).collect()
+    pub fn flows_since(&self, since: u64) -> Vec<(FlowKey, Flow)> {
+        self.flows.iter().filter(|(_, flow)| flow.last_seen > since).collect()
     }
 }
 

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aya::maps::MapData;
 use iomt_filter_common::abi::map;
 use iomt_filter_common::flow::{Flow, FlowKey};
-use iomt_filter_common::flowtable::{self, Entry, Set, Sets, V4_WORDS, V6_WORDS, WAYS};
-use iomt_filter_common::tables::FlowEntry as _;
+use iomt_filter_common::flowtable::{self, Set, Sets, V4_WORDS, V6_WORDS, WAYS};
 
 use super::shared::SharedWords;
 
@@ -54,17 +53,18 @@ impl Flows {
         (self.sets + of_family(self.sets, false)) as usize * WAYS as usize
     }
 
-    /// The flow with this key, for the generation that asks.
-    pub(super) fn get(&self, key: &FlowKey, now: u32) -> Option<Flow> {
-        Entry::find(self, key, now).map(|entry| entry.load())
+    /// The flow with this key.
+    pub(super) fn get(&self, key: &FlowKey) -> Option<Flow> {
+        let place = flowtable::find(key, &self);
+        if place.tag == 0 { None } else { flowtable::load(self.set(place.is_v4(), place.set)?, &place) }
     }
 
-    /// Every flow, for the generation that asks.
-    pub(super) fn iter(&self, now: u32) -> impl Iterator<Item = (FlowKey, Flow)> {
+    /// Every flow.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (FlowKey, Flow)> {
         let places = [true, false].into_iter().flat_map(|is_v4| {
             (0..of_family(self.sets, is_v4)).flat_map(move |set| (0..WAYS).map(move |way| (is_v4, set, way)))
         });
-        places.filter_map(move |(is_v4, set, way)| flowtable::read((&self).set(is_v4, set)?, is_v4, way, now))
+        places.filter_map(move |(is_v4, set, way)| flowtable::read((&self).set(is_v4, set)?, is_v4, way))
     }
 
     /// Remembers a flow; whether there was a place for it.

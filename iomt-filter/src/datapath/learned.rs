@@ -86,10 +86,10 @@ impl Readings {
         Ok(Learned { leases, flows: Vec::new(), heartbeat: self.heartbeat.last() })
     }
 
-    /// The flow that is remembered under `key`, for the generation `now`.
+    /// The flow that is remembered under `key`, of whatever generation.
     #[must_use]
-    pub fn flow(&self, key: &FlowKey, now: u32) -> Option<Flow> {
-        self.flows.get(key, now)
+    pub fn flow(&self, key: &FlowKey) -> Option<Flow> {
+        self.flows.get(key)
     }
 
     /// The leases that count for something with the devices of `rows`, by device; also those whose time is over.
@@ -136,7 +136,7 @@ impl Readings {
         let of = |table, used, capacity| Fill { table, used, capacity };
         Ok([
             of(map::LEASES, leases, (self.device_capacity * FAMILIES) as usize),
-            of("FLOWS", self.flows(0, boottime()).len(), self.flows.capacity()),
+            of("FLOWS", self.flows(boottime()).len(), self.flows.capacity()),
             of(map::FRAGMENTS, count(&self.fragments, fragments)?, fragments),
         ])
     }

@@ -14,13 +14,13 @@ use super::memory::{Memory, flow, key};
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
 
-fn origin(number: u32) -> Origin {
+pub(crate) fn origin(number: u32) -> Origin {
     let [a, b, c, d] = number.to_be_bytes();
     Origin::new(Port::Device, 110, Mac([2, 0, a, b, c, d]))
 }
 
 /// A packet of generation 7, ten seconds into the second minute.
-fn sighting(origin: Origin) -> Sighting {
+pub(crate) fn sighting(origin: Origin) -> Sighting {
     let now = MINUTE + 10 * SECOND;
     Sighting { origin, now, minute: MINUTE, generation: 7, length: 100, may_be_added: 1, reserved: 0 }
 }
@@ -55,6 +55,7 @@ fn a_packet_is_added_where_all_is_as_it_was_and_nowhere_else() {
             ("another VLAN", sighting(Origin::new(Port::Device, 111, Mac([2, 0, 0, 0, 0, 1])))),
             ("another side", sighting(Origin::new(Port::Uplink, 110, Mac([2, 0, 0, 0, 0, 1])))),
             ("another generation", Sighting { generation: 8, ..seen }),
+            ("one with the same last bits", Sighting { generation: 7 + (1 << 7), ..seen }),
             ("what only asks", Sighting { may_be_added: 0, ..seen }),
             ("too late", Sighting { now: 2 * MINUTE, ..seen }),
             ("another minute", Sighting { minute: 2 * MINUTE, ..seen }),
@@ -96,6 +97,27 @@ fn what_was_settled_is_settled_for_one_generation_and_one_flow() {
         assert!(flowtable::insert(&key, &Flow { generation: 8, ..held }, false, &&memory));
         slow.set_origin(false, origin(1));
         assert_eq!(flowtable::recall(&key, &later, &&memory), Recalled::NONE, "set for the flow before");
+    }
+}
+
+/// Where no origin is held, there is the word 0. Whoever knows the tag can have an address of which the word is 0.
+#[test]
+fn nobody_comes_from_where_no_origin_is_held() {
+    let memory = Memory::new(1 << 8);
+    let key = key(1, true);
+    let (mut tried, mut version) = (0, 0);
+    while tried < 8 {
+        assert!(flowtable::insert(&key, &flow(MINUTE, Progress::Established), version == 0, &&memory));
+        let tag = flowtable::find(&key, &&memory).tag;
+        version += 1;
+        let word = tag.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        if word & 0b1111 == 0b1000 {
+            let guessed = Origin::of(Port::Device, (word >> 4) as u16 & 0xfff, word >> 16);
+            assert_eq!(flowtable::recall(&key, &sighting(guessed), &&memory), Recalled::NONE);
+            entry(&key, &memory, 7).set_origin(false, origin(1));
+            assert!(flowtable::recall(&key, &sighting(origin(1)), &&memory).is_some());
+            tried += 1;
+        }
     }
 }
 

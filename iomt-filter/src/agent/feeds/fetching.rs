@@ -138,8 +138,12 @@ impl Progress {
     /// When it may be tried at the earliest, whoever asks: what publisher and server want.
     pub(super) fn earliest(&self, standing: &Standing, now: Timestamp) -> Timestamp {
         let minimum = pace(standing).minimum;
-        let history = schedule::History { failures: 0, ..self.history };
-        schedule::next(Pace { refresh: minimum, minimum }, history, now, 0.0)
+        let wanted = self
+            .history
+            .attempt
+            .filter(|_| minimum > schedule::SHORTEST)
+            .and_then(|attempt| attempt.checked_add(SignedDuration::try_from(minimum).ok()?).ok());
+        wanted.into_iter().chain(self.history.not_before).chain([now]).max().unwrap_or(now)
     }
 
     /// When it is tried next: by what is configured now, and by a clock that may have been set.
