@@ -176,3 +176,31 @@ fn a_list_without_room_waits_and_a_new_agent_judges_by_the_last_good_one() {
     judges("with a new agent");
     filter.remove().unwrap();
 }
+
+#[test]
+fn a_restart_lets_no_list_through_that_would_cut_what_runs() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let vendor = Host::Vendor.at(Version::V4, HTTPS);
+    let _service = Service::start(&hospital[Host::Vendor], vendor).unwrap();
+    let mut filter = Filter::configure(&hospital, &agent()).unwrap();
+    filter.write("threats.txt", GOOD).unwrap();
+    filter.start().unwrap();
+    filter.kill().unwrap();
+    // Nobody has written down that they talk: the kernel's table alone knows.
+    let session = Session::start(&hospital[Host::Ct], vendor, LIMIT).unwrap();
+    assert_runs(&session);
+    filter.write("threats.txt", format!("{GOOD}198.51.100.7\n")).unwrap();
+    for start in ["the first", "another"] {
+        filter.start().unwrap();
+        assert_eq!(show(&filter)["state"], "held", "{start} start: {}", show(&filter));
+        assert_runs(&session);
+        filter.kill().unwrap();
+    }
+    filter.start().unwrap();
+    filter.tell(&["feed", "release", FEED]).unwrap();
+    assert_cut(&session);
+    filter.remove().unwrap();
+}
