@@ -4,10 +4,12 @@
 //! taken out or put in between shows. Entries come in, lines go to the disk before a change is answered; nothing here
 //! decides what is worth an entry. Payloads of frames never come here.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,12 +17,21 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use crate::hex::hexadecimal;
+
 /// The file of the log, in the state folder.
 pub const FILE: &str = "audit.log";
 /// The hash that the first line follows on.
 const BEGINNING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-/// The longest line that is read back.
-const LONGEST: u64 = 1 << 20;
+/// How much of the end is read to find the last line, at first; and the most, which is far more than a line can have
+/// that is written here.
+const TAIL: u64 = 64 << 10;
+const LONGEST: u64 = 32 << 20;
+/// The longest text of an entry, and the longest value as JSON, in bytes.
+const LONGEST_TEXT: usize = 4 << 10;
+const LONGEST_VALUE: usize = 64 << 10;
+/// How long one waits for another that adds a line.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What somebody did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -65,6 +76,14 @@ pub enum AuditError {
     /// Reading or writing.
     #[error("failed to write the audit log `{0}`; is the disk full?")]
     File(PathBuf, #[source] io::Error),
+    /// Reading it for somebody who only reads.
+    #[error("failed to read the audit log `{0}`")]
+    Read(PathBuf, #[source] io::Error),
+    /// Another process keeps it to itself.
+    #[error(
+        "another process holds the audit log `{0}`; nothing is changed without an entry in it, try again"
+    )]
+    Busy(PathBuf),
     /// The last line cannot be understood, so that nothing can follow on it.
     #[error("the audit log `{0}` is damaged at its end; keep it and move it away, a new one is begun")]
     Damaged(PathBuf),
@@ -80,15 +99,31 @@ pub struct Broken {
     pub fault: &'static str,
 }
 
-/// An open log.
+/// An open log. Others may have it open too, in other processes: each adds to what is there.
 #[derive(Debug)]
 pub struct Audit {
     path: PathBuf,
     file: File,
+}
+
+/// What there is to follow on.
+struct End {
     sequence: u64,
     hash: String,
     /// Where the last whole line ends.
-    end: u64,
+    at: u64,
+    /// Bytes of an unfinished line behind it.
+    torn: u64,
+}
+
+/// Held while the end of the log is looked at and added to.
+struct Held<'f>(&'f File);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // It ends with the process at the latest.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Audit {
@@ -98,62 +133,141 @@ impl Audit {
     /// When the file cannot be read or written, or its last line is none.
     pub fn open(path: &Path, now: Timestamp) -> Result<Self, AuditError> {
         let failed = |error| AuditError::File(path.to_owned(), error);
-        let mut file =
+        let file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
-        let begin = length.saturating_sub(LONGEST);
-        let mut tail = Vec::new();
-        file.seek(SeekFrom::Start(begin)).and_then(|_| file.read_to_end(&mut tail)).map_err(failed)?;
-        let whole = tail.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        let torn = tail.len() - whole;
-        let last =
-            tail.get(..whole.saturating_sub(1)).and_then(|lines| lines.rsplit(|&byte| byte == b'\n').next());
-        let last = match last {
-            Some(line) if whole > 0 => {
-                let line: Option<Line> = serde_json::from_slice(line).ok();
-                Some(line.ok_or_else(|| AuditError::Damaged(path.to_owned()))?)
-            }
-            _ if begin > 0 => return Err(AuditError::Damaged(path.to_owned())),
-            _ => None,
-        };
-        let (sequence, hash) = last.map_or((0, BEGINNING.to_owned()), |line| (line.sequence, line.hash));
-        let mut audit = Self { path: path.to_owned(), file, sequence, hash, end: length - torn as u64 };
-        if torn > 0 {
-            audit.file.set_len(audit.end).map_err(failed)?;
-            let after = Value::from(format!("{torn} bytes of an unfinished line were taken off"));
-            audit.append(
-                Entry { who: "the agent".into(), what: "audit mend".into(), after, ..Entry::default() },
-                now,
-            )?;
-        }
+        let audit = Self { path: path.to_owned(), file };
+        let held = audit.hold()?;
+        audit.mended(now)?;
+        drop(held);
         Ok(audit)
     }
 
-    /// Adds an entry; it is on the disk when this comes back.
+    /// Adds an entry, whoever has added to the log meanwhile; it is on the disk when this comes back. Long texts are
+    /// cut, and say so.
     ///
     /// # Errors
-    /// When it cannot be written: then nothing of it is there.
+    /// When it cannot be written, or the last line is none: then nothing of it is there.
     pub fn append(&mut self, entry: Entry, now: Timestamp) -> Result<(), AuditError> {
-        let mut line = Line {
-            sequence: self.sequence + 1,
-            time: now,
-            entry,
-            previous: self.hash.clone(),
-            hash: String::new(),
-        };
-        line.hash = hash(&line);
-        let failed = |error| AuditError::File(self.path.clone(), error);
-        let mut text = serde_json::to_vec(&line).map_err(|error| failed(error.into()))?;
-        text.push(b'\n');
-        if let Err(error) = self.file.write_all(&text).and_then(|()| self.file.sync_data()) {
-            // Half a line would be in the way of the next one.
-            let _ = self.file.set_len(self.end);
-            return Err(failed(error));
-        }
-        self.end += text.len() as u64;
-        (self.sequence, self.hash) = (line.sequence, line.hash);
-        Ok(())
+        let _held = self.hold()?;
+        let end = self.mended(now)?;
+        self.write(&end, bounded(entry), now).map(drop)
     }
+
+    /// Keeps others from adding to the log.
+    fn hold(&self) -> Result<Held<'_>, AuditError> {
+        let begun = Instant::now();
+        loop {
+            match self.file.try_lock() {
+                Ok(()) => return Ok(Held(&self.file)),
+                Err(TryLockError::Error(error)) => return Err(self.failed(error)),
+                Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => {
+                    return Err(AuditError::Busy(self.path.clone()));
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    /// The end of the log, after what is unfinished there has been taken off.
+    fn mended(&self, now: Timestamp) -> Result<End, AuditError> {
+        let end = self.end()?;
+        if end.torn == 0 {
+            return Ok(end);
+        }
+        self.file.set_len(end.at).map_err(|error| self.failed(error))?;
+        let after = Value::from(format!("{} bytes of an unfinished line were taken off", end.torn));
+        let mend = Entry { who: "the agent".into(), what: "audit mend".into(), after, ..Entry::default() };
+        self.write(&end, mend, now)
+    }
+
+    /// Reads the end of the log.
+    fn end(&self) -> Result<End, AuditError> {
+        let failed = |error| self.failed(error);
+        let length = self.file.metadata().map_err(failed)?.len();
+        let mut size = TAIL;
+        loop {
+            let begin = length.saturating_sub(size);
+            let mut tail = vec![0; usize::try_from(length - begin).unwrap_or(usize::MAX)];
+            self.file.read_exact_at(&mut tail, begin).map_err(failed)?;
+            let whole = tail.iter().rposition(|&byte| byte == b'\n');
+            let lines = whole.and_then(|end| tail.get(..end));
+            let torn = (tail.len() - whole.map_or(0, |end| end + 1)) as u64;
+            let first = lines.and_then(|lines| lines.iter().rposition(|&byte| byte == b'\n'));
+            let line = match (first, lines) {
+                (Some(before), Some(lines)) => lines.get(before + 1..),
+                (None, lines) if begin == 0 => lines,
+                _ if size >= LONGEST => return Err(AuditError::Damaged(self.path.clone())),
+                _ => {
+                    size *= 8;
+                    continue;
+                }
+            };
+            let (sequence, hash) = match line.map(serde_json::from_slice::<Line>) {
+                Some(Ok(line)) => (line.sequence, line.hash),
+                Some(Err(_)) => return Err(AuditError::Damaged(self.path.clone())),
+                None => (0, BEGINNING.to_owned()),
+            };
+            return Ok(End { sequence, hash, at: length - torn, torn });
+        }
+    }
+
+    /// Adds a line behind `end`, and says where the log ends then.
+    fn write(&self, end: &End, entry: Entry, now: Timestamp) -> Result<End, AuditError> {
+        let (sequence, previous) = (end.sequence + 1, end.hash.clone());
+        let mut line = Line { sequence, time: now, entry, previous, hash: String::new() };
+        line.hash = hash(&line);
+        let mut text = serde_json::to_vec(&line).map_err(|error| self.failed(error.into()))?;
+        text.push(b'\n');
+        if let Err(error) = (&self.file).write_all(&text).and_then(|()| self.file.sync_data()) {
+            // Half a line would be in the way of the next one.
+            let _ = self.file.set_len(end.at);
+            return Err(self.failed(error));
+        }
+        Ok(End { sequence, hash: line.hash, at: end.at + text.len() as u64, torn: 0 })
+    }
+
+    fn failed(&self, error: io::Error) -> AuditError {
+        AuditError::File(self.path.clone(), error)
+    }
+}
+
+/// An entry with no text longer than [`LONGEST_TEXT`], and no value longer than [`LONGEST_VALUE`].
+fn bounded(entry: Entry) -> Entry {
+    let Entry { who, what, about, before, after, note } = entry;
+    Entry {
+        who: cut(who),
+        what: cut(what),
+        about: about.map(cut),
+        before: bounded_value(before),
+        after: bounded_value(after),
+        note: note.map(cut),
+    }
+}
+
+fn bounded_value(value: Value) -> Value {
+    let value = with_short_texts(value);
+    let text = value.to_string();
+    if text.len() > LONGEST_VALUE { Value::from(cut(text)) } else { value }
+}
+
+fn with_short_texts(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(cut(text)),
+        Value::Array(values) => values.into_iter().map(with_short_texts).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (cut(name), with_short_texts(value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value,
+    }
+}
+
+/// A text of at most [`LONGEST_TEXT`] bytes, or the begin of a longer one and how long it was.
+fn cut(text: String) -> String {
+    if text.len() <= LONGEST_TEXT {
+        return text;
+    }
+    let end = text.floor_char_boundary(LONGEST_TEXT);
+    format!("{}… (cut, it has {} bytes)", text.get(..end).unwrap_or_default(), text.len())
 }
 
 /// Looks whether every line follows on the one before it; how many there are, and the hash of the last. Somebody who
@@ -170,7 +284,8 @@ pub fn verify(log: impl BufRead) -> Result<(u64, String), Broken> {
         if line.previous != previous || line.sequence != sequence + 1 {
             return Err(broken("does not follow on the line before it"));
         }
-        if line.hash != hash(&line) {
+        // A field that was added is in no hash.
+        if line.hash != hash(&line) || serde_json::to_vec(&line).ok() != Some(text) {
             return Err(broken("was changed"));
         }
         (sequence, previous) = (line.sequence, line.hash);
@@ -178,16 +293,23 @@ pub fn verify(log: impl BufRead) -> Result<(u64, String), Broken> {
     Ok((sequence, previous))
 }
 
+/// Opens a log to read it, as far as it goes at this moment: what others add meanwhile is not seen in half.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<impl BufRead + use<>, AuditError> {
+    let failed = |error| AuditError::Read(path.to_owned(), error);
+    let file = File::open(path).map_err(failed)?;
+    file.lock_shared().map_err(failed)?;
+    let length = file.metadata().map(|about| about.len());
+    file.unlock().map_err(failed)?;
+    Ok(BufReader::new(file.take(length.map_err(failed)?)))
+}
+
 /// The hash that a line ought to have.
 fn hash(line: &Line) -> String {
     let unhashed = Line { hash: String::new(), ..line.clone() };
-    let text = serde_json::to_vec(&unhashed).unwrap_or_default();
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(&text) {
-        hex.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-        hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-    }
-    hex
+    hexadecimal(&Sha256::digest(serde_json::to_vec(&unhashed).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -233,6 +355,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         for (lines, line, fault) in [
             (vec![lines[0].replace("\"a\"", "\"x\""), lines[1].into()], 1, "was changed"),
+            (vec![lines[0].replacen('{', "{\"approved\":true,", 1), lines[1].into()], 1, "was changed"),
             (vec![lines[0].into(), lines[2].into()], 2, "does not follow on the line before it"),
             (vec![lines[1].into(), lines[0].into()], 1, "does not follow on the line before it"),
             (vec![lines[0].into(), String::new(), lines[1].into()], 2, "is no entry"),
@@ -253,6 +376,81 @@ mod tests {
         assert!(
             std::fs::read_to_string(&path).unwrap().contains("bytes of an unfinished line were taken off")
         );
+    }
+
+    #[test]
+    fn two_who_add_to_one_log_follow_on_each_other() {
+        let (_folder, path) = log(&[]);
+        let open = || Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap();
+        let (mut one, mut other) = (open(), open());
+        for about in ["a", "b", "c"] {
+            one.append(entry(about), Timestamp::UNIX_EPOCH).unwrap();
+            other.append(entry(about), Timestamp::UNIX_EPOCH).unwrap();
+        }
+        assert_eq!(verified(&path), Ok(6));
+        // At once, and with half a line of a third that was cut off.
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"sequ").unwrap();
+        thread::scope(|scope| {
+            for audit in [&mut one, &mut other] {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        audit.append(entry("d"), Timestamp::UNIX_EPOCH).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(verified(&path), Ok(6 + 1 + 100));
+        assert_eq!(verify(read(&path).unwrap()).unwrap().0, 107);
+    }
+
+    #[test]
+    fn texts_are_cut_and_say_so_and_whatever_was_written_is_followed_on() {
+        let (_folder, path) = log(&["a"]);
+        let long = "ü\u{1}".repeat(1 << 20);
+        let value = serde_json::json!({ "text": long, "many": vec!["\u{1}"; 1 << 20], "deep": [[long]] });
+        let huge = Entry {
+            who: long.clone(),
+            what: long.clone(),
+            about: Some(long.clone()),
+            before: value.clone(),
+            after: serde_json::json!({ "errors": [long], "entries": 7 }),
+            note: Some(long.clone()),
+        };
+        Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap().append(huge, Timestamp::UNIX_EPOCH).unwrap();
+        Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap().append(entry("b"), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(verified(&path), Ok(3));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let line = text.lines().nth(1).unwrap();
+        assert!(line.len() < 1 << 20, "{}", line.len());
+        let line: Line = serde_json::from_str(line).unwrap();
+        let end = format!("… (cut, it has {} bytes)", long.len());
+        assert!(line.entry.note.unwrap().ends_with(&end) && line.entry.who.ends_with(&end));
+        assert_eq!(line.entry.after["entries"], 7);
+        assert!(line.entry.after["errors"][0].as_str().unwrap().ends_with(&end));
+        assert!(line.entry.before.as_str().unwrap().contains("… (cut, it has "));
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_any_that_is_written_now_is_followed_on() {
+        let (_folder, path) = log(&["a"]);
+        let audit = Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap();
+        let long = Entry { note: Some("x".repeat(3 << 20)), ..entry("b") };
+        audit.write(&audit.end().unwrap(), long, Timestamp::UNIX_EPOCH).unwrap();
+        Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap().append(entry("c"), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(verified(&path), Ok(3));
+    }
+
+    #[test]
+    fn one_that_another_keeps_to_itself_is_not_waited_for_without_end() {
+        let (_folder, path) = log(&["a"]);
+        let mut audit = Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap();
+        let other = File::open(&path).unwrap();
+        other.lock_shared().unwrap();
+        let refused = audit.append(entry("b"), Timestamp::UNIX_EPOCH);
+        assert!(matches!(refused, Err(AuditError::Busy(_))), "{refused:?}");
+        drop(other);
+        audit.append(entry("b"), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(verified(&path), Ok(2));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::agent::store::StoreError;
+use crate::feeds::fetch::FetchError;
 use crate::intent::last_good;
 
 mod gather;
@@ -137,6 +138,9 @@ pub enum BundleError {
         /// The largest that is taken.
         most: u64,
     },
+    /// The files of a feed cannot be used.
+    #[error("the files of feed `{0}` cannot go into a bundle")]
+    Feed(String, #[source] FetchError),
     /// Somebody else is at it.
     #[error("another bundle is being applied; wait until that is done")]
     Busy,
@@ -179,9 +183,4 @@ impl std::fmt::Display for Content {
 #[must_use]
 pub fn incoming(state: &Path, name: &str) -> PathBuf {
     state.join(INCOMING).join(last_good::file_name(name) + ".list")
-}
-
-/// Bytes in hexadecimal.
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

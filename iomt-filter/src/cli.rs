@@ -48,6 +48,8 @@ pub enum Verb {
     Feed(FeedArgs),
     /// Carry policy, feeds and country database to a site without internet, signed
     Bundle(BundleArgs),
+    /// Look whether the log of changes is whole, and print it
+    Audit(AuditArgs),
     /// Give a device access for a time; revoke and list
     Grant(cmd::grant::Options),
     /// What is known of an address, prefix or domain: lists, country, verdicts, who talked to it
@@ -94,6 +96,14 @@ pub struct BundleArgs {
     pub verb: cmd::bundle::Verb,
 }
 
+/// The log of changes.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub verb: cmd::audit::Verb,
+}
+
 /// Exit code for a finding: invalid policy, drift, something blocked.
 pub const FINDING: u8 = 1;
 /// Exit code for a failure.
@@ -111,6 +121,7 @@ pub fn main() -> ExitCode {
         Verb::Block(block) => cmd::block::run(config, &block.verb, *output),
         Verb::Feed(feed) => cmd::feed::run(config, &feed.verb, *output),
         Verb::Bundle(bundle) => cmd::bundle::run(config, &bundle.verb, *output),
+        Verb::Audit(audit) => cmd::audit::run(config, &audit.verb, *output),
         Verb::Grant(options) => cmd::grant::run(config, options, *output),
         Verb::Lookup(options) => cmd::lookup::run(config, options, *output),
         Verb::Events(options) => cmd::events::run(config, options, *output),

@@ -1,5 +1,6 @@
 //! The verbs of the command line, a file each.
 
+pub mod audit;
 pub mod block;
 pub mod bundle;
 pub mod check;

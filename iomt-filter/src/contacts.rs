@@ -10,7 +10,8 @@
 //! table was needed by another; and the first packets of a flow that ended, began anew between the same ends and
 //! ports, and had passed its former count by the next reading. Times are as exact as the readings are frequent.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -22,7 +23,7 @@ use iomt_filter_common::flow::{Flow, FlowKey, timeout};
 use iomt_filter_common::packet::protocol;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, params};
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
@@ -152,6 +153,17 @@ pub struct Contact {
     pub bytes: u64,
 }
 
+/// Contacts with the addresses of a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfPeer {
+    /// The latest of them, the latest first.
+    pub contacts: Vec<Contact>,
+    /// How many others were looked at.
+    pub more: usize,
+    /// Whether there are no others beside.
+    pub looked_at_all: bool,
+}
+
 /// The database, open.
 #[derive(Debug)]
 pub struct Contacts {
@@ -276,16 +288,45 @@ impl Contacts {
         self.select("contact.last_seen >= ?1 ORDER BY peer", params![since.as_second()])
     }
 
-    /// Contacts with any address of `network`, the latest first.
+    /// Contacts with any address of `network`: the latest `most` of them, the latest first. No more than `looked_at`
+    /// are looked at, in the order of their far ends, however many there are.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn of_peer(&self, network: IpNet) -> Result<Vec<Contact>, ContactsError> {
+    pub fn of_peer(&self, network: IpNet, most: usize, looked_at: usize) -> Result<OfPeer, ContactsError> {
         let prefix = Prefix::from(network);
         let first = u128::from_be_bytes(prefix.address.octets());
         let rest = u128::MAX.checked_shr(u32::from(prefix.bits)).unwrap_or(0);
         let (first, last) = (first.to_be_bytes(), (first | rest).to_be_bytes());
-        self.select("peer BETWEEN ?1 AND ?2 ORDER BY contact.last_seen DESC, peer", params![first, last])
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let (most, looked_at) = (number(most), number(looked_at));
+        let read = || {
+            let window = "SELECT device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes \
+                          FROM contact WHERE peer BETWEEN ?1 AND ?2 LIMIT ?3";
+            let latest = format!("SELECT * FROM ({window}) ORDER BY last_seen DESC, peer LIMIT ?4");
+            let mut latest = self.connection.prepare_cached(&latest)?;
+            let mut names = Names::new();
+            let mut contacts = Vec::new();
+            let mut rows = latest.query(params![first, last, looked_at, most])?;
+            while let Some(row) = rows.next()? {
+                let device = row.get(0)?;
+                if let Entry::Vacant(place) = names.entry(device) {
+                    let mut name = self.connection.prepare_cached("SELECT name FROM device WHERE id = ?1")?;
+                    let name: Option<Box<str>> = name.query_row([device], |row| row.get(0)).optional()?;
+                    place.insert(name.map_or_else(|| "?".into(), Arc::from));
+                }
+                contacts.push(contact(row, &names)?);
+            }
+            let count = "SELECT count(*) FROM \
+                         (SELECT 1 FROM contact WHERE peer BETWEEN ?1 AND ?2 LIMIT ?3)";
+            let mut count = self.connection.prepare_cached(count)?;
+            let beyond = looked_at.saturating_add(1);
+            let found: i64 = count.query_row(params![first, last, beyond], |row| row.get(0))?;
+            let looked_at_all = found <= looked_at;
+            let found = usize::try_from(found.min(looked_at)).unwrap_or(usize::MAX);
+            Ok(OfPeer { more: found.saturating_sub(contacts.len()), looked_at_all, contacts })
+        };
+        read().map_err(|error| self.explain(error))
     }
 
     /// Contacts of the device with this name, the latest first.
@@ -338,7 +379,7 @@ impl Contacts {
     }
 }
 
-type Names = std::collections::HashMap<i64, Arc<str>>;
+type Names = HashMap<i64, Arc<str>>;
 
 fn contact(row: &Row<'_>, names: &Names) -> rusqlite::Result<Contact> {
     let peer: [u8; 16] = row.get(1)?;

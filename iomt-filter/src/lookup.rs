@@ -16,10 +16,41 @@ use crate::feeds::Category;
 mod answer;
 mod text;
 
-pub use answer::{Ground, Talks, answer};
+mod by_hand;
 
-/// Entries inside of a prefix that are listed one by one; of more there is a number.
-pub const MOST_INSIDE: usize = 100;
+pub use answer::{Ground, Talks, answers};
+pub use by_hand::ByHand;
+
+/// Listings, and contacts, that one answer lists one by one at most; of others there is a number.
+pub const MOST_LISTED: usize = 100;
+
+/// What one answer may take of the whole that all questions of a request have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Listings that are listed one by one, and contacts.
+    pub listed: usize,
+    /// Contacts that are looked at to find the latest.
+    pub looked_at: usize,
+}
+
+impl Budget {
+    /// Listings, and contacts, in all answers to one request, but at least [`Self::LEAST`] in each.
+    const LISTED: usize = 10_000;
+    const LEAST: usize = 10;
+    /// Contacts that are looked at for all answers together, and for one.
+    const LOOKED_AT: usize = 1_000_000;
+    const MOST_LOOKED_AT: usize = 100_000;
+
+    /// What each of so many questions has: a hundred have all that one may have.
+    #[must_use]
+    pub fn of(questions: usize) -> Self {
+        let questions = questions.max(1);
+        Self {
+            listed: (Self::LISTED / questions).clamp(Self::LEAST, MOST_LISTED),
+            looked_at: (Self::LOOKED_AT / questions).clamp(MOST_LISTED, Self::MOST_LOOKED_AT),
+        }
+    }
+}
 
 /// What is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,10 +108,19 @@ pub struct Answer {
     pub listings: Vec<Listed>,
     /// Entries inside of the prefix that is asked about, beyond those that are listed one by one.
     pub more_inside: usize,
+    /// What else lists say of what is asked about, or of what it lies in, beyond what is listed one by one.
+    #[serde(default)]
+    pub more_listings: usize,
     /// What each profile makes of it as a far end; nothing for domains and prefixes.
     pub verdicts: Vec<Verdict>,
     /// Devices that have talked to it, the latest first.
     pub talked: Vec<Talked>,
+    /// Contacts with it beyond those that are listed one by one.
+    #[serde(default)]
+    pub more_talked: usize,
+    /// Whether there are still more contacts, too many to look at: there may be later ones among them.
+    #[serde(default)]
+    pub talked_is_part: bool,
     /// Since when talks are known of; nothing where they are not.
     pub talks_since: Option<Timestamp>,
 }
@@ -94,9 +134,11 @@ pub struct Listed {
     pub entry: String,
     /// 0 to 100.
     pub score: u8,
-    /// `listed`; `spared`, `below`, `ended` or `held`, where it does not bite.
+    /// `listed`, or, where it blocks nothing: `spared`, because no list may block it; `below` the feed's `min_score`;
+    /// `ended`; `kept`, as domains are, and entries of a feed for which no number is left. A list that is held is not
+    /// looked into: what its feed listed before holds.
     pub state: String,
-    /// Why it does not.
+    /// Why it blocks nothing, or what of it not.
     pub why: Option<String>,
     /// What it is listed for.
     pub category: Option<Category>,

@@ -97,7 +97,27 @@ fn counts(contacts: &[Contact]) -> Vec<(u64, u64)> {
 }
 
 fn of(contacts: &Contacts, network: &str) -> Vec<Contact> {
-    contacts.of_peer(network.parse::<IpNet>().unwrap()).unwrap()
+    contacts.of_peer(network.parse::<IpNet>().unwrap(), 100, 1_000).unwrap().contacts
+}
+
+#[test]
+fn of_many_contacts_the_latest_are_told_and_the_others_counted() {
+    let site = Site::new();
+    let contacts = site.open();
+    let seen: Vec<_> = (0..5_000).map(numbered).collect();
+    contacts.record(&seen, reading(1)).unwrap();
+    let all: IpNet = "198.18.0.0/15".parse().unwrap();
+    let found = contacts.of_peer(all, 10, 10_000).unwrap();
+    assert_eq!((found.contacts.len(), found.more, found.looked_at_all), (10, 4_990, true));
+    let latest: Vec<_> = found.contacts.iter().map(|contact| contact.last_seen).collect();
+    assert_eq!(latest, (0..10).map(|ago| at(4_999 - ago)).collect::<Vec<_>>());
+    assert_eq!(&*found.contacts[0].device, "device-499");
+    let found = contacts.of_peer(all, 10, 1_000).unwrap();
+    assert_eq!((found.contacts.len(), found.more, found.looked_at_all), (10, 990, false));
+    let found = contacts.of_peer(all, 10_000, 5_000).unwrap();
+    assert_eq!((found.contacts.len(), found.more, found.looked_at_all), (5_000, 0, true));
+    let found = contacts.of_peer("203.0.113.0/24".parse().unwrap(), 10, 10).unwrap();
+    assert_eq!((found.contacts.len(), found.more, found.looked_at_all), (0, 0, true));
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod readme;
 mod replay;
 mod explain;
 mod bundle;
+mod audit;
 mod corpus;
 mod feed;

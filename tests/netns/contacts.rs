@@ -33,7 +33,7 @@ fn a_session_is_a_contact_that_goes_on_over_a_restart_of_the_agent() {
         filter.start().unwrap();
         let more = || {
             let Ok(contacts) = Contacts::open_to_read(&database) else { return Ok(None) };
-            let of_vendor = contacts.of_peer(IpNet::from(vendor.ip()))?;
+            let of_vendor = contacts.of_peer(IpNet::from(vendor.ip()), 100, 10_000)?.contacts;
             Ok(of_vendor.into_iter().find(|contact| contact.packets > packets))
         };
         let contact = wait::until("the contact to be kept", LIMIT, more).unwrap();

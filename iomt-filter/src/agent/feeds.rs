@@ -12,11 +12,11 @@ use super::core::{Refusal, chain};
 use super::{Agent, Errors, far_ends, store};
 use crate::api::messages::Changed;
 use crate::events::{Notice, Record};
-use crate::feeds::fetch::{self, FetchError, Fetched, Origin, Protocol};
+use crate::feeds::fetch::{self, FetchError, Fetched, Origin, Protocol, Resume};
 use crate::feeds::gate::Cut;
 use crate::feeds::{FarEnd, Held};
 use crate::host::HostNetworks;
-use crate::intent::copies::{self, FeedCopy};
+use crate::intent::copies::{self, FeedCopy, FeedNotes};
 use crate::intent::last_good::LastGood;
 use crate::intent::lists::{Bench, Content, FeedLists, Outcome, held, incoming, judge, unchanged, way};
 use crate::intent::{self, Intent, Standing};
@@ -222,7 +222,7 @@ impl Agent {
     }
 
     /// Makes an outcome what holds, unless the feed is no longer what it was when it was judged.
-    fn take(&self, standing: &Standing, outcome: Outcome, now: Timestamp) -> Result<Taken, Refusal> {
+    fn take(&self, standing: &Standing, mut outcome: Outcome, now: Timestamp) -> Result<Taken, Refusal> {
         let name = &standing.feed.name;
         let files = outcome.files(name, standing.copy.as_deref());
         let copy = Arc::new(outcome.copy);
@@ -257,21 +257,28 @@ impl Agent {
 
     /// Keeps the files of a feed, unless it has other ones by now. What cannot be kept is fetched anew.
     fn keep(&self, name: &str, copy: &Arc<FeedCopy>, files: Vec<copies::File>) {
-        let _one_at_a_time = self.fetching().keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        let lists = self.running().intent.lists().clone();
-        let is_current = lists.get(name).and_then(|standing| standing.copy.as_ref());
-        if !is_current.is_some_and(|current| Arc::ptr_eq(current, copy)) {
+        let unkept = {
+            let _one_at_a_time = self.fetching().keeping.lock().unwrap_or_else(PoisonError::into_inner);
+            let lists = self.running().intent.lists().clone();
+            let current = lists.get(name).and_then(|standing| standing.copy.as_ref());
+            if !current.is_some_and(|current| Arc::ptr_eq(current, copy)) {
+                return;
+            }
+            store::keep(self.state(), &LastGood { read: files, wanted: lists.wanted() })
+        };
+        if unkept.is_empty() {
             return;
         }
-        let last_good = LastGood { read: files, wanted: lists.wanted() };
-        for error in store::keep(self.state(), &last_good) {
+        for error in unkept {
             let error = chain(&error);
-            tracing::error!(
-                feed = name,
-                error,
-                "the list of a feed is not kept; it is fetched anew after a restart"
-            );
+            tracing::error!(feed = name, error, "the list of a feed is not kept, and is fetched anew");
         }
+        let notes = FeedNotes { resume: Resume::default(), ..copy.notes.clone() };
+        let anew = Arc::new(FeedCopy { list: copy.list.clone(), notes });
+        let _ = self.exchange(|lists| {
+            let is_current = lists.get(name)?.copy.as_ref().is_some_and(|current| Arc::ptr_eq(current, copy));
+            is_current.then(|| (lists.with_notes(name, anew.clone(), Timestamp::now()), false))
+        });
     }
 
     /// Looks whether the host has other addresses by now, which no list may block.

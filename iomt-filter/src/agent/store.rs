@@ -2,6 +2,7 @@
 //!
 //! A file is written beside the old one, synced and renamed: after a power cut there is one of the two.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -78,11 +79,44 @@ pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreEr
     replace(&path, bytes, None).map_err(|error| StoreError::Write(path, error))
 }
 
-/// Keeps what was read as the last good copies, and lets copies go that are no longer wanted. A copy that
-/// is the same already is left alone. What could not be done comes back.
-pub fn keep(folder: &Path, last_good: &LastGood) -> Vec<StoreError> {
-    let mut errors = Vec::new();
+/// What could not be kept.
+#[derive(Debug, Default)]
+pub struct Unkept {
+    /// Feeds of which a file could not be written, by name: of each, what comes behind that file is as it was.
+    pub feeds: BTreeSet<String>,
+    /// Why, for these feeds and for whatever else.
+    pub errors: Vec<StoreError>,
+}
+
+impl Unkept {
+    /// Whether everything was kept, and everything let go that was to go.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+}
+
+/// The errors, one by one.
+impl IntoIterator for Unkept {
+    type Item = StoreError;
+    type IntoIter = std::vec::IntoIter<StoreError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.errors.into_iter()
+    }
+}
+
+/// Keeps what was read as the last good copies, in its order, and lets copies go that are no longer wanted. A copy
+/// that is the same already is left alone. Of a feed nothing is written or let go after a file that could not be
+/// written, so that its notes, which come last, never say more than its list. What could not be done comes back.
+#[must_use]
+pub fn keep(folder: &Path, last_good: &LastGood) -> Unkept {
+    let Unkept { mut feeds, mut errors } = Unkept::default();
     for (file, content) in &last_good.read {
+        let feed = feed_of(file);
+        if feed.as_ref().is_some_and(|feed| feeds.contains(feed)) {
+            continue;
+        }
         let path = folder.join(file);
         if fs::read(&path).is_ok_and(|kept| kept == content.bytes) {
             // A file that was only touched: the copy is as fresh as it.
@@ -94,18 +128,47 @@ pub fn keep(folder: &Path, last_good: &LastGood) -> Vec<StoreError> {
         let made = path.parent().map_or(Ok(()), fs::create_dir_all);
         if let Err(error) = made.and_then(|()| replace(&path, &content.bytes, content.modified)) {
             errors.push(StoreError::Write(path, error));
+            feeds.extend(feed);
         }
     }
     // Where the folder cannot be read there is no copy to let go.
     for entry in fs::read_dir(folder.join(copies::FOLDER)).into_iter().flatten().flatten() {
-        if last_good.wanted.contains(&Path::new(copies::FOLDER).join(entry.file_name())) {
+        let file = Path::new(copies::FOLDER).join(entry.file_name());
+        // What is kept of a feed that was not kept whole may still need its files.
+        let is_needed = feed_of(&file).is_some_and(|feed| feeds.contains(&feed));
+        if is_needed || last_good.wanted.contains(&file) {
             continue;
         }
         if let Err(error) = fs::remove_file(entry.path()) {
             errors.push(StoreError::Write(entry.path(), error));
         }
     }
-    errors
+    Unkept { feeds, errors }
+}
+
+/// The feed that a file of the state folder is of, where it is one of a feed: [`file_name`](crate::intent::last_good::file_name) the other way round.
+fn feed_of(file: &Path) -> Option<String> {
+    if file.parent() != Some(Path::new(copies::FOLDER)) {
+        return None;
+    }
+    let stem = file.file_stem()?.as_encoded_bytes();
+    let mut name = Vec::with_capacity(stem.len());
+    let mut rest = stem;
+    while let Some((&first, behind)) = rest.split_first() {
+        let escaped = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match escaped.filter(|_| first == b'%') {
+            Some(byte) => {
+                name.push(byte);
+                rest = behind.get(2..).unwrap_or_default();
+            }
+            None => {
+                name.push(first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8(name).ok()
 }
 
 /// Puts a file in the place of another one, whole or not at all.
@@ -161,6 +224,8 @@ fn beside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intent::copies::Kind;
+    use crate::intent::last_good::Content;
 
     #[test]
     fn what_is_kept_comes_back_and_damage_is_told() {
@@ -170,5 +235,58 @@ mod tests {
         assert_eq!(load::<Vec<u32>>(folder.path(), "x.json").unwrap(), vec![1, 2]);
         fs::write(folder.path().join("x.json"), "[1,").unwrap();
         assert!(matches!(load::<Vec<u32>>(folder.path(), "x.json"), Err(StoreError::Damaged(..))));
+    }
+
+    const FEEDS: [&str; 2] = ["c2", "a/b ü"];
+    const KINDS: [Kind; 3] = [Kind::List, Kind::Content, Kind::Notes];
+
+    fn of_feeds(text: &str) -> LastGood {
+        let content = |text: &str| Content { bytes: text.into(), modified: None };
+        let files = FEEDS.iter().flat_map(|feed| KINDS.map(|kind| (kind.of(feed), content(text))));
+        let read: Vec<_> = files.chain([("country.mmdb".into(), content(text))]).collect();
+        let wanted = read.iter().map(|(path, _)| path.clone()).collect();
+        LastGood { read, wanted }
+    }
+
+    #[test]
+    fn of_a_feed_nothing_is_written_after_what_could_not_be() {
+        // Either the file cannot be replaced, or none be written beside it.
+        for in_the_way in ["", ".new"] {
+            for (failing, kind) in KINDS.into_iter().enumerate() {
+                let folder = tempfile::tempdir().unwrap();
+                assert!(keep(folder.path(), &of_feeds("old")).is_empty());
+                let mut blocked = folder.path().join(kind.of(FEEDS[1])).into_os_string();
+                blocked.push(in_the_way);
+                let blocked = PathBuf::from(blocked);
+                let _ = fs::remove_file(&blocked);
+                fs::create_dir_all(blocked.join("something")).unwrap();
+
+                let mut new = of_feeds("new");
+                // No longer wanted, but the notes that stay may speak of it.
+                new.wanted.remove(&Kind::Content.of(FEEDS[1]));
+                new.read.retain(|(path, _)| kind == Kind::Content || *path != Kind::Content.of(FEEDS[1]));
+                let unkept = keep(folder.path(), &new);
+                assert!(!unkept.is_empty(), "{kind:?}");
+                assert_eq!(unkept.feeds, BTreeSet::from([FEEDS[1].to_owned()]));
+                let text = |path: &Path| fs::read_to_string(folder.path().join(path)).unwrap_or_default();
+                for behind in KINDS.into_iter().skip(failing + 1) {
+                    assert_eq!(text(&behind.of(FEEDS[1])), "old", "{behind:?} after {kind:?}");
+                }
+                for kind in KINDS {
+                    assert_eq!(text(&kind.of(FEEDS[0])), "new", "the other feed is kept");
+                }
+                assert_eq!(text(Path::new("country.mmdb")), "new");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_says_which_feed_it_is_of() {
+        for name in ["c2", "../far", "a/b ü", "100%", "%2e", "a.b"] {
+            for kind in KINDS {
+                assert_eq!(feed_of(&kind.of(name)).as_deref(), Some(name));
+            }
+        }
+        assert_eq!(feed_of(Path::new("country.mmdb")), None);
     }
 }

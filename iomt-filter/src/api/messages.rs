@@ -288,7 +288,13 @@ pub struct ReleaseRequest {
     pub note: Option<String>,
 }
 
-/// `POST /v1/lookup`: what is known of these.
+/// The most questions of one lookup.
+pub const MOST_QUERIES: usize = 1_000;
+/// The longest lookup, as JSON, in bytes.
+pub const LONGEST_LOOKUP: usize = 256 << 10;
+
+/// `POST /v1/lookup`: what is known of these, of which there are [`MOST_QUERIES`] at most, in [`LONGEST_LOOKUP`] bytes.
+/// How much an answer lists one by one goes by how many there are.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LookupRequest {
     /// Addresses, prefixes and domains.

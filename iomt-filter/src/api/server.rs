@@ -22,6 +22,7 @@ use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::bounded;
 use super::connections::{self, Limits, Peer};
 use super::messages::{
     BlockRequest, EventQuery, GrantRequest, LookupRequest, RefreshRequest, Refreshing, Refused,
@@ -103,7 +104,7 @@ pub async fn serve(listener: UnixListener, agent: Arc<Agent>, shutdown: impl Fut
         .route("/v1/feeds", get(feeds))
         .route("/v1/feeds/refresh", post(refresh))
         .route("/v1/feeds/release", post(release))
-        .route(LOOKUP, post(lookup))
+        .route(LOOKUP, post(lookup).layer(bounded::limit()))
         .route("/v1/grants", get(grants).post(grant))
         .route("/v1/grants/revoke", post(revoke))
         .route("/v1/reload", post(reload))
@@ -241,9 +242,12 @@ async fn release(
 async fn lookup(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<LookupRequest>,
+    request: Request,
 ) -> Response {
-    desk.read(&peer, move |agent| agent.lookup(&request.queries)).await
+    match bounded::document::<LookupRequest>(request, bounded::PATIENCE).await {
+        Ok(request) => desk.read(&peer, move |agent| agent.lookup(&request.queries)).await,
+        Err(refused) => refused.into_response(),
+    }
 }
 
 async fn grants(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {

@@ -1,18 +1,20 @@
 //! What goes into a bundle: the files that the configuration names, or their last good copies.
 //!
-//! A configuration comes in; open files with their size and hash go out, so that what is written later is what was
-//! hashed.
+//! A configuration comes in; what is to be read goes out, with its size and hash, so that what is written later is
+//! what was hashed. A feed of files goes in as its parser would see it: unpacked, and a folder as one list.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write};
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::{BundleError, Content, LARGEST_BUNDLE, Member, hexadecimal, incoming};
-use crate::config::Config;
-use crate::feeds::fetch::Origin;
+use super::{BundleError, Content, LARGEST_BUNDLE, Member, incoming};
+use crate::config::{Config, Feed};
+use crate::feeds::fetch::{self, FetchError, Fetched, Origin, Part, Resume};
+use crate::feeds::formats::{self, Reading};
+use crate::hex::hexadecimal;
 use crate::intent::copies::Kind;
 
 /// A file that goes into a bundle.
@@ -22,7 +24,16 @@ pub struct Source {
     pub member: Member,
     /// Where it was found.
     pub path: PathBuf,
-    pub(super) file: File,
+    from: Kept,
+}
+
+/// What the content of a source is read of.
+#[derive(Debug)]
+enum Kept {
+    /// As it is.
+    File(File),
+    /// As a fetch of it comes out. It is fetched again when it is written, so that no more than one is in memory.
+    Feed(Box<fetch::Source>),
 }
 
 /// All of them, and what could not be had.
@@ -34,8 +45,9 @@ pub struct Gathered {
     pub left_out: Vec<String>,
 }
 
-/// Opens what `config` names: the policy must be there. Of a feed that comes from a server or a folder, and of one
-/// whose file is gone, the last good list that the agent has is taken, as it is kept.
+/// Opens what `config` names: the policy must be there. Of a feed that comes from a server, of one whose files are
+/// gone, and of a folder whose files say together something else than each by itself (as JSON does), the last good
+/// list that the agent has is taken, as it is kept.
 ///
 /// # Errors
 /// When a file cannot be read, or does not fit.
@@ -43,17 +55,22 @@ pub fn gather(config: &Config) -> Result<Gathered, BundleError> {
     let mut gathered = Gathered::default();
     gathered.sources.push(Source::open(Content::Policy, &config.paths.policy)?);
     if let Some(path) = &config.geo.database {
-        gathered.add(Content::Countries, std::slice::from_ref(path))?;
+        gathered.add(Content::Countries, std::slice::from_ref(path), Vec::new())?;
     }
     for feed in config.feeds.iter().filter(|feed| feed.enabled) {
+        let mut missing = Vec::new();
+        if let Origin::Path(path) = &feed.source.origin {
+            match Source::of_feed(feed, path)? {
+                Ok(source) => {
+                    gathered.sources.push(source);
+                    continue;
+                }
+                Err(why) => missing.push(why),
+            }
+        }
         let state = &config.paths.state;
         let copies = [state.join(Kind::List.of(&feed.name)), incoming(state, &feed.name)];
-        let own = match &feed.source.origin {
-            Origin::Path(path) if !path.is_dir() => Some(path.clone()),
-            Origin::Path(_) | Origin::Server(_) => None,
-        };
-        let places: Vec<_> = own.into_iter().chain(copies).collect();
-        gathered.add(Content::Feed(feed.name.clone()), &places)?;
+        gathered.add(Content::Feed(feed.name.clone()), &copies, missing)?;
     }
     let size: u64 = gathered.sources.iter().map(|source| source.member.size).sum();
     if size > LARGEST_BUNDLE {
@@ -64,8 +81,13 @@ pub fn gather(config: &Config) -> Result<Gathered, BundleError> {
 }
 
 impl Gathered {
-    /// Adds the first of `places` that is there.
-    fn add(&mut self, content: Content, places: &[PathBuf]) -> Result<(), BundleError> {
+    /// Adds the first of `places` that is there; `missing` says what else there is not.
+    fn add(
+        &mut self,
+        content: Content,
+        places: &[PathBuf],
+        mut missing: Vec<String>,
+    ) -> Result<(), BundleError> {
         for place in places {
             match Source::open(content.clone(), place) {
                 Ok(source) => {
@@ -76,8 +98,8 @@ impl Gathered {
                 Err(error) => return Err(error),
             }
         }
-        let places: Vec<_> = places.iter().map(|place| format!("`{}`", place.display())).collect();
-        self.left_out.push(format!("{content}: there is none of {}", places.join(", ")));
+        missing.extend(places.iter().map(|place| format!("there is no `{}`", place.display())));
+        self.left_out.push(format!("{content}: {}", missing.join(", ")));
         Ok(())
     }
 }
@@ -96,8 +118,92 @@ impl Source {
         file.rewind().map_err(failed)?;
         let updated = about.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
         let member = Member { content, size, sha256: hexadecimal(&hash.finalize()), updated };
-        Ok(Self { member, path: path.to_owned(), file })
+        Ok(Self { member, path: path.to_owned(), from: Kept::File(file) })
     }
+
+    /// The files of a feed as one list; why there is none.
+    fn of_feed(feed: &Feed, path: &Path) -> Result<Result<Self, String>, BundleError> {
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Err(format!("there is no `{}`", path.display())));
+            }
+            Err(error) => return Err(BundleError::Read(path.to_owned(), error)),
+            Ok(_) => {}
+        }
+        let content = Content::Feed(feed.name.clone());
+        let source =
+            fetch::Source { max_bytes: feed.source.max_bytes.min(content.largest()), ..feed.source.clone() };
+        let (parts, updated) = fetched(&source).map_err(|error| match error {
+            // What the feed may be is not what keeps it out.
+            FetchError::TooLarge { max_bytes, .. } if max_bytes < feed.source.max_bytes => {
+                BundleError::TooLarge { path: path.to_owned(), size: max_bytes + 1, most: max_bytes }
+            }
+            error => BundleError::Feed(feed.name.clone(), error),
+        })?;
+        if !say_the_same_together(feed, &parts) {
+            return Ok(Err(format!("the files of `{}` are no list together", path.display())));
+        }
+        let bytes = joined(parts);
+        let (size, most) = (bytes.len() as u64, content.largest());
+        if size > most {
+            return Err(BundleError::TooLarge { path: path.to_owned(), size, most });
+        }
+        let member = Member { content, size, sha256: hexadecimal(&Sha256::digest(&bytes)), updated };
+        Ok(Ok(Self { member, path: path.to_owned(), from: Kept::Feed(Box::new(source)) }))
+    }
+
+    /// The content, to be compared with size and hash as it is read.
+    pub(super) fn reader(self) -> Result<Box<dyn Read>, BundleError> {
+        match self.from {
+            Kept::File(file) => Ok(Box::new(file)),
+            Kept::Feed(source) => match fetched(&source) {
+                Ok((parts, _)) => Ok(Box::new(Cursor::new(joined(parts)))),
+                Err(_) => Err(BundleError::Changed(self.path)),
+            },
+        }
+    }
+}
+
+/// The files of a feed, unpacked and with their signatures checked, and when the last of them was changed.
+fn fetched(source: &fetch::Source) -> Result<(Vec<Part>, Option<Timestamp>), FetchError> {
+    // Nothing of it depends on the time, and nothing is known of it that could be unchanged.
+    match fetch::fetch(source, &Resume::default(), None, Timestamp::UNIX_EPOCH)? {
+        Fetched::New { parts, modified, .. } => Ok((parts, modified)),
+        Fetched::Unchanged { .. } => Ok((Vec::new(), None)),
+    }
+}
+
+/// All parts, each of them from the begin of a line on.
+fn joined(parts: Vec<Part>) -> Vec<u8> {
+    let mut parts = parts.into_iter().map(|part| part.bytes);
+    let mut all = parts.next().unwrap_or_default();
+    for part in parts {
+        if all.last().is_some_and(|&last| last != b'\n') {
+            all.push(b'\n');
+        }
+        all.extend_from_slice(&part);
+    }
+    all
+}
+
+/// Whether several files can be read as one.
+fn say_the_same_together(feed: &Feed, parts: &[Part]) -> bool {
+    if parts.len() < 2 {
+        return true;
+    }
+    let (columns, pointers) = (feed.columns.clone(), feed.pointers.clone());
+    let reading = Reading { format: feed.format, columns, pointers, now: Timestamp::UNIX_EPOCH };
+    let count = |bytes: &[u8]| {
+        let parsed = formats::parse(&reading, bytes);
+        [parsed.entries.len(), parsed.domains.len(), parsed.withdrawn.len(), parsed.rejects.len()]
+    };
+    let mut apart = [0; 4];
+    for part in parts {
+        for (sum, count) in apart.iter_mut().zip(count(&part.bytes)) {
+            *sum += count;
+        }
+    }
+    count(&joined(parts.to_vec())) == apart
 }
 
 /// Hashes what is written into it.

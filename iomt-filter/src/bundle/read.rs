@@ -14,8 +14,9 @@ use tar::{Archive, Entries, Entry, EntryType};
 use super::signing::Trusted;
 use super::{
     BundleError, Content, FORMAT, LARGEST_BUNDLE, LARGEST_MANIFEST, LARGEST_SIGNATURE, MANIFEST,
-    MOST_MEMBERS, Manifest, Member, SIGNATURE, hexadecimal,
+    MOST_MEMBERS, Manifest, Member, SIGNATURE,
 };
+use crate::hex::hexadecimal;
 
 /// Bytes that are copied at once.
 const AT_ONCE: usize = 64 << 10;

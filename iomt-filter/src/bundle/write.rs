@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use super::gather::Source;
-use super::{BundleError, MANIFEST, Manifest, SIGNATURE, hexadecimal, signing};
+use super::{BundleError, MANIFEST, Manifest, SIGNATURE, signing};
+use crate::hex::hexadecimal;
 
 /// Writes a bundle of `sources` to `out`, whole or not at all. `manifest` lists them.
 ///
@@ -47,8 +48,10 @@ fn write_to(
     append(&mut archive, SIGNATURE, signature.len() as u64, time, &signature[..]).map_err(failed)?;
     append(&mut archive, MANIFEST, text.len() as u64, time, &text[..]).map_err(failed)?;
     for (number, source) in sources.into_iter().enumerate() {
-        let Source { member, path: from, file } = source;
-        let mut hashing = Hashing { file: file.take(member.size), hash: Sha256::new(), read: 0 };
+        let (member, from) = (source.member.clone(), source.path.clone());
+        let content = source.reader()?;
+        // One byte more than there was, so that a source that has grown is noticed.
+        let mut hashing = Hashing { content: content.take(member.size + 1), hash: Sha256::new(), read: 0 };
         let name = member.content.name(number);
         let appended = append(&mut archive, &name, member.size, time, &mut hashing);
         if hashing.read != member.size || hexadecimal(&hashing.hash.finalize()) != member.sha256 {
@@ -78,14 +81,14 @@ fn append(
 }
 
 struct Hashing {
-    file: io::Take<File>,
+    content: io::Take<Box<dyn Read>>,
     hash: Sha256,
     read: u64,
 }
 
 impl Read for Hashing {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(into)?;
+        let count = self.content.read(into)?;
         self.hash.update(into.get(..count).unwrap_or_default());
         self.read += count as u64;
         Ok(count)

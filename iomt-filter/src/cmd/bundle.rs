@@ -9,11 +9,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use nix::unistd::{Uid, User};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::agent::store;
 use crate::api::client;
 use crate::api::messages::{Changed, Refused};
+use crate::audit::{self, Audit, Entry};
 use crate::bundle::{self, BundleError, Content, FORMAT, Manifest, Placement, Places, Prepared, Trusted};
 use crate::cli::{FINDING, Output};
 use crate::cmd::joined;
@@ -177,7 +180,7 @@ fn apply(config: &Path, options: &Apply, output: Output) -> Result<ExitCode> {
         return refused("the agent would refuse what it holds", output);
     }
     let (left_out, placed) = (prepared.left_out.clone(), prepared.contents().cloned().collect::<Vec<_>>());
-    let placement = prepared.place(Timestamp::now())?;
+    let placement = audited(&config.paths.state, prepared)?;
     left_out.iter().for_each(|left_out| output::note(format!("left out: {left_out}")));
     let agent = reload(&config.paths.socket)?;
     let is_refused = matches!(agent, Some(Answer::Refused(_)));
@@ -187,6 +190,40 @@ fn apply(config: &Path, options: &Apply, output: Output) -> Result<ExitCode> {
         Output::Json => output::document(&applied)?,
     }
     Ok(if is_refused { ExitCode::from(FINDING) } else { ExitCode::SUCCESS })
+}
+
+/// Puts the bundle in its places, with an entry in the audit log before anything is changed.
+fn audited(state: &Path, prepared: Prepared) -> Result<Placement> {
+    let (path, now) = (state.join(audit::FILE), Timestamp::now());
+    let mut audit = Audit::open(&path, now)?;
+    let manifest = &prepared.manifest;
+    let placed: Vec<_> = prepared.contents().map(ToString::to_string).collect();
+    let entry = Entry {
+        who: caller(),
+        what: "bundle apply".to_owned(),
+        about: Some(manifest.version.to_string()),
+        before: json!({ "version": bundle::applied(state)?.map(|applied| applied.version) }),
+        after: json!({ "version": manifest.version, "host": manifest.host, "placed": placed }),
+        note: manifest.note.clone(),
+    };
+    audit.append(entry.clone(), now)?;
+    prepared.place(now).map_err(|error| {
+        let error = anyhow::Error::new(error);
+        let (what, after) = ("bundle apply failed".to_owned(), json!(format!("{error:#}")));
+        match audit.append(Entry { what, after, ..entry }, Timestamp::now()) {
+            Ok(()) => error,
+            Err(unsaid) => error.context(unsaid),
+        }
+    })
+}
+
+/// Who runs this, as it stands in the audit log.
+fn caller() -> String {
+    let user = Uid::current();
+    match User::from_uid(user) {
+        Ok(Some(user)) => user.name,
+        _ => format!("uid {user}"),
+    }
 }
 
 /// That the agent would take what the bundle holds: it is read as the agent reads it.

@@ -14,11 +14,11 @@ use crate::api::messages::LookupRequest;
 use crate::cli::Output;
 use crate::cmd::{joined, socket, sources};
 use crate::config::Config;
-use crate::lookup::{Answer, Ground, Question, answer};
+use crate::lookup::{Answer, ByHand, Ground, Question, answers};
 use crate::output;
 
-/// Questions that are asked at once.
-const AT_ONCE: usize = 1000;
+/// Questions that are asked at once: of more, answers would list less.
+const AT_ONCE: usize = 100;
 
 /// Options of `lookup`.
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ enum Asks {
 
 struct Files {
     intent: crate::intent::Intent,
-    blocks: Vec<crate::feeds::ManualBlock>,
+    blocks: ByHand,
     state: std::path::PathBuf,
 }
 
@@ -98,7 +98,7 @@ impl Asks {
             other => anyhow::Error::new(other),
         })?;
         let state = Config::load(config).map_err(|found| anyhow!(joined(&found)))?.paths.state;
-        let blocks = agent::kept_blocks(&state)?;
+        let blocks = ByHand::new(agent::kept_blocks(&state)?);
         Ok(Self::Files(Box::new(Files { intent, blocks, state })))
     }
 
@@ -113,10 +113,10 @@ impl Asks {
             },
             Self::Files(files) => {
                 let talks = agent::talks(&files.state);
-                let (intent, blocks) = (&files.intent, files.blocks.as_slice());
+                let (intent, blocks) = (&files.intent, &files.blocks);
                 let ground = Ground { intent, blocks, talks: &talks, now: Timestamp::now() };
                 let questions: Result<Vec<Question>, _> = queries.iter().map(|query| query.parse()).collect();
-                Ok(questions?.iter().map(|question| answer(question, &ground)).collect())
+                Ok(answers(questions?.iter(), &ground))
             }
         }
     }

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::hex::hexadecimal;
+
 mod body;
 mod client;
 mod crowdsec;
@@ -273,8 +275,4 @@ fn shown(url: &Url) -> String {
 /// SHA-256 in hexadecimal.
 fn digest(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

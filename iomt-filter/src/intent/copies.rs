@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::last_good::file_name;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::feeds::fetch::{Part, Resume};
 use crate::feeds::formats::{Note, Reject};
 use crate::feeds::{Held, List, Removed};
+use crate::hex::hexadecimal;
 
 /// The folder of feeds, in the state folder.
 pub const FOLDER: &str = "feeds";
@@ -37,6 +39,8 @@ pub struct FeedCopy {
 pub struct FeedNotes {
     /// SHA-256 of the content that the list is made of, and of how it is read.
     pub content: Option<String>,
+    /// SHA-256 of the list as it is kept: without that list they say nothing.
+    pub list: Option<String>,
     /// What it was read as.
     pub format: Option<String>,
     /// How it was read: a fetch that finds nothing changed says nothing where it is to be read otherwise.
@@ -200,11 +204,18 @@ pub fn read<'n>(
             }
         };
         let notes = std::fs::read(state.join(Kind::Notes.of(feed)));
-        // Without its notes it is read anew, and judged anew.
-        let notes = notes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        // Without its notes it is read anew, and judged anew; so it is where they are of another list.
+        let notes: Option<FeedNotes> = notes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let is_of_list = |notes: &FeedNotes| notes.list.as_ref().is_none_or(|list| *list == digest(&bytes));
+        let notes = notes.filter(is_of_list).unwrap_or_default();
         copies.insert(feed.to_owned(), Arc::new(FeedCopy { list, notes }));
     }
     copies
+}
+
+/// What tells a list as it is kept from another.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
 }
 
 /// The content that was fetched last, where it is kept.

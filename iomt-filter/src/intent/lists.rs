@@ -95,11 +95,13 @@ fn spared(standings: &[Standing], gate: &GateConfig) -> Vec<(IpNet, Reason)> {
 impl Outcome {
     /// What is to be kept of it, where `before` was kept.
     #[must_use]
-    pub fn files(&self, feed: &str, before: Option<&FeedCopy>) -> Vec<copies::File> {
+    pub fn files(&mut self, feed: &str, before: Option<&FeedCopy>) -> Vec<copies::File> {
         let file = |kind: Kind, bytes| (kind.of(feed), last_good::Content { bytes, modified: None });
         let mut files = Vec::new();
         if self.is_new || before.is_none() {
-            files.push(file(Kind::List, self.copy.list.to_bytes()));
+            let list = self.copy.list.to_bytes();
+            self.copy.notes.list = Some(copies::digest(&list));
+            files.push(file(Kind::List, list));
         }
         if self.keeps_content {
             files.push(file(Kind::Content, copies::to_bytes(&self.content)));

@@ -8,43 +8,63 @@ use iomt_filter_common::geo::Country;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::{Answer, Listed, MOST_INSIDE, Question, Talked, Verdict};
+use super::{Answer, Budget, ByHand, Listed, Question, Talked, Verdict};
 use crate::feeds::list::Kept;
-use crate::feeds::{ManualBlock, manual};
+use crate::feeds::{List, ManualBlock, manual};
 use crate::intent::{Intent, Standing};
+use crate::policy::peer::canonical;
 
 /// What an answer is made of.
 pub struct Ground<'g> {
     /// What holds.
     pub intent: &'g Intent,
     /// The blocks by hand.
-    pub blocks: &'g [ManualBlock],
-    /// Devices that have talked to what is asked about, and since when that is known.
-    pub talks: &'g dyn Fn(&Question) -> Talks,
+    pub blocks: &'g ByHand,
+    /// Devices that have talked to what is asked about, within a budget.
+    pub talks: &'g dyn Fn(&Question, Budget) -> Talks,
     /// Now.
     pub now: Timestamp,
 }
 
-/// Who talked to whom, the latest first, and since when that is known.
-pub type Talks = (Vec<Talked>, Option<Timestamp>);
+/// Who talked to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Talks {
+    /// The latest, the latest first.
+    pub talked: Vec<Talked>,
+    /// How many others are known.
+    pub more: usize,
+    /// Whether there are others still, which were not looked at.
+    pub is_part: bool,
+    /// Since when it is known.
+    pub since: Option<Timestamp>,
+}
 
-/// What is known.
+/// What is known, an answer to each question in their order. However they are asked, the work and the size of all
+/// answers are bounded: see [`Budget`].
 #[must_use]
-pub fn answer(question: &Question, ground: &Ground<'_>) -> Answer {
+pub fn answers<'q>(
+    questions: impl ExactSizeIterator<Item = &'q Question>,
+    ground: &Ground<'_>,
+) -> Vec<Answer> {
+    let budget = Budget::of(questions.len());
+    questions.map(|question| answer(question, ground, budget)).collect()
+}
+
+fn answer(question: &Question, ground: &Ground<'_>, budget: Budget) -> Answer {
     let mut answer = match question {
-        Question::Network(network) => of_network(*network, ground),
-        Question::Domain(name) => of_domain(name, ground),
+        Question::Network(network) => of_network(*network, ground, budget),
+        Question::Domain(name) => of_domain(name, ground, budget),
     };
     answer
         .listings
         .sort_by_key(|listed| (listed.state != LISTED, Reverse(listed.score), listed.feed.clone()));
-    (answer.talked, answer.talks_since) = (ground.talks)(question);
-    answer
+    let Talks { talked, more, is_part, since } = (ground.talks)(question, budget);
+    Answer { talked, more_talked: more, talked_is_part: is_part, talks_since: since, ..answer }
 }
 
 const LISTED: &str = "listed";
 
-fn of_network(network: IpNet, ground: &Ground<'_>) -> Answer {
+fn of_network(network: IpNet, ground: &Ground<'_>, budget: Budget) -> Answer {
     let intent = ground.intent;
     let host = (network.prefix_len() == network.max_prefix_len()).then(|| network.addr());
     let mut answer = Answer {
@@ -58,44 +78,90 @@ fn of_network(network: IpNet, ground: &Ground<'_>) -> Answer {
         answer.country = country.map(|code| code.iter().copied().map(char::from).collect());
         answer.verdicts = verdicts(address, intent);
     }
-    for standing in intent.standings() {
-        let Some(list) = standing.list() else { continue };
-        let of = |kept| of_entry(standing, kept, ground);
+    let by_hand = |block| by_hand(block, ground);
+    answer.listings.extend(ground.blocks.covering(network).map(by_hand));
+    let mut said = Said::default();
+    for (standing, list) in lists(intent) {
         let around =
             list.covering(network.addr()).filter(|kept| kept.what.prefix_len() <= network.prefix_len());
-        answer.listings.extend(around.flat_map(|kept| list.said_of(kept)).map(of));
-        if host.is_none() {
-            let mut inside = list.inside(network).filter(|kept| kept.what != network);
-            let room = MOST_INSIDE.saturating_sub(answer.listings.len());
-            answer.listings.extend(inside.by_ref().take(room).map(of));
-            answer.more_inside += inside.count();
+        around.for_each(|kept| said.add(standing, list.said_of(kept), budget));
+    }
+    let (gravest, more) = said.gravest(budget.listed.saturating_sub(answer.listings.len()));
+    answer.more_listings = more;
+    answer.listings.extend(gravest.map(|(standing, kept)| of_entry(standing, kept, ground)));
+    if host.is_none() {
+        let blocks = ground.blocks.inside(network);
+        let room = budget.listed.saturating_sub(answer.listings.len());
+        answer.listings.extend(blocks.iter().take(room).map(by_hand));
+        answer.more_inside = blocks.len().saturating_sub(room);
+        for (standing, list) in lists(intent) {
+            let inside = inside(list.networks(), network);
+            let room = budget.listed.saturating_sub(answer.listings.len());
+            let listed = inside.iter().take(room).map(|kept| of_entry(standing, kept, ground));
+            answer.listings.extend(listed);
+            answer.more_inside += inside.len().saturating_sub(room);
         }
     }
-    let of_hand = ground
-        .blocks
-        .iter()
-        .filter(|block| block.target.contains(&network) || network.contains(&block.target));
-    answer.listings.extend(of_hand.map(|block| by_hand(block, intent)));
     answer
 }
 
-fn of_domain(name: &str, ground: &Ground<'_>) -> Answer {
-    let mut listings = Vec::new();
-    for standing in ground.intent.standings() {
-        let Some(list) = standing.list() else { continue };
-        for kept in list.naming(name) {
-            for said in list.said_of_domain(kept) {
-                let is_over = list.has_ended(said, ground.now);
-                let (state, why) = match is_over {
-                    true => ("ended", None),
-                    false => ("kept", Some("domains are kept for lookups, and block nothing".to_owned())),
-                };
-                let listed = listed(standing, said, said.what.to_string(), ground.now);
-                listings.push(Listed { state: state.to_owned(), why, ..listed });
-            }
-        }
+/// Entries that lie in `network`, itself left out: they follow on it, and end with its last address.
+fn inside(networks: &[Kept<IpNet>], network: IpNet) -> &[Kept<IpNet>] {
+    let first = networks.partition_point(|kept| kept.what <= network);
+    let last = IpNet::from(network.broadcast());
+    let end = networks.partition_point(|kept| kept.what <= last);
+    networks.get(first..end).unwrap_or_default()
+}
+
+fn lists(intent: &Intent) -> impl Iterator<Item = (&Standing, &List)> {
+    intent.standings().iter().filter_map(|standing| Some((standing, standing.list()?)))
+}
+
+/// What feeds say of what is asked about. One feed may say a million things of one address.
+struct Said<'l, K> {
+    /// With the place among what its feed says of it.
+    found: Vec<(usize, &'l Standing, &'l Kept<K>)>,
+    count: usize,
+}
+
+impl<K> Default for Said<'_, K> {
+    fn default() -> Self {
+        Self { found: Vec::new(), count: 0 }
     }
-    Answer { query: name.to_owned(), kind: "domain".to_owned(), listings, ..Answer::default() }
+}
+
+impl<'l, K> Said<'l, K> {
+    fn add(&mut self, standing: &'l Standing, said: &'l [Kept<K>], budget: Budget) {
+        self.count += said.len();
+        self.found.extend((0..budget.listed).zip(said).map(|(nth, kept)| (nth, standing, kept)));
+    }
+
+    /// At most `most`, the gravest first but something of every entry before more of another, and how many are left.
+    fn gravest(mut self, most: usize) -> (impl Iterator<Item = (&'l Standing, &'l Kept<K>)>, usize) {
+        let score = |standing: &Standing, kept: &Kept<K>| kept.score.unwrap_or(standing.feed.score);
+        self.found.sort_by_key(|(nth, standing, kept)| (*nth, Reverse(score(standing, kept))));
+        self.found.truncate(most);
+        let more = self.count.saturating_sub(self.found.len());
+        (self.found.into_iter().map(|(_, standing, kept)| (standing, kept)), more)
+    }
+}
+
+fn of_domain(name: &str, ground: &Ground<'_>, budget: Budget) -> Answer {
+    let mut said = Said::default();
+    for (standing, list) in lists(ground.intent) {
+        list.naming(name).for_each(|kept| said.add(standing, list.said_of_domain(kept), budget));
+    }
+    let (gravest, more_listings) = said.gravest(budget.listed);
+    let of = |(standing, said): (&Standing, &Kept<Box<str>>)| {
+        let has_ended = standing.list().is_some_and(|list| list.has_ended(said, ground.now));
+        let (state, why) = match has_ended {
+            true => ("ended", None),
+            false => ("kept", Some("domains are kept for lookups, and block nothing".to_owned())),
+        };
+        Listed { state: state.to_owned(), why, ..listed(standing, said, said.what.to_string(), ground.now) }
+    };
+    let listings = gravest.map(of).collect();
+    Answer { query: name.to_owned(), kind: "domain".to_owned(), listings, more_listings, ..Answer::default() }
 }
 
 /// What an address or prefix is on this network: why no list may block it, or its device.
@@ -107,6 +173,11 @@ fn here(network: IpNet, intent: &Intent) -> Option<String> {
         .and_then(|device| intent.rows.names.devices.get(device));
     if let Some(device) = device {
         return Some(format!("device `{device}`"));
+    }
+    // Where its ends are not spared all of it is not: what may be spared in between need not be gathered.
+    let guard = intent.lists().guard();
+    if !guard.spares(network.addr()) || !guard.spares(network.broadcast()) {
+        return None;
     }
     let removed = intent.spares(network).into_iter().find(|removed| removed.part.contains(&network));
     removed.map(|removed| removed.reason.to_string())
@@ -124,6 +195,8 @@ fn of_entry(standing: &Standing, kept: &Kept<IpNet>, ground: &Ground<'_>) -> Lis
         ("spared", Some(removed.reason.to_string()))
     } else if listed.score < standing.feed.min_score {
         ("below", Some(format!("the feed's `min_score` is {}", standing.feed.min_score)))
+    } else if standing.number == 0 {
+        ("kept", Some("no number is left for the feed, so that nothing is blocked by it".to_owned()))
     } else {
         (LISTED, None)
     };
@@ -149,11 +222,17 @@ fn listed<K>(standing: &Standing, kept: &Kept<K>, entry: String, now: Timestamp)
     }
 }
 
-fn by_hand(block: &ManualBlock, intent: &Intent) -> Listed {
-    let refused = intent.refuse_blocks(&[block.target]);
-    let (state, why) = match refused.first() {
-        Some(why) => ("spared", Some(why.clone())),
-        None => (LISTED, None),
+fn by_hand(block: &ManualBlock, ground: &Ground<'_>) -> Listed {
+    let target = canonical(block.target);
+    let has_ended = block.until.is_some_and(|until| until <= ground.now);
+    let refused = ground.intent.refuse_blocks(&[target]);
+    let ends = [target.addr(), target.broadcast()];
+    // A block stays without what is spared in it.
+    let is_spared = || ends.iter().all(|&end| !ground.intent.refuse_blocks(&[end.into()]).is_empty());
+    let (state, why) = match refused.into_iter().next() {
+        _ if has_ended => ("ended", None),
+        Some(why) if is_spared() => ("spared", Some(why)),
+        why => (LISTED, why),
     };
     Listed {
         feed: manual::FEED.to_owned(),

@@ -23,6 +23,9 @@ impl fmt::Display for Answer {
         for listed in &self.listings {
             write!(f, "\n  {listed}")?;
         }
+        if self.more_listings > 0 {
+            write!(f, "\n  and {} more things that lists say of it", self.more_listings)?;
+        }
         if self.more_inside > 0 {
             write!(f, "\n  and {} more entries inside of it", self.more_inside)?;
         }
@@ -37,6 +40,10 @@ impl fmt::Display for Answer {
         }
         for talked in &self.talked {
             write!(f, "\n  {talked}")?;
+        }
+        if self.more_talked > 0 || self.talked_is_part {
+            let at_least = if self.talked_is_part { "at least " } else { "" };
+            write!(f, "\n  and {at_least}{} more contacts", self.more_talked)?;
         }
         match self.talks_since {
             Some(since) if self.talked.is_empty() => write!(f, "\n  no device talked to it since {since:.0}"),

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::body::{self, Coding};
-use super::{FetchError, Fetched, Part, Resume, Source, hexadecimal, signature};
+use super::{FetchError, Fetched, Part, Resume, Source, signature};
+use crate::hex::hexadecimal;
 
 /// The most files that are read of a folder.
 const MAX_FILES: usize = 1_000;

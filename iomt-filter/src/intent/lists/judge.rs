@@ -14,6 +14,7 @@ use crate::feeds::formats::{self, Parsed};
 use crate::feeds::gate::{self, Candidate, Cut};
 use crate::feeds::list::{self, Kept};
 use crate::feeds::{FarEnd, Format, Guard, Held, List};
+use crate::hex::hexadecimal;
 use crate::intent::copies::{Account, FeedCopy, FeedNotes, HeldNote, Line, SHOWN};
 
 /// Content of a feed that wants to be its list.
@@ -159,6 +160,7 @@ pub fn judge(feed: &Feed, content: Content, before: Option<&FeedCopy>, bench: &B
     let faulty = parsed.rejects.iter().filter(|reject| reject.reason.is_fault()).count();
     let notes = FeedNotes {
         content: Some(digest),
+        list: None,
         format: Some(parsed.format.to_string()),
         updated: content.modified,
         read: Some(bench.now),
@@ -318,7 +320,7 @@ fn of(mut digest: Sha256, parts: &[Part]) -> String {
         digest.update((part.bytes.len() as u64).to_le_bytes());
         digest.update(&part.bytes);
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&digest.finalize())
 }
 
 /// All parts together.
