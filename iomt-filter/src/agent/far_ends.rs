@@ -89,6 +89,6 @@ pub(super) fn cut(before: &Rows, after: &Rows, far_ends: &[FarEnd]) -> Vec<Cut> 
         }
     }
     let mut cuts: Vec<Cut> = cuts.into_values().collect();
-    cuts.sort_by(|one, other| other.seen.cmp(&one.seen));
+    cuts.sort_by_key(|cut| std::cmp::Reverse(cut.seen));
     cuts
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::agent;
 use crate::api::client;
 use crate::api::messages::LookupRequest;
-use crate::cli::Output;
+use crate::cli::{FINDING, Output};
 use crate::cmd::{joined, socket, sources};
 use crate::config::Config;
 use crate::lookup::{Answer, ByHand, Ground, Question, answers};
@@ -31,15 +31,16 @@ pub struct Options {
     offline: bool,
 }
 
-/// Prints an answer to each question, in their order.
+/// Prints an answer to each question, in their order. A line of standard input that is no question is a finding.
 ///
 /// # Errors
-/// When one is no question, no agent answers, or the files cannot be read.
+/// When an argument is no question, no agent answers, or the files cannot be read.
 pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode> {
     let is_bulk = options.queries.iter().any(|query| query == "-");
     let is_one = options.queries.len() == 1 && !is_bulk;
     let mut asks = Asks::new(config, options.offline)?;
     let mut waiting = Vec::new();
+    let mut code = ExitCode::SUCCESS;
     let mut lines = output::Lines::new();
     let mut print = |answers: Vec<Answer>| -> Result<()> {
         for answer in answers {
@@ -64,15 +65,20 @@ pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode>
         for (number, line) in (1..).zip(std::io::stdin().lock().lines()) {
             let line = line.context("failed to read standard input")?;
             let query = line.split('#').next().unwrap_or_default().trim();
-            if !query.is_empty() {
-                ask(query.to_owned(), &mut waiting)
-                    .with_context(|| format!("line {number} of standard input"))?;
+            match query.parse::<Question>() {
+                Ok(_) => ask(query.to_owned(), &mut waiting)?,
+                Err(_) if query.is_empty() => {}
+                // The lines around it are answered all the same.
+                Err(error) => {
+                    output::note(format!("line {number} of standard input: {error}"));
+                    code = ExitCode::from(FINDING);
+                }
             }
         }
     }
     let rest = asks.answers(waiting)?;
     print(rest)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// Who is asked.
