@@ -21,9 +21,11 @@ mod looking;
 mod running;
 mod work;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -154,6 +156,8 @@ impl Agent {
     /// When one of them would cut what must not be cut, or the tables cannot be written.
     pub fn block(&self, request: BlockRequest, by: String) -> Result<Changed, Errors> {
         let (answer, answered) = mpsc::channel();
+        let listed = request.listed.iter().map(|listed| listed.target);
+        let targets: BTreeSet<IpNet> = request.targets.iter().copied().chain(listed).collect();
         self.asked().push((request, by, answer));
         // Whoever comes first does it for all who have come until the tables may be written.
         self.change(|core| {
@@ -170,7 +174,12 @@ impl Agent {
                 let _ = answer.send(done);
             }
         });
-        answered.recv().unwrap_or_else(|_| Err(vec!["the agent failed to answer; see its log".to_owned()]))
+        let done = answered.recv();
+        let done =
+            done.unwrap_or_else(|_| Err(vec!["the agent failed to answer; see its log".to_owned()]))?;
+        // It bites already: what it cuts is told to who has asked for it.
+        let cuts = far_ends::cut_by_hand(&self.running(), &targets);
+        Ok(Changed { cuts, ..done })
     }
 
     fn asked(&self) -> std::sync::MutexGuard<'_, Vec<AskedBlock>> {

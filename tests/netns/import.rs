@@ -67,6 +67,8 @@ fn a_list_of_blocks_is_imported_whole_or_not_at_all_and_at_once() {
         imported.output.contains(&format!("{COUNT} blocked, generation {}", generation + 1)),
         "{imported:?}"
     );
+    let cut = "this cuts `ct-1` from 198.51.100.7, which it talks to";
+    assert!(imported.output.contains(cut), "{}", imported.output);
     assert!(lasted < Duration::from_secs(10), "{lasted:?}");
     assert_eq!(attempt(&hospital[Host::Ct], vendor, ATTEMPT).unwrap(), Outcome::NoAnswer);
     assert_eq!(filter.json(&["block", "list"]).unwrap().as_array().unwrap().len(), COUNT as usize);

@@ -267,8 +267,12 @@ impl Core {
         let added: Vec<Result<usize, Errors>> = asked.iter().map(add).collect();
         let count = added.iter().flatten().sum();
         if count == 0 {
-            let none =
-                |count| Changed { changed: count, generation: self.generation(), warnings: Vec::new() };
+            let none = |count| Changed {
+                changed: count,
+                generation: self.generation(),
+                warnings: Vec::new(),
+                cuts: Vec::new(),
+            };
             return added.into_iter().map(|added| added.map(none)).collect();
         }
         match self.replace_blocks(now.boot.nanoseconds, changes, count) {

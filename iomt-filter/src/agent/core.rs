@@ -252,7 +252,7 @@ impl Core {
         (self.intent, self.numbers, self.blocks) = (Arc::new(intent), Arc::new(numbers), blocks);
         self.generation_since = Timestamp::now();
         tracing::info!(generation = generation.number, changed, "a new generation is active");
-        Ok(Changed { generation: generation.number, changed, warnings })
+        Ok(Changed { generation: generation.number, changed, warnings, cuts: Vec::new() })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What devices talk to: now, by the kernel's flow table, and before, by the database of contacts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -91,4 +91,28 @@ pub(super) fn cut(before: &Rows, after: &Rows, far_ends: &[FarEnd]) -> Vec<Cut> 
     let mut cuts: Vec<Cut> = cuts.into_values().collect();
     cuts.sort_by_key(|cut| std::cmp::Reverse(cut.seen));
     cuts
+}
+
+/// What blocks of these `targets` cut devices from that they talk to now, a sentence each.
+pub(super) fn cut_by_hand(running: &Running, targets: &BTreeSet<IpNet>) -> Vec<String> {
+    let rows = &running.intent.rows;
+    let mut cuts = BTreeSet::new();
+    for (key, flow) in flows(running) {
+        let ends = [(flow.opener, key.destination), (flow.responder, key.source)];
+        for (device, address) in ends.into_iter().filter(|(device, _)| *device != 0) {
+            let (Some(name), Some(row)) = (rows.names.devices.get(&device), rows.devices.get(&device)) else {
+                continue;
+            };
+            let score = rows.profiles.get(&row.profile).map_or(0, |profile| profile.block_score);
+            let is_cut = rows.blocks.longest(address).is_some_and(|block| block.blocks(score));
+            let peer = IpAddr::from(address);
+            let is_of_these =
+                |bits| IpNet::new(peer, bits).is_ok_and(|network| targets.contains(&network.trunc()));
+            let longest = if peer.is_ipv4() { 32 } else { 128 };
+            if is_cut && (0..=longest).any(is_of_these) {
+                cuts.insert(format!("this cuts `{name}` from {peer}, which it talks to"));
+            }
+        }
+    }
+    cuts.into_iter().collect()
 }

@@ -370,6 +370,9 @@ pub struct Changed {
     pub changed: usize,
     /// What else the operator should know.
     pub warnings: Vec<String>,
+    /// What devices talk to and are cut from by that, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<String>,
 }
 
 /// The answer to a request that was refused; nothing was changed.

@@ -138,7 +138,10 @@ fn block(
 }
 
 fn said(what: &str) -> impl Fn(&Changed) -> String {
-    move |changed| format!("{} {what}, generation {}", changed.changed, changed.generation)
+    move |changed| {
+        let cuts: String = changed.cuts.iter().map(|cut| format!("\n  {cut}")).collect();
+        format!("{} {what}, generation {}{cuts}", changed.changed, changed.generation)
+    }
 }
 
 fn targets(texts: &[String]) -> Result<Vec<IpNet>> {
