@@ -4,7 +4,7 @@
 //! changes again and costs nothing to copy. It knows neither the feed's name nor the clock, and judges nothing:
 //! what may be blocked of it says the guard.
 //!
-//! A bare address takes 40 bytes, so a million of them take 40 MB; what a feed says of an entry beside it is
+//! A bare address takes 48 bytes, so a million of them take 48 MB; what a feed says of an entry beside it is
 //! shared where it is the same.
 
 use std::cmp::Ordering;
@@ -46,6 +46,9 @@ pub struct Kept<K> {
     /// When the feed had it last, in seconds since 1970; [`PRESENT`] where the latest reading has it.
     #[serde(skip)]
     seen: u32,
+    /// When a reading had it first, in seconds since 1970; 0 where that is not known.
+    #[serde(skip)]
+    first: u32,
 }
 
 /// What entries are of: a network or a name.
@@ -316,6 +319,12 @@ impl List {
     #[must_use]
     pub fn seen<K>(&self, kept: &Kept<K>) -> Timestamp {
         time(if kept.is_present() { self.read } else { kept.seen })
+    }
+
+    /// Since when the feed has had an entry of this list, as far as its readings go back.
+    #[must_use]
+    pub fn since<K>(&self, kept: &Kept<K>) -> Option<Timestamp> {
+        (kept.first != 0).then(|| time(kept.first))
     }
 
     /// When an entry of this list ends, where it does by itself: when the feed says, and, where the feed no longer

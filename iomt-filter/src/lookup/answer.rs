@@ -215,7 +215,7 @@ fn listed<K>(standing: &Standing, kept: &Kept<K>, entry: String, now: Timestamp)
         port: kept.port,
         label: about.label.map(Into::into),
         reference: about.reference.map(Into::into),
-        since: about.first_seen,
+        since: about.first_seen.or_else(|| list.and_then(|list| list.since(kept))),
         last_seen: about.last_seen.or_else(|| list.map(|list| list.seen(kept))),
         until: list.and_then(|list| list.ends(kept, now)),
         ..Listed::default()

@@ -18,7 +18,7 @@ use crate::feeds::entry::{About, CATEGORIES, is_domain};
 use crate::policy::peer::canonical;
 
 /// The version of the form.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The version before, which has no baseline.
 const WITHOUT_BASELINE: u32 = 1;
 /// The highest score.
@@ -34,6 +34,7 @@ const HAS_PORT: u8 = 1;
 const HAS_SCORE: u8 = 2;
 const HAS_ABOUT: u8 = 4;
 const IS_GONE: u8 = 8;
+const HAS_SINCE: u8 = 16;
 
 const HAS_CATEGORY: u8 = 1;
 const HAS_FIRST_SEEN: u8 = 2;
@@ -95,7 +96,7 @@ impl List {
         let (version, rest) = rest.split_at_checked(end).ok_or(ListError::Other)?;
         let version = std::str::from_utf8(version).ok().and_then(|text| text.parse().ok());
         let version = version.ok_or(ListError::Other)?;
-        if !matches!(version, VERSION | WITHOUT_BASELINE) {
+        if !(WITHOUT_BASELINE..=VERSION).contains(&version) {
             return Err(ListError::Version(version));
         }
         let (checksum, body) =
@@ -226,7 +227,8 @@ impl Writer {
                 flag(kept.port.is_some(), HAS_PORT)
                     | flag(kept.score.is_some(), HAS_SCORE)
                     | flag(about.is_some(), HAS_ABOUT)
-                    | flag(!kept.is_present(), IS_GONE),
+                    | flag(!kept.is_present(), IS_GONE)
+                    | flag(kept.first != 0, HAS_SINCE),
             );
             self.number(kept.line);
             self.bytes.extend(kept.port.map(u16::to_le_bytes).into_iter().flatten());
@@ -234,6 +236,9 @@ impl Writer {
             self.bytes.extend(about.map(u32::to_le_bytes).into_iter().flatten());
             self.bytes.extend(
                 Some(kept.seen).filter(|_| !kept.is_present()).map(u32::to_le_bytes).into_iter().flatten(),
+            );
+            self.bytes.extend(
+                Some(kept.first).filter(|&first| first != 0).map(u32::to_le_bytes).into_iter().flatten(),
             );
         }
     }
@@ -330,7 +335,8 @@ impl Reader<'_> {
             None
         };
         let seen = if has(IS_GONE) { self.number()? } else { PRESENT };
-        Some(Kept { what, port, score, line, about, seen })
+        let first = if has(HAS_SINCE) { self.number()? } else { 0 };
+        Some(Kept { what, port, score, line, about, seen, first })
     }
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

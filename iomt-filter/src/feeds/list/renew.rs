@@ -77,14 +77,14 @@ impl List {
 impl From<Entry> for Kept<IpNet> {
     fn from(entry: Entry) -> Self {
         let Entry { network, port, score, line, about } = entry;
-        Self { what: canonical(network.trunc()), port, score, line, about, seen: PRESENT }
+        Self { what: canonical(network.trunc()), port, score, line, about, seen: PRESENT, first: 0 }
     }
 }
 
 impl From<Domain> for Kept<Box<str>> {
     fn from(domain: Domain) -> Self {
         let Domain { name, port, score, line, about } = domain;
-        Self { what: name, port, score, line, about, seen: PRESENT }
+        Self { what: name, port, score, line, about, seen: PRESENT, first: 0 }
     }
 }
 
@@ -132,7 +132,9 @@ impl Renewal<'_> {
                 }
                 continue;
             }
-            let Some(first) = found.next() else { break };
+            let Some(mut first) = found.next() else { break };
+            let since = known.map_or(stamp(self.now), |known| known.first);
+            first.first = since;
             if known.is_some() {
                 self.changes.again += 1;
             } else {
@@ -146,7 +148,7 @@ impl Renewal<'_> {
             }
             let mut same = vec![first];
             while let Some(next) = found.next_if(|next| same.first().is_some_and(|it| it.what == next.what)) {
-                same.push(next);
+                same.push(Kept { first: since, ..next });
                 self.changes.duplicates += 1;
             }
             if let Some(known) = adds {

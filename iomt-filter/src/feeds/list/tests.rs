@@ -41,8 +41,8 @@ fn shown<'l>(kept: impl IntoIterator<Item = &'l Kept<IpNet>>) -> Vec<String> {
 }
 
 #[test]
-fn a_bare_address_takes_no_more_than_forty_bytes() {
-    assert_eq!(size_of::<Kept<IpNet>>(), 40);
+fn a_bare_address_takes_no_more_than_forty_eight_bytes() {
+    assert_eq!(size_of::<Kept<IpNet>>(), 48);
 }
 
 #[test]
@@ -233,8 +233,8 @@ fn damaged_bytes_are_no_list() {
     }
     assert_eq!(List::from_bytes(b"203.0.113.1\n"), Err(ListError::Other));
     assert_eq!(List::from_bytes(b""), Err(ListError::Other));
-    let newer = [b"iomt-filter list 3\n", &bytes[19..]].concat();
-    assert_eq!(List::from_bytes(&newer), Err(ListError::Version(3)));
+    let newer = [b"iomt-filter list 4\n", &bytes[19..]].concat();
+    assert_eq!(List::from_bytes(&newer), Err(ListError::Version(4)));
     assert_eq!(List::from_bytes(&[&bytes[..], b"x"].concat()), Err(ListError::Checksum));
 }
 
@@ -269,7 +269,7 @@ fn bytes_with_a_score_that_is_none_or_a_name_that_is_none_are_no_list() {
     };
     assert!(List::from_bytes(&with(b"evil", b"good")).is_ok());
     for bytes in [
-        with(&[2, 1, 0, 0, 0, 100], &[2, 1, 0, 0, 0, 101]),
+        with(&[18, 1, 0, 0, 0, 100], &[18, 1, 0, 0, 0, 101]),
         with(b"evil.example", b"EVIL.example"),
         with(b"evil.example", b"evil..xample"),
         with(b"evil.example", b"evil example"),
@@ -455,4 +455,19 @@ proptest! {
         prop_assert_eq!(changes.added + changes.again, named.len());
         prop_assert_eq!(changes.gone, two.len() - named.len());
     }
+}
+
+#[test]
+fn since_when_the_feed_has_an_entry_is_known_over_readings_and_over_restarts() {
+    let first = list(vec![entry("203.0.113.1", 1)]);
+    let reading = Reading {
+        entries: vec![entry("203.0.113.1", 7), entry("203.0.113.2", 8)],
+        now: at(3),
+        ..Reading::default()
+    };
+    let (next, _) = first.renewed(reading);
+    let again = List::from_bytes(&next.to_bytes()).unwrap();
+    let since = |list: &List, text: &str| list.since(list.get(text.parse().unwrap()).unwrap());
+    assert_eq!(since(&again, "203.0.113.1/32"), since(&first, "203.0.113.1/32"));
+    assert_eq!(since(&again, "203.0.113.2/32"), Some(at(3)));
 }
