@@ -19,7 +19,7 @@ use super::wait;
 use crate::netns::Namespace;
 
 /// How long the agent may take to load, attach and answer.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(20);
 /// How long a command may take.
 const COMMAND: Duration = Duration::from_secs(10);
 

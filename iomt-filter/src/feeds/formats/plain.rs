@@ -217,24 +217,6 @@ mod tests {
         assert_eq!(parsed.rejects[0].line, 1_000_001);
     }
 
-    #[test]
-    #[ignore = "takes its time: run it with --release -- --ignored --nocapture"]
-    fn a_million_lines() {
-        let mut text = String::new();
-        for index in 0..1_000_000_u32 {
-            let address = std::net::Ipv4Addr::from(0x0100_0000 + index * 3301);
-            let ending = if index % 10 == 0 { "/30" } else { "" };
-            text.push_str(&format!("{address}{ending}\r\n"));
-        }
-        let reading = Reading { format: Format::Auto, ..Reading::default() };
-        for _ in 0..3 {
-            let start = std::time::Instant::now();
-            let parsed = parse_any(&reading, text.as_bytes());
-            eprintln!("{} entries in {:?}", parsed.entries.len(), start.elapsed());
-            assert_eq!((parsed.entries.len(), parsed.rejects.len()), (1_000_000, 0));
-        }
-    }
-
     proptest! {
         #[test]
         fn any_line_is_an_entry_a_domain_a_reject_or_a_comment(line in "[0-9a-f.:/ #;-]{1,30}") {
