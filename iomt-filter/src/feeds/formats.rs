@@ -14,6 +14,7 @@ mod detect;
 mod target;
 mod category;
 mod moment;
+mod abuse;
 mod banner;
 mod collect;
 mod document;

@@ -8,11 +8,10 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::banner::Banner;
-use super::collect::{Collector, Facts, Place, given, kept, refused};
-use super::document::{self, Step};
+use super::collect::{Collector, Facts, Place, given, kept};
 use super::table::Table;
 use super::target::{self, Target};
-use super::{Format, Parsed, Reading, RejectReason, category};
+use super::{Format, Parsed, Reading, RejectReason, abuse, category, document};
 use crate::feeds::About;
 
 /// The columns of the CSV, as of today and as before `is_compromised` came in.
@@ -47,36 +46,12 @@ pub(super) fn parse(reading: &Reading, bytes: &[u8]) -> Parsed {
     collector.finish()
 }
 
-/// An object of arrays by number, or `{"query_status": "ok", "data": [...]}`.
-fn json(mut collector: Collector, bytes: &[u8]) -> Parsed {
-    let mut line = 0;
-    let mut status = None;
-    let walked = document::take(bytes, &[&["query_status"], &["*", "*"]], &mut |path, record| {
-        if let [Step::Key(key)] = path {
-            if key == "query_status" {
-                status = document::text(&record);
-            }
-            return;
-        }
-        line += 1;
-        let get = |name: &str| found(&record, name).map(Cow::Owned);
+fn json(collector: Collector, bytes: &[u8]) -> Parsed {
+    abuse::json(Format::Threatfox, collector, "no_result", bytes, |collector, line, number, record| {
+        let get = |name: &str| found(record, name).map(Cow::Owned);
         let text = [get("ioc_type"), get("ioc_value")].map(Option::unwrap_or_default).join(" ");
-        let number = match path {
-            [Step::Key(key), _] if key.bytes().all(|byte| byte.is_ascii_digit()) => Some(key.as_str()),
-            _ => None,
-        };
-        add(&mut collector, Place { line, text: &text }, number, get);
-    });
-    let is_answer = |status: &String| matches!(status.as_str(), "ok" | "no_result");
-    let is_quiet = || bytes.trim_ascii() == b"{}" || document::is_empty_list(bytes, &["query_status"]);
-    match walked {
-        Ok(()) if status.as_ref().is_some_and(|status| !is_answer(status)) => {
-            refused(Format::Threatfox, bytes, 1, RejectReason::Answer)
-        }
-        Ok(()) if line == 0 && !is_quiet() => refused(Format::Threatfox, bytes, 1, RejectReason::Answer),
-        Ok(()) => collector.finish(),
-        Err(broken) => refused(Format::Threatfox, bytes, broken.line, RejectReason::BrokenJson),
-    }
+        add(collector, Place { line, text: &text }, number, get);
+    })
 }
 
 /// A member by the name that the CSV has for it; the API has shorter ones than the export.

@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 
 use super::banner::Banner;
-use super::collect::{Collector, Facts, Place, given, kept, refused};
-use super::document::{self, Step};
+use super::collect::{Collector, Facts, Place, given, kept};
 use super::table::Table;
-use super::{Format, Parsed, Reading, RejectReason, detect, hosts, plain};
+use super::{Format, Parsed, Reading, RejectReason, abuse, detect, document, hosts, plain};
 use crate::feeds::{About, Category};
 
 const ONLINE: u8 = 90;
@@ -37,18 +36,8 @@ pub(super) fn parse(reading: &Reading, bytes: &[u8]) -> Parsed {
     collector.finish()
 }
 
-/// An object of arrays by number, or `{"query_status": "ok", "urls": [...]}`.
-fn json(mut collector: Collector, bytes: &[u8]) -> Parsed {
-    let mut line = 0;
-    let mut status = None;
-    let walked = document::take(bytes, &[&["query_status"], &["*", "*"]], &mut |path, record| {
-        if let [Step::Key(key)] = path {
-            if key == "query_status" {
-                status = document::text(&record);
-            }
-            return;
-        }
-        line += 1;
+fn json(collector: Collector, bytes: &[u8]) -> Parsed {
+    abuse::json(Format::Urlhaus, collector, "no_results", bytes, |collector, line, _, record| {
         let text = record.to_string();
         let shorter = |name: &'static str| match name {
             "dateadded" => "date_added",
@@ -59,17 +48,8 @@ fn json(mut collector: Collector, bytes: &[u8]) -> Parsed {
             let value = record.get(name).or_else(|| record.get(shorter(name)));
             document::joined(value).map(Cow::Owned)
         };
-        add(&mut collector, Place { line, text: &text }, get);
-    });
-    let is_quiet = || bytes.trim_ascii() == b"{}" || document::is_empty_list(bytes, &["query_status"]);
-    match walked {
-        Ok(()) if status.is_some_and(|status| !matches!(status.as_str(), "ok" | "no_results")) => {
-            refused(Format::Urlhaus, bytes, 1, RejectReason::Answer)
-        }
-        Ok(()) if line == 0 && !is_quiet() => refused(Format::Urlhaus, bytes, 1, RejectReason::Answer),
-        Ok(()) => collector.finish(),
-        Err(broken) => refused(Format::Urlhaus, bytes, broken.line, RejectReason::BrokenJson),
-    }
+        add(collector, Place { line, text: &text }, get);
+    })
 }
 
 fn add<'t>(collector: &mut Collector, place: Place<'_>, get: impl Fn(&'static str) -> Option<Cow<'t, str>>) {
