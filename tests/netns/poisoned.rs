@@ -27,6 +27,18 @@ fn million() -> Vec<u8> {
     [million.as_bytes(), GOOD.as_bytes()].concat()
 }
 
+/// Networks that need more lines of the table than there are for a list of half a million addresses, and what was
+/// listed before.
+fn too_many() -> Vec<u8> {
+    let mut networks = String::with_capacity(8 << 20);
+    for number in 0..300_000_u32 {
+        let scattered = number.wrapping_mul(0x9e37_79b1);
+        let _ =
+            writeln!(networks, "2a00:{:x}:{:x}::/{}", scattered >> 16, scattered & 0xffff, 48 + number % 4);
+    }
+    [networks.as_bytes(), GOOD.as_bytes()].concat()
+}
+
 /// What is poured into the feed, and what becomes of it.
 fn poisons() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let with_good = |more: &str| [GOOD.as_bytes(), more.as_bytes()].concat();
@@ -164,7 +176,7 @@ fn a_list_without_room_waits_and_a_new_agent_judges_by_the_last_good_one() {
         assert_eq!(attempt(&hospital[Host::Ct], pacs, LIMIT).unwrap(), Outcome::Connected, "{what}");
     };
     judges("before");
-    filter.write("threats.txt", million()).unwrap();
+    filter.write("threats.txt", too_many()).unwrap();
     let feed = refresh(&filter);
     assert_eq!(feed["state"], "held", "{feed}");
     assert!(feed["held"][0].as_str().unwrap().contains("there is no room for it"), "{feed}");

@@ -1,6 +1,7 @@
 //! From a configuration to a running filter, in the order in which it happens.
 
 use std::fs;
+use std::mem;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -157,42 +158,37 @@ fn start(
         let grants = grants.models();
         intent::read_knowing(&config, &Overrides::default(), &host, numbers, &listed, grants, &known)
     };
-    let mut intent = match read(true, &[], &mut numbers) {
+    interfaces::check(&config)?;
+    let options = LoadOptions { pins: Some(config.paths.pins.clone()), ..LoadOptions::default() };
+    let adopts = Datapath::can_adopt(&options);
+    // What judges already has room for what feeds listed last, and knows what devices talk to now: their files are
+    // judged with that.
+    let mut intent = match read(!adopts, &[], &mut numbers) {
         Ok(intent) => intent,
         Err(found) => return Ok(Err(found)),
     };
-    for warning in &damaged {
-        tracing::warn!("{warning}");
-    }
-    for warning in &intent.warnings {
-        tracing::warn!("{warning}");
-    }
-    interfaces::check(&config)?;
 
     // Kernels before 5.11 count maps against this limit.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
-    let options = LoadOptions {
-        pins: Some(config.paths.pins.clone()),
-        devices: numbers.devices.len(),
-        room: Room::of(&intent.rows)?.with_headroom(),
-        ..LoadOptions::default()
-    };
-    let mut datapath = Datapath::load(&options)?;
+    let room = Room::of(&intent.rows)?.with_headroom();
+    let mut datapath = Datapath::load(&LoadOptions { devices: numbers.devices.len(), room, ..options })?;
     tracing::info!(adopted = datapath.is_adopted(), "the kernel program is loaded");
-    // What judges already knows what devices talk to now, and has room for what feeds listed last, whatever they say.
     let mut last = None;
-    if datapath.is_adopted() {
+    if adopts {
         let flows = datapath.readings().flows(boottime());
         let mut again = kept.clone();
         match read(true, &flows, &mut again) {
-            Ok(judged) => (intent, numbers) = (judged, again),
+            Ok(judged) => {
+                last = Some((mem::replace(&mut intent, judged), mem::replace(&mut numbers, again)));
+            }
             Err(found) => return Ok(Err(found)),
         }
-        let mut numbers = kept.clone();
-        last = read(false, &flows, &mut numbers).ok().map(|intent| (intent, numbers));
+    }
+    for warning in damaged.iter().chain(&intent.warnings) {
+        tracing::warn!("{warning}");
     }
     // Before anything is attached, and before an adopted program is written to.
     heartbeat::start(datapath.heartbeat(), signs.clone()).context("no thread to give signs of life with")?;

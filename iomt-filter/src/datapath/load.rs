@@ -29,7 +29,7 @@ use thiserror::Error;
 use super::flows::{self, Flows};
 use super::generation::{ActiveWord, Generation, Grace, Heartbeat};
 use super::maps::{self, Maps};
-use super::pins::{self, Shape};
+use super::pins::{self, Found, Shape};
 use super::plan;
 use super::readings::Readings;
 use super::shelves::Room;
@@ -250,6 +250,12 @@ impl Datapath {
             adopted,
         };
         Ok(datapath)
+    }
+
+    /// Whether [`load`](Self::load) will take over tables of an earlier process; nothing is changed.
+    #[must_use]
+    pub fn can_adopt(options: &LoadOptions) -> bool {
+        options.pins.as_ref().is_some_and(|pins| matches!(pins::found(pins, options), Found::Tables(_)))
     }
 
     /// Whether tables of an earlier process were taken over.

@@ -53,31 +53,57 @@ pub(super) fn maps_folder(pins: &Path) -> PathBuf {
 pub(super) fn prepare(pins: &Path, options: &LoadOptions) -> Result<Option<u32>, LoadError> {
     let failed = |error| LoadError::Pins { path: pins.to_owned(), error };
     fs::create_dir_all(maps_folder(pins)).map_err(failed)?;
-    let interfaces = attached_interfaces(pins);
-    let is_fresh = fs::read_dir(maps_folder(pins)).map_err(failed)?.next().is_none();
-    if !is_fresh {
-        let version = version_of(pins);
-        let what = match (version == abi::VERSION).then(|| capacity(pins, options)) {
-            Some(Ok(devices)) => return Ok(Some(devices)),
-            Some(Err(what)) => what,
-            None => format!("contract version {version}"),
-        };
-        if !interfaces.is_empty() {
-            return Err(if version == abi::VERSION {
-                LoadError::Incomplete { path: pins.to_owned(), what, interfaces }
-            } else {
-                LoadError::OtherVersion { path: pins.to_owned(), found: version, needed: abi::VERSION }
-            });
+    match found(pins, options) {
+        Found::Tables(devices) => return Ok(Some(devices)),
+        Found::Nothing => {}
+        Found::Unusable { version, what } => {
+            let interfaces = attached_interfaces(pins);
+            if !interfaces.is_empty() {
+                return Err(if version == abi::VERSION {
+                    LoadError::Incomplete { path: pins.to_owned(), what, interfaces }
+                } else {
+                    LoadError::OtherVersion { path: pins.to_owned(), found: version, needed: abi::VERSION }
+                });
+            }
+            tracing::warn!(
+                pins = %pins.display(), what,
+                "the tables here cannot be taken over and judge no interface; they are made anew"
+            );
         }
-        tracing::warn!(
-            pins = %pins.display(), what,
-            "the tables here cannot be taken over and judge no interface; they are made anew"
-        );
     }
     remove_tables(pins).map_err(failed)?;
     fs::create_dir_all(maps_folder(pins)).map_err(failed)?;
     fs::create_dir_all(pins.join(format!("contract-{}", abi::VERSION))).map_err(failed)?;
     Ok(None)
+}
+
+/// What a pin folder holds.
+pub(super) enum Found {
+    /// No table.
+    Nothing,
+    /// Tables to take over, for so many devices.
+    Tables(u32),
+    /// Tables that cannot be taken over.
+    Unusable {
+        /// Their contract.
+        version: u32,
+        /// What is wrong with them.
+        what: String,
+    },
+}
+
+/// Looks into a pin folder, and changes nothing.
+pub(super) fn found(pins: &Path, options: &LoadOptions) -> Found {
+    let is_empty = fs::read_dir(maps_folder(pins)).map_or(true, |mut tables| tables.next().is_none());
+    if is_empty {
+        return Found::Nothing;
+    }
+    let version = version_of(pins);
+    match (version == abi::VERSION).then(|| capacity(pins, options)) {
+        Some(Ok(devices)) => Found::Tables(devices),
+        Some(Err(what)) => Found::Unusable { version, what },
+        None => Found::Unusable { version, what: format!("contract version {version}") },
+    }
 }
 
 /// Removes tables and what says by which contract they were made.

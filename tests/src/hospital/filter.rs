@@ -19,9 +19,9 @@ use super::wait;
 use crate::netns::Namespace;
 
 /// How long the agent may take to load, attach and answer.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 /// How long a command may take.
-const COMMAND: Duration = Duration::from_secs(10);
+const COMMAND: Duration = Duration::from_secs(60);
 
 /// The policy of the hospital.
 pub const POLICY: &str = include_str!("files/policy.toml");
