@@ -1,18 +1,20 @@
 //! The contract between kernel program and agent: its version, the names and keys of the maps.
 //!
-//! Policy tables hold two generations at once: by slots 0 and 1, with which every index and key begins, or in two
+//! Policy tables hold several generations at once: by slots, with which every index and key begins, or in two
 //! halves of their lines, of which [`map::DIRECTORY`] says by slot which one counts. One word says which slot is
-//! active, and a swap changes that word alone.
+//! active, and a swap changes that word alone. The third slot is for a change that is pending, or on trial.
 
 use crate::addr::Address;
 
 /// Version of this contract. Raised whenever a name, a layout or a meaning here changes.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// Names of the maps, as pinned.
 pub mod map {
     /// Array of one [`Active`](super::Active), mapped into user space.
     pub const ACTIVE: &str = "ACTIVE";
+    /// Array of one [`Change`](super::Change), mapped into user space.
+    pub const CHANGE: &str = "CHANGE";
     /// Array: slot to [`Settings`](crate::policy::Settings).
     pub const SETTINGS: &str = "SETTINGS";
     /// Array: slot and profile to [`Profile`](crate::policy::Profile).
@@ -56,6 +58,10 @@ pub mod map {
     pub const REQUESTS: &str = "REQUESTS";
     /// Array: device to [`Buckets`](crate::limit::Buckets).
     pub const BUCKETS: &str = "BUCKETS";
+    /// Array: device to [`Exception`](crate::exception::Exception); that of device 0 is for every frame.
+    pub const EXCEPTIONS: &str = "EXCEPTIONS";
+    /// Per-CPU hash: [`Difference`](crate::trial::Difference) to frames.
+    pub const DIFFERENCES: &str = "DIFFERENCES";
     /// Array of one word, mapped into user space: when the agent last said that it lives, in nanoseconds of
     /// `CLOCK_BOOTTIME`; 0 before the first time.
     pub const HEARTBEAT: &str = "HEARTBEAT";
@@ -82,13 +88,13 @@ pub const REPLAY: &str = "REPLAY";
 pub const EVENTS_PER_SECOND: &str = "EVENTS_PER_SECOND";
 
 /// Slots of the policy tables.
-pub const SLOTS: u32 = 2;
+pub const SLOTS: u32 = 3;
 /// Profiles in one generation; number 0 is the management pairs' own.
 pub const MAX_PROFILES: u32 = 1024;
 /// Number of the profile whose `From` rules are the management pairs.
 pub const MANAGEMENT_PROFILE: u16 = 0;
 
-/// Which generation is active: the number in the upper bits, its slot in the lowest.
+/// Which generation is active: its slot in the lowest two bits, the number above, and flags.
 ///
 /// All zero means that no generation was ever activated; the program then drops.
 #[repr(transparent)]
@@ -96,21 +102,94 @@ pub const MANAGEMENT_PROFILE: u16 = 0;
 pub struct Active(pub u64);
 
 impl Active {
+    const SLOT: u64 = 3;
+    const GENERATION: u32 = 2;
+    /// The change that made it active is to be confirmed: [`Change`] says until when.
+    const PENDING: u64 = 1 << 62;
+    /// Another generation is on trial beside it: [`Change`] says which.
+    const TRIED: u64 = 1 << 61;
+    /// It is that other one. Never in the map.
+    const ON_TRIAL: u64 = 1 << 63;
+
     /// The word for `generation` in `slot`.
     pub const fn new(generation: u32, slot: u32) -> Self {
-        Self((generation as u64) << 1 | (slot & 1) as u64)
+        Self((generation as u64) << Self::GENERATION | slot as u64 & Self::SLOT)
     }
 
     /// The generation, 0 for none.
     #[inline(always)]
     pub const fn generation(self) -> u32 {
-        (self.0 >> 1) as u32
+        (self.0 >> Self::GENERATION) as u32
     }
 
-    /// Its slot.
+    /// Its slot; one that there is not has no rows.
     #[inline(always)]
     pub const fn slot(self) -> u32 {
-        (self.0 & 1) as u32
+        (self.0 & Self::SLOT) as u32
+    }
+
+    /// The same, until a deadline.
+    #[must_use]
+    pub const fn pending(self) -> Self {
+        Self(self.0 | Self::PENDING)
+    }
+
+    /// The same, with another one on trial beside it or without.
+    #[must_use]
+    pub const fn beside_trial(self, is_tried: bool) -> Self {
+        if is_tried { Self(self.0 | Self::TRIED) } else { Self(self.0 & !Self::TRIED) }
+    }
+
+    /// The same, as the one that is on trial.
+    #[inline(always)]
+    #[must_use]
+    pub const fn on_trial(self) -> Self {
+        Self(self.0 | Self::ON_TRIAL)
+    }
+
+    /// Whether it holds until a deadline.
+    #[inline(always)]
+    pub const fn is_pending(self) -> bool {
+        self.0 & Self::PENDING != 0
+    }
+
+    /// Whether another one is on trial beside it.
+    #[inline(always)]
+    pub const fn has_trial(self) -> bool {
+        self.0 & Self::TRIED != 0
+    }
+
+    /// Whether it is on trial: it answers, and changes nothing.
+    #[inline(always)]
+    pub const fn is_on_trial(self) -> bool {
+        self.0 & Self::ON_TRIAL != 0
+    }
+}
+
+/// What the program asks while a change is pending, or a generation on trial: 40 bytes, a table value.
+///
+/// Its words are written before the flag in [`Active`] that has the program read them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// When the generation that was confirmed takes over again, in nanoseconds of `CLOCK_BOOTTIME`.
+    pub deadline: u64,
+    /// That generation.
+    pub confirmed: Active,
+    /// When the trial ends, likewise.
+    pub trial_until: u64,
+    /// The generation on trial.
+    pub trial: Active,
+    /// The highest number that a generation ever had: flows can have been judged by any up to it, and the next one
+    /// is above.
+    pub last: u64,
+}
+
+impl Change {
+    /// The generation that judges at `now` where `active` is written.
+    #[inline(always)]
+    pub const fn judging(&self, active: Active, now: u64) -> Active {
+        if active.is_pending() && now >= self.deadline { self.confirmed } else { active }
     }
 }
 

@@ -119,6 +119,9 @@ impl Stage {
 /// generation. Sources that several devices may use (`0.0.0.0`, `::`, link-local) are judged every time:
 /// their flow may be somebody else's. `learn` and `monitor` soften `spoofed`, `no-flow`,
 /// `not-allowed` and `rate-limit`, at the end and nowhere else; a softened `spoofed` still meets 5 to 8.
+///
+/// An [`Exception`](crate::exception::Exception) goes before the mode of a device: it is in quarantine, or open. Where
+/// the filter as a whole is open, what would end here is reported as `would-drop`, for whatever reason.
 #[inline(always)]
 pub fn decide<T: Tables>(case: &mut Case, tables: &T) {
     let _answered = tables.run(Stage::Readable, case) // 1

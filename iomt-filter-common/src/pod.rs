@@ -1,11 +1,12 @@
 //! Marks the types that are shared memory, and pins their layout. The only unsafe code of this crate.
 
-use crate::abi::{Active, Input, PeerClass, ProtectedKey};
+use crate::abi::{Active, Change, Input, PeerClass, ProtectedKey};
 use crate::addr::Address;
 use crate::case::Case;
 use crate::counters::EventLimit;
 use crate::device::Device;
 use crate::event::Event;
+use crate::exception::Exception;
 use crate::flow::{Flow, FlowKey};
 use crate::flowtable::Place;
 use crate::fragment::{FirstFragment, FragmentKey};
@@ -17,6 +18,7 @@ use crate::packet::Packet;
 use crate::policy::{Grant, GrantKey, Profile, Settings};
 use crate::query::Query;
 use crate::reputation::Listing;
+use crate::trial::Difference;
 use crate::verdict::Decision;
 
 /// A type without padding whose every bit pattern is a value.
@@ -56,12 +58,15 @@ shared! {
     Address = 16,
     Buckets = 64,
     Case = 200,
+    Change = 40,
     Country = 2,
     Decision = 24,
     Device = 12,
+    Difference = 8,
     Directory = 424,
     Event = 160,
     EventLimit = 16,
+    Exception = 16,
     FirstFragment = 56,
     Flow = 56,
     FlowKey = 40,

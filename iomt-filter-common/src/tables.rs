@@ -7,6 +7,7 @@ use crate::addr::{Address, Mac};
 use crate::case::Case;
 use crate::decide::{self, Stage};
 use crate::device::Device;
+use crate::exception::Exception;
 use crate::flow::{Flow, FlowKey};
 use crate::flowtable::{Origin, Recalled, Sighting};
 use crate::fragment::{FirstFragment, FragmentKey, Shelf};
@@ -43,6 +44,8 @@ pub trait Tables {
     fn device_by_mac(&self, mac: Mac, vlan: u16) -> Option<u32>;
     /// The `n`th of the devices by DHCP with this hardware address, in whatever VLAN; they count from 0.
     fn client(&self, mac: Mac, n: u16) -> Option<u32>;
+    /// What holds of a device by hand; of device 0, of every frame.
+    fn exception(&self, device: u32) -> Exception;
     /// Binding, profile and mode of a device; `None` or all zero for no device.
     fn device(&self, device: u32) -> Option<Device>;
     /// The profile that a device has.

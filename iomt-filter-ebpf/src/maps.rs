@@ -6,12 +6,13 @@ use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, xdp_md};
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf};
 use aya_ebpf::programs::XdpContext;
-use iomt_filter_common::abi::{Active, Input, MAX_PROFILES, ProtectedKey, SLOTS};
+use iomt_filter_common::abi::{Active, Change, Input, MAX_PROFILES, ProtectedKey, SLOTS};
 use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVICE};
 use iomt_filter_common::decide::Moment;
 use iomt_filter_common::device::{Device, Port};
+use iomt_filter_common::exception::Exception;
 use iomt_filter_common::flowtable::{V4_WORDS, V6_WORDS};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, Requests};
@@ -19,10 +20,13 @@ use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::Query;
+use iomt_filter_common::trial::{DIFFERENCES as MOST_DIFFERENCES, Difference};
 use iomt_filter_common::{Address, Case, ports};
 
 #[map]
 pub(crate) static ACTIVE: Array<Active> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static CHANGE: Array<Change> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static SETTINGS: Array<Settings> = Array::with_max_entries(SLOTS, 0);
 #[map]
@@ -67,6 +71,11 @@ pub(crate) static REQUESTS: Array<Requests> = Array::with_max_entries(FAMILIES, 
 #[map]
 pub(crate) static BUCKETS: Array<Buckets> = Array::with_max_entries(1, 0);
 #[map]
+pub(crate) static EXCEPTIONS: Array<Exception> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static DIFFERENCES: PerCpuHashMap<Difference, u64> =
+    PerCpuHashMap::with_max_entries(MOST_DIFFERENCES, BPF_F_NO_PREALLOC);
+#[map]
 pub(crate) static HEARTBEAT: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static PORTS: Array<Line> = Array::with_max_entries(ports::LINES, BPF_F_MMAPABLE);
@@ -81,8 +90,9 @@ pub(crate) static LIMITS: PerCpuArray<EventLimit> = PerCpuArray::with_max_entrie
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
 
+/// The case at hand, and behind it that of a generation on trial.
 #[map]
-static CASE: PerCpuArray<Case> = PerCpuArray::with_max_entries(1, 0);
+static CASE: PerCpuArray<Case> = PerCpuArray::with_max_entries(2, 0);
 /// The time, as long as the kernel's timer has not ticked.
 #[map]
 static CLOCK: PerCpuArray<Tick> = PerCpuArray::with_max_entries(1, 0);
@@ -113,11 +123,11 @@ fn global(variable: &'static u32) -> u32 {
     unsafe { core::ptr::read_volatile(variable) }
 }
 
-/// The case at hand, in memory of this CPU's own: it spares the stack, of which there are 512 bytes. Cleared.
+/// A case, in memory of this CPU's own: it spares the stack, of which there are 512 bytes. Cleared.
 #[inline(always)]
-pub(crate) fn case() -> Option<&'static mut Case> {
+pub(crate) fn case(index: u32) -> Option<&'static mut Case> {
     const WORDS: usize = size_of::<Case>() / size_of::<u64>();
-    let case = CASE.get_ptr_mut(0)?;
+    let case = CASE.get_ptr_mut(index)?;
     for word in 0..WORDS {
         // By words that the compiler cannot join: it would call a function that writes byte after byte.
         // SAFETY: a case is that many words, aligned to one, and zero is a value of all its fields.

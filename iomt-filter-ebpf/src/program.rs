@@ -3,8 +3,8 @@
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use iomt_filter_common::counters;
-use iomt_filter_common::{Verdict, decide};
+use iomt_filter_common::decide::Settled;
+use iomt_filter_common::{Case, Verdict, counters, decide, trial};
 
 use crate::tables::Maps;
 use crate::{maps, report, stages};
@@ -16,8 +16,10 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
         aya_log_ebpf::error!(&context, "no generation is active: dropping");
         return xdp_action::XDP_DROP;
     };
-    let mut settled = stages::again(&context, tables);
-    if !maps::is_replay() {
+    // What is to be judged twice is judged in full.
+    let trial = tables.on_trial();
+    let mut settled = if trial.is_some() { Settled::NOT } else { stages::again(&context, tables) };
+    if trial.is_none() && !maps::is_replay() {
         if settled.is_some() {
             report::count(settled.counter());
             return xdp_action::XDP_PASS;
@@ -30,7 +32,7 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
             }
         }
     }
-    let Some(case) = maps::case() else { return xdp_action::XDP_DROP };
+    let Some(case) = maps::case(0) else { return xdp_action::XDP_DROP };
     tables.enter(case);
     stages::read_frame(&context, case);
     maps::set_port(&context, case);
@@ -45,6 +47,9 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
         }
         decide(case, &tables);
     }
+    if let Some(tables) = trial {
+        try_also(&context, case, tables);
+    }
     if case.decision.verdict() as u8 == Verdict::Reset as u8 && !stages::answer_by_reset(&context, case) {
         case.decision = case.decision.with(Verdict::Drop);
     }
@@ -57,6 +62,20 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
         Verdict::Drop => xdp_action::XDP_DROP,
         Verdict::Reset => xdp_action::XDP_TX,
     }
+}
+
+/// Judges the frame of `judged` by a generation on trial too, and counts where that differs.
+#[inline(always)]
+fn try_also(context: &XdpContext, judged: &Case, tables: Maps) {
+    let Some(case) = maps::case(1) else { return };
+    tables.enter(case);
+    stages::read_frame(context, case);
+    maps::set_port(context, case);
+    if !trial::is_tried(&case.packet) {
+        return;
+    }
+    decide(case, &tables);
+    report::count_trial(&judged.decision, &case.decision);
 }
 
 #[panic_handler]

@@ -4,9 +4,10 @@ use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::counters::{self, EventLimit, Fate, REASONS};
 use iomt_filter_common::event::Event;
+use iomt_filter_common::trial::Difference;
 use iomt_filter_common::{Case, Decision, Verdict};
 
-use crate::maps::{self, COUNTERS, EVENTS, FATES, LIMITS};
+use crate::maps::{self, COUNTERS, DIFFERENCES, EVENTS, FATES, LIMITS};
 
 /// Counts a frame under its device, verdict and reason.
 #[inline(always)]
@@ -64,6 +65,24 @@ pub(crate) fn emit(context: &XdpContext, case: &Case) {
         None => Fate::Lost,
     };
     increment(FATES.get_ptr_mut(counters::fate_index(verdict, fate)));
+}
+
+/// Counts a frame that two generations have judged, and their difference, where there is one.
+#[inline(always)]
+pub(crate) fn count_trial(judged: &Decision, tried: &Decision) {
+    count_difference(&Difference::default());
+    if let Some(difference) = Difference::between(judged, tried) {
+        count_difference(&difference);
+    }
+}
+
+#[inline(always)]
+fn count_difference(difference: &Difference) {
+    match DIFFERENCES.get_ptr_mut(difference) {
+        Some(counter) => increment(Some(counter)),
+        // Where there is no room, the frame is in the number of all, and not among the differences.
+        None => _ = DIFFERENCES.insert(difference, &1, 0),
+    }
 }
 
 #[inline(always)]

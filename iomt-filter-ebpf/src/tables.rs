@@ -4,13 +4,14 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 
 use aya_ebpf::maps::lpm_trie::Key;
 use iomt_filter_common::abi::{
-    Active, CLIENT, MANAGEMENT_PROFILE, MAX_PROFILES, PEER_ANY, PEER_PROFILE, PeerClass, ProtectedKey,
-    SERVICE_ANY,
+    Active, CLIENT, Change, MANAGEMENT_PROFILE, MAX_PROFILES, PEER_ANY, PEER_PROFILE, PeerClass,
+    ProtectedKey, SERVICE_ANY,
 };
 use iomt_filter_common::decide::Stage;
 use iomt_filter_common::device::Device;
+use iomt_filter_common::exception::Exception;
 use iomt_filter_common::flow::{Flow, FlowKey};
-use iomt_filter_common::flowtable::{Entry, Recalled, Sighting};
+use iomt_filter_common::flowtable::{Entry, Origin, Recalled, Sighting};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey, Shelf};
 use iomt_filter_common::geo::Country;
 use iomt_filter_common::lease::{self, Lease, Request};
@@ -20,12 +21,13 @@ use iomt_filter_common::lookup::policy::{self, Asked};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::query::Query;
 use iomt_filter_common::reputation::Listing;
+use iomt_filter_common::tables::FlowEntry;
 use iomt_filter_common::{Address, Case, Mac, Tables};
 
 use crate::flows::{self, Flows};
 use crate::maps::{
-    self, ACTIVE, BUCKETS, DEVICES, FAR_HOSTS, FRAGMENTS, GRANTS, HEARTBEAT, LEASED, LEASES, OTHER_FRAGMENTS,
-    PROFILES, PROTECTED, QUERIES, REQUESTS, SETTINGS,
+    self, ACTIVE, BUCKETS, CHANGE, DEVICES, EXCEPTIONS, FAR_HOSTS, FRAGMENTS, GRANTS, HEARTBEAT, LEASED,
+    LEASES, OTHER_FRAGMENTS, PROFILES, PROTECTED, QUERIES, REQUESTS, SETTINGS,
 };
 use crate::{lists, stages};
 
@@ -42,7 +44,27 @@ impl Maps {
         let word = ACTIVE.get_ptr(0)?;
         // SAFETY: points at the map's only value; volatile, because user space writes it at any time.
         let active = unsafe { word.read_volatile() };
+        let active = if active.is_pending() { judging(active) } else { active };
         if active.generation() == 0 { None } else { Some(Self { active }) }
+    }
+
+    /// The generation that is on trial beside this one; `None` where none is, or its time is up.
+    #[inline(always)]
+    pub(crate) fn on_trial(self) -> Option<Self> {
+        if !self.active.has_trial() {
+            return None;
+        }
+        let change = change()?;
+        if change.trial.generation() == 0 || maps::moment().now >= change.trial_until {
+            return None;
+        }
+        Some(Self { active: change.trial.on_trial() })
+    }
+
+    /// Whether nothing is to change for what this one says.
+    #[inline(always)]
+    const fn is_on_trial(&self) -> bool {
+        self.active.is_on_trial()
     }
 
     /// The same, from what [`word`](Self::word) said.
@@ -109,8 +131,56 @@ impl Maps {
     }
 }
 
+/// What is pending, or on trial.
+#[inline(always)]
+fn change() -> Option<Change> {
+    let change = CHANGE.get_ptr(0)?;
+    // SAFETY: points at the map's only value; volatile, because user space writes it at any time, each word at once.
+    Some(unsafe { change.read_volatile() })
+}
+
+/// The generation that judges while a change is pending: the clock is asked for no other.
+#[inline(always)]
+fn judging(active: Active) -> Active {
+    change().map_or(active, |change| change.judging(active, maps::moment().now))
+}
+
+/// A remembered flow, which a generation on trial leaves as it is.
+pub(crate) struct Remembered {
+    entry: Entry<Flows>,
+    is_kept: bool,
+}
+
+impl FlowEntry for Remembered {
+    #[inline(always)]
+    fn load(&self) -> Flow {
+        self.entry.load()
+    }
+
+    #[inline(always)]
+    fn store(&self, flow: &Flow) {
+        if self.is_kept {
+            self.entry.store(flow);
+        }
+    }
+
+    #[inline(always)]
+    fn set_origin(&self, is_reply: bool, origin: Origin) {
+        if self.is_kept {
+            self.entry.set_origin(is_reply, origin);
+        }
+    }
+
+    #[inline(always)]
+    fn look_again(&self) {
+        if self.is_kept {
+            self.entry.look_again();
+        }
+    }
+}
+
 impl Tables for Maps {
-    type Entry = Entry<Flows>;
+    type Entry = Remembered;
 
     #[inline(always)]
     fn generation(&self) -> u32 {
@@ -141,6 +211,13 @@ impl Tables for Maps {
     #[inline(always)]
     fn client(&self, mac: Mac, n: u16) -> Option<u32> {
         some(self.mac_row(mac, CLIENT + n))
+    }
+
+    #[inline(always)]
+    fn exception(&self, device: u32) -> Exception {
+        let Some(row) = EXCEPTIONS.get_ptr(device) else { return Exception::default() };
+        // SAFETY: points into the table; volatile, because user space writes it at any time, each word at once.
+        unsafe { row.read_volatile() }
     }
 
     #[inline(always)]
@@ -178,6 +255,9 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn remember_far_host(&self, address: Address, now: u64) {
+        if self.is_on_trial() {
+            return;
+        }
         // One that cannot be remembered advertises itself again.
         let _ = FAR_HOSTS.insert(&address, &now, 0);
     }
@@ -242,6 +322,10 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn bucket(&self, device: u32, bucket: Bucket) -> u64 {
+        // What is on trial takes from no bucket, and finds them as nobody has taken from them.
+        if self.is_on_trial() {
+            return 0;
+        }
         let Some(word) = word(device, bucket) else { return 0 };
         // SAFETY: points at a word of the table; volatile, because other CPUs change it at any time.
         unsafe { word.read_volatile() }
@@ -249,6 +333,9 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn replace_bucket(&self, device: u32, bucket: Bucket, seen: u64, with: u64) -> bool {
+        if self.is_on_trial() {
+            return true;
+        }
         let Some(word) = word(device, bucket) else { return true };
         // SAFETY: points at an aligned word of the table, which programs change in this way alone.
         let (_, is_replaced) = unsafe {
@@ -270,12 +357,18 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn remember_leased(&self, address: Address, device: u32) {
+        if self.is_on_trial() {
+            return;
+        }
         // Without this row the address is nobody's, as it was.
         let _ = LEASED.insert(&address, &device, 0);
     }
 
     #[inline(always)]
     fn forget_leased(&self, address: Address) {
+        if self.is_on_trial() {
+            return;
+        }
         // Where it is gone already there is nothing to forget. Where another CPU gives the address to somebody else
         // in this very moment, it is nobody's until that device renews.
         let _ = LEASED.remove(&address);
@@ -283,6 +376,9 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn remember_lease(&self, index: u32, lease: &Lease) {
+        if self.is_on_trial() {
+            return;
+        }
         let Some(row) = LEASES.get_ptr_mut(index) else { return };
         // SAFETY: points into the table. A reader on another CPU may see an address that is half of the lease
         // before: it then equals neither, and one packet counts as without a binding.
@@ -299,6 +395,9 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn remember_request(&self, index: u32, slot: u32, request: &Request) {
+        if self.is_on_trial() {
+            return;
+        }
         let Some(row) = request_row(index, slot) else { return };
         // SAFETY: as above.
         unsafe { row.write(*request) };
@@ -314,6 +413,9 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn remember_query(&self, place: u32, query: &Query) {
+        if self.is_on_trial() {
+            return;
+        }
         let Some(row) = QUERIES.get_ptr_mut(place) else { return };
         // SAFETY: points into the table, see above.
         unsafe { row.write_volatile(*query) };
@@ -333,6 +435,9 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn remember_fragment(&self, shelf: Shelf, key: &FragmentKey, first: &FirstFragment) {
+        if self.is_on_trial() {
+            return;
+        }
         // A first fragment that cannot be remembered costs its packet the later ones.
         let _ = match shelf {
             Shelf::OfDevices => FRAGMENTS.insert(key, first, 0),
@@ -341,12 +446,16 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn flow(&self, key: &FlowKey) -> Option<Entry<Flows>> {
-        Entry::find(Flows, key, self.active.generation())
+    fn flow(&self, key: &FlowKey) -> Option<Remembered> {
+        let entry = Entry::find(Flows, key, self.active.generation())?;
+        Some(Remembered { entry, is_kept: !self.is_on_trial() })
     }
 
     #[inline(always)]
     fn remember(&self, key: &FlowKey, flow: &Flow, absent: bool) {
+        if self.is_on_trial() {
+            return;
+        }
         flows::remember(key, flow, absent);
     }
 

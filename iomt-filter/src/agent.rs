@@ -14,6 +14,9 @@ mod journal;
 mod term;
 mod blocks;
 mod grants;
+mod changes;
+mod exceptions;
+mod trials;
 mod leases;
 mod feeds;
 mod far_ends;
@@ -27,8 +30,10 @@ use std::sync::{Arc, PoisonError, RwLock, mpsc};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
+use self::changes::Asked;
 use self::contacts::Standing;
 use self::core::Core;
 use self::feeds::Fetching;
@@ -36,11 +41,14 @@ use self::heartbeat::Signs;
 use self::history::History;
 use self::running::Running;
 use crate::api::messages::{
-    BlockRequest, Changed, DeviceStatus, FlowStatus, Grant, GrantRequest, Granted, Status, UnblockRequest,
+    Applied, ApplyRequest, BlockRequest, Changed, DeviceStatus, Excepted, ExceptionRequest, ExceptionStatus,
+    FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, ReleaseExceptionRequest, RollbackRequest,
+    Status, TrialRequest, TrialStatus, UnblockRequest,
 };
 use crate::audit::{Audit, Entry};
 use crate::explain::{Explanation, Question};
 use crate::feeds::manual::ManualBlock;
+use crate::generations::Generations;
 use crate::lookup::Answer;
 
 /// What the control socket and the tasks share.
@@ -219,11 +227,146 @@ impl Agent {
     ///
     /// # Errors
     /// When something in them is invalid: then what runs stays.
-    pub fn reload(&self) -> Result<Changed, Errors> {
-        let before = self.running().intent.clone();
-        let changed = self.change(Core::reload)?;
-        self.tell_waiting(&before);
-        Ok(changed)
+    pub fn reload(&self, by: &str) -> Result<Changed, Errors> {
+        let asked = Asked { by: by.to_owned(), ..Asked::default() };
+        Ok(self.apply_audited("reload", &asked, |core| core.reload(&asked))?.changed)
+    }
+
+    /// The same, to be confirmed where the request says so.
+    ///
+    /// # Errors
+    /// As [`reload`](Self::reload), and where a change is pending.
+    pub fn apply(&self, request: &ApplyRequest, by: &str) -> Result<Applied, Errors> {
+        let asked = Asked { by: by.to_owned(), ..Asked::from(request) };
+        self.apply_audited("apply", &asked, |core| core.reload(&asked))
+    }
+
+    /// Makes a pending change hold for good.
+    ///
+    /// # Errors
+    /// When none is pending.
+    pub fn confirm(&self, by: &str) -> Result<Applied, Errors> {
+        let asked = Asked { by: by.to_owned(), ..Asked::default() };
+        self.apply_audited("confirm", &asked, |core| core.confirm(by))
+    }
+
+    /// Takes a pending change back, or goes back to an earlier generation.
+    ///
+    /// # Errors
+    /// When there is none, or it does not fit what there is now.
+    pub fn roll_back(&self, request: &RollbackRequest, by: &str) -> Result<Applied, Errors> {
+        let within = request.seconds.map(std::time::Duration::from_secs);
+        let asked = Asked { by: by.to_owned(), note: request.note.clone(), within };
+        self.apply_audited("rollback", &asked, |core| core.roll_back(request, &asked))
+    }
+
+    /// Changes what operators have made hold, and notes it: before, so that nothing is changed that nobody can read of.
+    fn apply_audited(
+        &self,
+        what: &str,
+        asked: &Asked,
+        change: impl FnOnce(&mut Core) -> Result<Applied, Errors>,
+    ) -> Result<Applied, Errors> {
+        let running = self.running();
+        let before =
+            running.current.as_ref().map_or(Value::Null, |current| json!({"generation": current.number}));
+        let within = asked.within.map(|within| json!({"confirm_within_seconds": within.as_secs()}));
+        let entry = Entry {
+            who: asked.by.clone(),
+            what: what.to_owned(),
+            before,
+            after: within.unwrap_or(Value::Null),
+            note: asked.note.clone(),
+            ..Entry::default()
+        };
+        let audited = self.audit(entry.clone());
+        if what == "apply" || what == "reload" {
+            audited?;
+        } else if let Err(errors) = audited {
+            // Who confirms or goes back is not kept from it.
+            tracing::error!(errors = errors.join("; "), "`{what}` is not in the audit log");
+        }
+        let intent = running.intent.clone();
+        match self.change(change) {
+            Ok(applied) => {
+                self.tell_waiting(&intent);
+                let after =
+                    json!({"generation": applied.number, "kernel_generation": applied.changed.generation});
+                let _told = self.audit(Entry { what: format!("{what} done"), after, ..entry });
+                Ok(applied)
+            }
+            Err(errors) => {
+                let _told =
+                    self.audit(Entry { what: format!("{what} refused"), after: json!(errors), ..entry });
+                Err(errors)
+            }
+        }
+    }
+
+    /// Generations on disk, the oldest first.
+    ///
+    /// # Errors
+    /// Never: what cannot be read is in the log.
+    pub fn generations(&self) -> Result<Vec<GenerationStatus>, Errors> {
+        let current = self.running().current.as_ref().map(|current| current.number);
+        let (known, errors) = Generations::of(&self.state).list();
+        for error in errors {
+            tracing::error!(error = core::chain(&error), "a generation cannot be read");
+        }
+        Ok(known.iter().map(|known| changes::shown_generation(known, current)).collect())
+    }
+
+    /// What holds by hand.
+    pub fn exceptions(&self) -> Vec<ExceptionStatus> {
+        self.running().exceptions.list()
+    }
+
+    /// Puts devices into quarantine, or lets them through.
+    ///
+    /// # Errors
+    /// When they are unknown, or the kernel refuses.
+    pub fn except(&self, request: &ExceptionRequest, by: &str) -> Result<Excepted, Errors> {
+        self.change(|core| {
+            let done = core.except(request, by)?;
+            core.told(by, request.kind.name(), request.scope.to_string(), request.note.clone());
+            Ok(done)
+        })
+    }
+
+    /// Lets policy hold again.
+    ///
+    /// # Errors
+    /// When nothing else held, or the kernel refuses.
+    pub fn end_exception(&self, request: &ReleaseExceptionRequest, by: &str) -> Result<Excepted, Errors> {
+        self.change(|core| {
+            let done = core.end_exception(request)?;
+            core.told(by, "release", request.scope.to_string(), request.note.clone());
+            Ok(done)
+        })
+    }
+
+    /// Puts what the files say on trial.
+    ///
+    /// # Errors
+    /// When it is invalid, or there is no room for it beside what holds.
+    pub fn begin_trial(&self, request: TrialRequest) -> Result<TrialStatus, Errors> {
+        self.change(|core| core.begin_trial(std::time::Duration::from_secs(request.seconds)))
+    }
+
+    /// How a trial goes.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn trial(&self) -> Result<TrialStatus, Errors> {
+        self.change(|core| core.trial())
+    }
+
+    /// Ends a trial.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn end_trial(&self) -> Result<TrialStatus, Errors> {
+        self.change(Core::end_trial)
     }
 
     /// The agent's loop turns.
@@ -255,6 +398,14 @@ impl Agent {
         let mut core = self.core.blocking_lock();
         let done = change(&mut core);
         *self.running.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(core.running());
+        let untold = std::mem::take(&mut core.untold);
+        drop(core);
+        for entry in untold {
+            let what = entry.what.clone();
+            if let Err(errors) = self.audit(entry) {
+                tracing::error!(errors = errors.join("; "), "`{what}` is not in the audit log");
+            }
+        }
         done
     }
 }

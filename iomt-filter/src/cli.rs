@@ -42,6 +42,20 @@ pub enum Verb {
     Check(cmd::check::Options),
     /// Show what runs: interfaces, generation, tables, feeds, counters
     Status,
+    /// Make what the files say hold, until it is confirmed or at once
+    Apply(cmd::apply::Options),
+    /// Keep the change that is pending
+    Confirm,
+    /// Take the pending change back, or go back to an earlier generation
+    Rollback(cmd::apply::RollbackOptions),
+    /// List what was made to hold, by whom, and what became of it
+    Generations,
+    /// Cut a device off, for a time or until it is released
+    Quarantine(cmd::exceptions::Quarantine),
+    /// Break the glass: let a device, a profile or everything through for a time
+    Bypass(cmd::exceptions::Bypass),
+    /// End a quarantine or a bypass
+    Release(cmd::exceptions::Release),
     /// Push, withdraw and list manual blocks
     Block(BlockArgs),
     /// Look at threat lists
@@ -118,6 +132,13 @@ pub fn main() -> ExitCode {
         Verb::Run(options) => cmd::run::run(config, options),
         Verb::Check(options) => cmd::check::run(config, options, *output),
         Verb::Status => cmd::status::run(config, *output),
+        Verb::Apply(options) => cmd::apply::run(config, options, *output),
+        Verb::Confirm => cmd::apply::confirm(config, *output),
+        Verb::Rollback(options) => cmd::apply::roll_back(config, options, *output),
+        Verb::Generations => cmd::generations::run(config, *output),
+        Verb::Quarantine(options) => cmd::exceptions::quarantine(config, options, *output),
+        Verb::Bypass(options) => cmd::exceptions::bypass(config, options, *output),
+        Verb::Release(options) => cmd::exceptions::release(config, options, *output),
         Verb::Block(block) => cmd::block::run(config, &block.verb, *output),
         Verb::Feed(feed) => cmd::feed::run(config, &feed.verb, *output),
         Verb::Bundle(bundle) => cmd::bundle::run(config, &bundle.verb, *output),

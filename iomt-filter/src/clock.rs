@@ -1,6 +1,8 @@
 //! The host's two clocks: time of day, which people set, and the time since boot, which the kernel program
 //! has.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,12 @@ impl Clocks {
     /// As they stand.
     pub(crate) fn now() -> Self {
         Self { boot: BootTime::now(), time_of_day: Timestamp::now() }
+    }
+
+    /// After so long, by both.
+    pub(crate) fn until(&self, lasts: Duration) -> (Timestamp, BootTime) {
+        let nanoseconds = u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX);
+        (self.time_of_day.checked_add(lasts).unwrap_or(Timestamp::MAX), self.boot.after(nanoseconds))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The verbs of the command line, a file each.
 
+pub mod apply;
 pub mod audit;
 pub mod block;
 pub mod bundle;
@@ -8,9 +9,11 @@ pub mod completions;
 pub mod detach;
 pub mod devices;
 pub mod events;
+pub mod exceptions;
 pub mod explain;
 pub mod feed;
 pub mod flows;
+pub mod generations;
 pub mod grant;
 pub mod lookup;
 pub mod reload;

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -52,6 +53,8 @@ pub struct Config {
     pub agent: AgentConfig,
     /// What deserves a look.
     pub warnings: Vec<Diagnostic>,
+    /// What the file says.
+    pub text: Arc<str>,
 }
 
 /// How the program is attached.

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Place, SourceFile};
 use crate::feeds::guard::Removed;
 use crate::feeds::{FarEnd, ManualBlock, Reason};
+use crate::generations::{Sources, Text};
 use crate::geo::CountryDatabase;
 use crate::host::HostNetworks;
 use crate::inventory::Inventory;
@@ -143,6 +144,12 @@ impl Intent {
         self.lists.guard().judge(network).removed
     }
 
+    /// The same once more; nothing that was read is to be kept again.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        self.with_rows(self.rows.clone())
+    }
+
     /// The same with other rows; nothing that was read is to be kept again.
     fn with_rows(&self, rows: Rows) -> Self {
         Self {
@@ -228,10 +235,38 @@ pub fn read_knowing(
     grants: Vec<Grant>,
     known: &Known<'_>,
 ) -> Result<Intent, Vec<Diagnostic>> {
+    let sources = sources(config, overrides)?;
+    read_sources(config, &sources, host, numbers, blocks, grants, known)
+}
+
+/// The texts that `config` and `overrides` name, at this moment.
+pub fn sources(config: &Config, overrides: &Overrides) -> Result<Sources, Vec<Diagnostic>> {
+    let policy = overrides.policy.as_deref().unwrap_or(&config.paths.policy);
+    let devices = overrides.devices.as_deref().unwrap_or(&config.paths.devices);
+    let (policy, devices) =
+        both(source(policy, "policy", "policy"), source(devices, "device inventory", "devices"))?;
+    let text = |path: &Path, content: &str| Text { path: path.to_owned(), content: content.to_owned() };
+    Ok(Sources {
+        config: text(&config.paths.config, &config.text),
+        policy: text(Path::new(policy.name()), policy.text()),
+        devices: text(Path::new(devices.name()), devices.text()),
+    })
+}
+
+/// The same as [`read_knowing`], with policy and inventory as `sources` have them.
+pub fn read_sources(
+    config: &Config,
+    sources: &Sources,
+    host: &HostNetworks,
+    numbers: &mut Numbers,
+    blocks: &[ManualBlock],
+    grants: Vec<Grant>,
+    known: &Known<'_>,
+) -> Result<Intent, Vec<Diagnostic>> {
     let mut warnings = config.warnings.clone();
-    let policy_path = overrides.policy.as_deref().unwrap_or(&config.paths.policy);
-    let devices_path = overrides.devices.as_deref().unwrap_or(&config.paths.devices);
-    let (policy, inventory) = both(read_policy(policy_path), read_inventory(devices_path))?;
+    let file = |text: &Text| SourceFile::new(&text.path.display().to_string(), text.content.as_str());
+    let (policy, inventory) = (file(&sources.policy), file(&sources.devices));
+    let (policy, inventory) = both(Policy::parse(&policy), Inventory::parse(&inventory))?;
     warnings.extend(policy.1);
     warnings.extend(inventory.1);
     let (policy, inventory) = (policy.0, inventory.0);

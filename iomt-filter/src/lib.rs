@@ -17,6 +17,7 @@ pub mod config;
 pub mod inventory;
 pub mod policy;
 pub mod feeds;
+pub mod generations;
 pub mod geo;
 pub mod contacts;
 pub mod intent;

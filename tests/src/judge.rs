@@ -121,6 +121,7 @@ impl Host {
         let host =
             Self { compile: World::rows, rows, memory: Memory::default(), generation: 1, by_stages: false };
         host.memory.heartbeat.set(world.heartbeat.last);
+        host.memory.exceptions.borrow_mut().extend(world.numbered_exceptions());
         host
     }
 
@@ -139,6 +140,7 @@ impl Judge for Host {
     fn load(&mut self, world: &World) {
         self.rows = (self.compile)(world);
         self.memory.heartbeat.set(world.heartbeat.last);
+        *self.memory.exceptions.borrow_mut() = world.numbered_exceptions().collect();
         self.generation += 1;
     }
 

@@ -5,8 +5,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use iomt_filter::datapath::LoadOptions;
+use anyhow::Context as _;
+use aya::programs::{TestRun as _, TestRunOptions};
 use iomt_filter::datapath::replay::Replay;
+use iomt_filter::datapath::{Datapath, LoadOptions};
 use iomt_filter::rows::Rows;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::packet::Fragment;
@@ -58,6 +60,7 @@ impl Kernel {
         let mut state = self.state();
         state.replay.forget().expect("what was learned is forgotten");
         state.replay.set_heartbeat(world.heartbeat.last);
+        except(&mut state.replay, world);
         let same = state.loaded.as_ref().filter(|(loaded, _)| loaded == world);
         let rows = same.map(|(_, rows)| rows.clone());
         drop(state);
@@ -70,6 +73,23 @@ impl Kernel {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the program makes of a frame that comes in on a device port (`enum xdp_action`), by the clock of the host.
+///
+/// # Errors
+/// When the kernel refuses the test run.
+pub fn run(datapath: &Datapath, frame: &[u8]) -> anyhow::Result<u32> {
+    let options = TestRunOptions { data_in: Some(frame), repeat: 1, ..TestRunOptions::default() };
+    let result = datapath.xdp()?.test_run(options).context("the kernel refused the test run")?;
+    Ok(result.return_value)
+}
+
+/// Makes hold what a world says of devices by hand.
+fn except(replay: &mut Replay, world: &World) {
+    for (device, exception) in world.numbered_exceptions() {
+        replay.set_exception(device, exception).expect("the exception is written");
     }
 }
 
@@ -87,6 +107,7 @@ impl Judge for Loaded {
         state.loaded = None;
         state.replay.apply(self.rows.clone()).expect("the rows are loaded");
         state.replay.set_heartbeat(world.heartbeat.last);
+        except(&mut state.replay, world);
         state.loaded = Some((world.clone(), self.rows.clone()));
     }
 

@@ -148,6 +148,7 @@ impl Judge for Oracle {
         let (fields, what) = frame::read(bytes);
         self.now = now;
         let answer = self.answer(&what, &fields, port, now);
+        let answer = self.opened(answer);
         self.remember(&what, &fields, port, &answer);
         let answer = self.reset(answer, &what, &fields);
         Observed {
@@ -253,6 +254,7 @@ impl Oracle {
         let judged = self.devices(ip, fields.macs.1, &ends, now);
         let is_allowed = matches!(judged.reason, Reason::Allowed | Reason::Established);
         let answer = self.packets(judged, &ends);
+        let answer = self.opened(answer);
         if is_allowed && answer.verdict != Verdict::Drop && port == Port::Device {
             self.note_query(ip, fields.macs.1, ends.first());
         }
@@ -450,6 +452,8 @@ impl Oracle {
     fn mode_of(&self, device: &Device) -> Mode {
         let profile = self.world.profile(&device.profile);
         match profile.mode {
+            _ if self.now < self.world.exception(Some(&device.name)).quarantined_until => Mode::Quarantine,
+            _ if self.is_bypassed(device) => Mode::Monitor,
             Mode::Quarantine => Mode::Quarantine,
             _ if self.is_open(device) => Mode::Monitor,
             _ if profile.is_unset => Mode::Enforce,
@@ -457,9 +461,24 @@ impl Oracle {
         }
     }
 
+    /// Where somebody has let everything through, nothing is dropped but what is cut off by hand.
+    fn opened(&self, answer: Answer) -> Answer {
+        let is_open = self.now < self.world.exception(None).open_until;
+        let is_dropped = answer.verdict == Verdict::Drop && answer.reason != Reason::Quarantine;
+        Answer { verdict: if is_open && is_dropped { Verdict::WouldDrop } else { answer.verdict }, ..answer }
+    }
+
+    /// Whether somebody has let a device through for now.
+    fn is_bypassed(&self, device: &Device) -> bool {
+        self.now < self.world.exception(Some(&device.name)).open_until
+    }
+
     /// Whether a device goes without its policy for now.
     fn is_open(&self, device: &Device) -> bool {
         let profile = self.world.profile(&device.profile);
+        if self.is_bypassed(device) {
+            return true;
+        }
         if profile.is_unset {
             return profile.fails_open;
         }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use iomt_filter::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
 use iomt_filter_common::abi::{CLIENT, MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
 use iomt_filter_common::device::Device;
+use iomt_filter_common::exception::Exception;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::flowtable::{self, Entry, Recalled, Sighting};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey, Shelf};
@@ -32,6 +33,8 @@ pub struct Memory {
     requests: RefCell<HashMap<(u32, u32), Request>>,
     /// When the agent said last that it lives.
     pub heartbeat: Cell<u64>,
+    /// What holds of devices by hand.
+    pub exceptions: RefCell<HashMap<u32, Exception>>,
 }
 
 /// One generation of rows.
@@ -83,6 +86,10 @@ impl<'a> Tables for RowsTables<'a> {
 
     fn client(&self, mac: Mac, n: u16) -> Option<u32> {
         self.rows.device_macs.get(&(mac, CLIENT + n)).copied()
+    }
+
+    fn exception(&self, device: u32) -> Exception {
+        self.memory.exceptions.borrow().get(&device).copied().unwrap_or_default()
     }
 
     fn device(&self, device: u32) -> Option<Device> {

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use iomt_filter_common::exception::Exception;
 use iomt_filter_common::policy::{Mode, Otherwise};
 use ipnet::IpNet;
 
@@ -48,6 +49,8 @@ pub struct World {
     pub grants: Vec<Grant>,
     /// When the agent was last heard of.
     pub heartbeat: Heartbeat,
+    /// What holds by hand, by the name of the device; of every frame without one.
+    pub exceptions: Vec<(Option<String>, Exception)>,
 }
 
 /// What is known of the agent.
@@ -299,6 +302,20 @@ impl Rule {
 }
 
 impl World {
+    /// What holds by hand, by the number of the device.
+    pub fn numbered_exceptions(&self) -> impl Iterator<Item = (u32, Exception)> {
+        (0..=self.devices.len()).map(|number| {
+            let name = number.checked_sub(1).map(|index| self.devices[index].name.as_str());
+            (number as u32, self.exception(name))
+        })
+    }
+
+    /// What holds by hand of a device, or of every frame.
+    pub fn exception(&self, device: Option<&str>) -> Exception {
+        let found = self.exceptions.iter().find(|(name, _)| name.as_deref() == device);
+        found.map(|(_, exception)| *exception).unwrap_or_default()
+    }
+
     /// The profile of this name.
     pub fn profile(&self, name: &str) -> &Profile {
         let found = self.profiles.iter().find(|profile| profile.name == name);

@@ -11,6 +11,18 @@ use crate::verdict::{Decision, Reason, Verdict};
 
 #[inline(always)]
 pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
+    let concluded = conclude(case, tables);
+    let decision = concluded.unwrap_or(case.decision);
+    // Every device is open then too: who is in quarantine was put there by hand since.
+    let is_cut_off = decision.reason_number() == Reason::Quarantine as u8;
+    if !decision.goes_on() && !is_cut_off && tables.exception(0).opens(case.now) {
+        return Some(decision.with(Verdict::WouldDrop));
+    }
+    concluded
+}
+
+#[inline(always)]
+fn conclude<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
     let decision = case.decision;
     case.set_may_be_answered(is_asked(case, decision.reason_number()));
     if !decision.goes_on() {

@@ -92,7 +92,8 @@ fn judge<T: Tables>(sent: &Sent, tables: &T, absent: Settled) -> Settled {
     let is_judged = matches!(device.mode, mode if mode == Mode::Learn as u8
         || mode == Mode::Monitor as u8
         || mode == Mode::Enforce as u8);
-    if !is_itself || !is_judged || tables.device_by_address(destination).is_some() {
+    let is_ordinary = !tables.exception(number).is_some() && !tables.exception(0).is_some();
+    if !is_itself || !is_judged || !is_ordinary || tables.device_by_address(destination).is_some() {
         return absent;
     }
     if settings.has_dhcp != 0 && !lease::is_never_leased(destination, tables) {

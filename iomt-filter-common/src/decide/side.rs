@@ -2,6 +2,7 @@
 
 use crate::addr::Address;
 use crate::device::{Device, Ends};
+use crate::exception::Exception;
 use crate::packet::Packet;
 use crate::policy::{Mode, Profile};
 use crate::tables::Tables;
@@ -33,7 +34,13 @@ impl Side {
             flags |= HAS_GRANTS;
         }
         let mut mode = row.mode;
-        if row.mode != 0 && row.mode != Mode::Quarantine as u8 {
+        let exception = if row.mode == 0 { Exception::default() } else { tables.exception(device) };
+        if exception.quarantines(now) {
+            mode = Mode::Quarantine as u8;
+        } else if exception.opens(now) {
+            flags |= OPEN;
+            mode = Mode::Monitor as u8;
+        } else if row.mode != 0 && row.mode != Mode::Quarantine as u8 {
             let profile = tables.profile(row.profile).filter(|profile| profile.is_set != 0);
             if is_open(&row, profile, now, tables) {
                 flags |= OPEN;

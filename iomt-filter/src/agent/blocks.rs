@@ -331,13 +331,17 @@ impl Core {
         let before = self.blocks.clone();
         let (blocks, changes) = before.changed(now, changes);
         let mut numbers = Numbers::clone(&self.numbers);
-        let intent = self.intent.with_blocks(&mut numbers, &blocks.list());
+        let listed = blocks.list();
+        let intent = self.intent.with_blocks(&mut numbers, &listed);
+        let pending = self.waiting.as_ref().map(|waiting| &waiting.before.intent);
+        let confirmed = pending.map(|before| before.with_blocks(&mut numbers, &listed));
         // Kept before they bite: what is in the kernel always survives a restart.
         let kept = blocks.keep_changes(&before, &changes, &self.config.paths.state, &mut self.journal);
         let is_noted = kept.map_err(|error| vec![chain(&error)])?;
-        match self.activate(intent, numbers, blocks.into()) {
+        match self.renew(intent, confirmed, numbers, blocks.into()) {
             Ok(changed) => Ok(Changed { changed: count, ..changed }),
-            Err(mut errors) => {
+            Err(refusal) => {
+                let mut errors = Errors::from(refusal);
                 let undone = before.keep_undone(is_noted, &self.config.paths.state, &mut self.journal);
                 errors.extend(undone.err().map(|error| chain(&error)));
                 Err(errors)

@@ -1,29 +1,35 @@
 //! The one place that changes what runs: gathers what is intended, compiles it, makes it active.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use iomt_filter_common::exception::Exception;
 use jiff::Timestamp;
 
 use super::Errors;
 use super::blocks::Blocks;
+use super::changes::{Asked, Current, Waiting};
+use super::exceptions::Exceptions;
 use super::far_ends;
 use super::grants::Ledger;
 use super::journal::Journal;
 use super::leases::Leases;
 use super::recorder::{Book, Page};
 use super::store;
-use crate::api::messages::{Changed, FailedReload};
+use crate::api::messages::{Applied, Changed, FailedReload};
+use crate::audit;
 use crate::config::Config;
 use crate::datapath::{ApplyError, Attachment, Datapath, WriterToken};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::feeds::{FarEnd, ManualBlock};
+use crate::generations::{Generations, Sources};
 use crate::host::HostNetworks;
 use crate::intent::last_good::LastGood;
 use crate::intent::lists::FeedLists;
-use crate::intent::{self, Intent, Known, Overrides};
+use crate::intent::{self, Intent, Known};
 use crate::numbers::Numbers;
-use crate::rows::Rows;
+use crate::rows::{Rows, Shared};
 
 /// The file of the numbers, in the state folder.
 pub(super) const NUMBERS: &str = "numbers.json";
@@ -49,6 +55,19 @@ pub struct Core {
     /// Changes of the blocks since they were last kept whole.
     pub(super) journal: Journal,
     pub(super) grants: Arc<Ledger>,
+    /// What holds by hand, and what of it is written into the kernel, where that is known.
+    pub(super) exceptions: Arc<Exceptions>,
+    pub(super) excepted: Option<BTreeMap<u32, Exception>>,
+    /// What operators have made hold, on disk; which of it holds, why where that is not what the files say, and what is
+    /// to be confirmed.
+    pub(super) generations: Generations,
+    pub(super) current: Option<Current>,
+    pub(super) kept_because: Option<String>,
+    pub(super) waiting: Option<Waiting>,
+    /// Names of the devices in what is on trial.
+    pub(super) tried_names: Shared<BTreeMap<u32, String>>,
+    /// What the audit log is still to be told.
+    pub(super) untold: Vec<audit::Entry>,
     pub(super) kept_leases: Leases,
     /// Since when flows go by the numbers of devices that hold now, in nanoseconds since boot.
     pub(super) numbered_since: u64,
@@ -62,9 +81,18 @@ impl Core {
     /// What has to be done every second: manual blocks and grants whose time is up go, a country database that has
     /// become too old is noticed, interfaces are looked after, leases and what is left of blocks and grants are kept.
     pub(super) fn work(&mut self) {
+        self.look_after_change();
+        self.look_after_exceptions();
         self.expire_blocks();
-        self.expire_grants();
-        self.age_countries();
+        if self.datapath.trial().is_none() {
+            // One that is over costs nothing any more.
+            self.datapath.end_trial(&self.token);
+        }
+        if self.waiting.is_none() {
+            // Both end in the kernel, or by what a reader of the database is told; their tables wait for what is pending.
+            self.expire_grants();
+            self.age_countries();
+        }
         self.look_after_interfaces();
         if let Err(error) = self.datapath.settle(&self.token) {
             tracing::error!(error = chain(&error), "the next change writes more than it needs to");
@@ -116,8 +144,8 @@ impl Core {
     }
 
     /// Reads everything again that the configuration names, and the configuration itself.
-    pub(super) fn reload(&mut self) -> Result<Changed, Errors> {
-        let result = self.try_reload();
+    pub(super) fn reload(&mut self, asked: &Asked) -> Result<Applied, Errors> {
+        let result = self.change_to_files(asked);
         self.failed_reload = match &result {
             Ok(_) => None,
             Err(errors) => Some(FailedReload { at: Timestamp::now(), errors: errors.clone() }),
@@ -125,43 +153,11 @@ impl Core {
         result
     }
 
-    fn try_reload(&mut self) -> Result<Changed, Errors> {
-        let config = Config::load(&self.config.paths.config).map_err(shown)?;
-        if let Some(changed) = needs_restart(&self.config, &config) {
-            return Err(vec![format!(
-                "{changed} changed in the configuration; that needs a restart of the agent"
-            )]);
-        }
-        let host = HostNetworks::read()
-            .map_err(|error| vec![format!("failed to read the host's addresses: {error}")])?;
-        let numbers = Numbers::clone(&self.numbers);
-        // With those that have ended: they go when that is noted.
-        let blocks = self.blocks.clone();
-        let listed = blocks.list();
-        let mut again = None;
-        // A list that had no room may have it by now; where it has not, it waits on.
-        for makes_tables in [true, false] {
-            let mut numbers = numbers.clone();
-            let intent = self.read_again(&config, &host, &mut numbers, &listed, makes_tables)?;
-            match self.try_activate(intent, numbers, blocks.clone()) {
-                Ok(changed) => {
-                    again = Some(changed);
-                    break;
-                }
-                Err(Refusal::NoRoom(_)) if makes_tables => {}
-                Err(refusal) => return Err(refusal.into()),
-            }
-        }
-        let Some(changed) = again else { return Err(vec!["there is no room for what is configured".into()]) };
-        (self.config, self.host) = (Arc::new(config), host);
-        self.drop_gone_grants();
-        Ok(changed)
-    }
-
     /// What `config` names now, with a warning for each far end of a device that it cuts.
-    fn read_again(
+    pub(super) fn read_again(
         &self,
         config: &Config,
+        sources: &Sources,
         host: &HostNetworks,
         numbers: &mut Numbers,
         blocks: &[ManualBlock],
@@ -171,8 +167,7 @@ impl Core {
         let far_ends = |rows: &Rows| far_ends::of(&flows, rows, &config.paths.state, config.gate.impact);
         let (copies, grants) = (self.lists().copies(), self.grants.models());
         let known = Known { copies, reads_files: true, makes_tables, far_ends: &far_ends };
-        let overrides = Overrides::default();
-        let read = intent::read_knowing(config, &overrides, host, numbers, blocks, grants, &known);
+        let read = intent::read_sources(config, sources, host, numbers, blocks, grants, &known);
         let mut intent = read.map_err(shown)?;
         if let Some(lost) = intent.loses(&self.intent) {
             return Err(shown(vec![lost]));
@@ -195,11 +190,21 @@ impl Core {
     ) -> Result<Option<Changed>, Refusal> {
         let mut numbers = Numbers::clone(&self.numbers);
         let blocks = self.blocks.clone();
-        let intent = self.intent.with_lists(&mut numbers, lists, &blocks.list());
+        let listed = blocks.list();
+        let intent = self.intent.with_lists(&mut numbers, lists.clone(), &listed);
+        let before = self.waiting.as_ref().map(|waiting| {
+            // Beside what was ours before the change.
+            let before = &waiting.before.intent;
+            let lists = Arc::new(lists.beside(before.lists().ranges().to_vec(), Timestamp::now()));
+            before.with_lists(&mut numbers, lists, &listed)
+        });
         if is_new {
-            return self.try_activate(intent, numbers, blocks).map(Some);
+            return self.renew(intent, before, numbers, blocks).map(Some);
         }
         self.intent = Arc::new(intent);
+        if let (Some(waiting), Some(before)) = (&mut self.waiting, before) {
+            waiting.before.intent = Arc::new(before);
+        }
         Ok(None)
     }
 
@@ -210,12 +215,56 @@ impl Core {
         Ok(())
     }
 
-    fn keep_last_good(&self, intent: &mut Intent, last_good: &LastGood) {
-        for error in store::keep(&self.config.paths.state, last_good) {
+    /// Makes `intent` hold beside a change that may be pending; `before` is what was confirmed, with the same done to
+    /// it: both together, so that neither a confirmation nor its absence undoes it.
+    pub(super) fn renew(
+        &mut self,
+        intent: Intent,
+        before: Option<Intent>,
+        numbers: Numbers,
+        blocks: Arc<Blocks>,
+    ) -> Result<Changed, Refusal> {
+        let Some(before) = before else { return self.try_activate(intent, numbers, blocks) };
+        self.keep_numbers(&numbers)?;
+        let changed = self.datapath.plan(&intent.rows).summary().iter().map(|(_, count)| count).sum();
+        let next = self.datapath.next_number();
+        self.book.write(next, Page::new(&self.host_name, &intent, &self.attachments));
+        self.book.write(next.wrapping_add(1), Page::new(&self.host_name, &before, &self.attachments));
+        let written = self.datapath.apply_both(intent.rows.clone(), before.rows.clone(), &self.token)?;
+        let Some(generation) = written else {
+            self.look_after_change();
+            return Err(Refusal::Failed(vec!["the pending change has just ended; say it again".to_owned()]));
+        };
+        let warnings = intent.warnings.iter().map(ToString::to_string).collect();
+        (self.intent, self.numbers, self.blocks) = (Arc::new(intent), Arc::new(numbers), blocks);
+        if let Some(waiting) = &mut self.waiting {
+            waiting.before.intent = Arc::new(before);
+        }
+        Ok(Changed { generation: generation.number, changed, warnings, cuts: Vec::new() })
+    }
+
+    /// Keeps what was read as the last good copies.
+    pub(super) fn keep_last_good(&mut self, last_good: Option<LastGood>) {
+        let Some(last_good) = last_good else { return };
+        let unkept: Vec<_> = store::keep(&self.config.paths.state, &last_good).into_iter().collect();
+        if unkept.is_empty() {
+            return;
+        }
+        let mut intent = self.intent.again();
+        for error in unkept {
             let error = chain(&error);
             tracing::error!(error, "a last good copy is not kept");
             intent.warnings.push(Diagnostic::warning(&Place::default(), error));
         }
+        self.intent = Arc::new(intent);
+    }
+
+    pub(super) fn keep_numbers(&self, numbers: &Numbers) -> Result<(), Refusal> {
+        if *numbers == *self.numbers {
+            return Ok(());
+        }
+        let kept = store::save(&self.config.paths.state, NUMBERS, numbers);
+        kept.map_err(|error| Refusal::Failed(vec![chain(&error)]))
     }
 
     /// Makes an intent what the kernel judges with. On an error the generation before judges on; the
@@ -232,27 +281,45 @@ impl Core {
     /// The same, telling what has no room from every other failure.
     fn try_activate(
         &mut self,
-        mut intent: Intent,
+        intent: Intent,
         numbers: Numbers,
         blocks: Arc<Blocks>,
     ) -> Result<Changed, Refusal> {
-        if numbers != *self.numbers {
-            let kept = store::save(&self.config.paths.state, NUMBERS, &numbers);
-            kept.map_err(|error| Refusal::Failed(vec![chain(&error)]))?;
-        }
+        let (changed, last_good) = self.make_active(intent, numbers, blocks, None)?;
+        self.keep_last_good(last_good);
+        Ok(changed)
+    }
+
+    /// Makes an intent active, until `deadline` (nanoseconds since boot) where there is one. What is to be kept of it
+    /// comes back.
+    pub(super) fn make_active(
+        &mut self,
+        mut intent: Intent,
+        numbers: Numbers,
+        blocks: Arc<Blocks>,
+        deadline: Option<u64>,
+    ) -> Result<(Changed, Option<LastGood>), Refusal> {
+        self.keep_numbers(&numbers)?;
         let changed = self.datapath.plan(&intent.rows).summary().iter().map(|(_, count)| count).sum();
-        let next =
-            self.datapath.generation().map_or(1, |generation| generation.number.wrapping_add(1).max(1));
+        let next = self.datapath.next_number();
         self.book.write(next, Page::new(&self.host_name, &intent, &self.attachments));
-        let generation = self.datapath.apply(intent.rows.clone(), &self.token)?;
-        if let Some(last_good) = intent.last_good.take() {
-            self.keep_last_good(&mut intent, &last_good);
-        }
+        let rows = intent.rows.clone();
+        let generation = match deadline {
+            None => self.datapath.apply(rows, &self.token)?,
+            Some(deadline) => self.datapath.apply_until(rows, deadline, &self.token)?,
+        };
+        let last_good = intent.last_good.take();
         let warnings = intent.warnings.iter().map(ToString::to_string).collect();
         (self.intent, self.numbers, self.blocks) = (Arc::new(intent), Arc::new(numbers), blocks);
         self.generation_since = Timestamp::now();
         tracing::info!(generation = generation.number, changed, "a new generation is active");
-        Ok(Changed { generation: generation.number, changed, warnings, cuts: Vec::new() })
+        Ok((Changed { generation: generation.number, changed, warnings, cuts: Vec::new() }, last_good))
+    }
+
+    /// Has the audit log told of something that was done.
+    pub(super) fn told(&mut self, who: &str, what: &str, about: String, note: Option<String>) {
+        let (who, what, about) = (who.to_owned(), what.to_owned(), Some(about));
+        self.untold.push(audit::Entry { who, what, about, note, ..audit::Entry::default() });
     }
 }
 
@@ -284,7 +351,7 @@ impl From<Refusal> for Errors {
 }
 
 /// What a reload cannot change.
-fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
+pub(super) fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
     let ports = |config: &Config| (config.interfaces.device.clone(), config.interfaces.uplink.clone());
     let paths = |config: &Config| -> [PathBuf; 3] {
         [config.paths.socket.clone(), config.paths.state.clone(), config.paths.pins.clone()]

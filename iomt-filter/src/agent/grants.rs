@@ -179,6 +179,7 @@ impl Core {
     }
 
     fn replace_grants(&mut self, ledger: Ledger) -> Result<Changed, Errors> {
+        self.refuse_while_pending()?;
         let mut numbers = Numbers::clone(&self.numbers);
         let intent = self.intent.with_grants(&mut numbers, ledger.models()).map_err(shown)?;
         let state = self.config.paths.state.clone();

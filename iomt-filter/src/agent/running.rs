@@ -9,9 +9,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::blocks::Blocks;
+use super::changes::Current;
 use super::core::Core;
+use super::exceptions::Exceptions;
 use super::grants::Ledger;
-use crate::api::messages::FailedReload;
+use crate::api::messages::{FailedReload, PendingStatus};
 use crate::config::Config;
 use crate::datapath::{Attachment, Readings};
 use crate::host::HostNetworks;
@@ -34,6 +36,10 @@ pub(super) struct Running {
     pub(super) generation: u32,
     pub(super) generation_since: Timestamp,
     pub(super) failed_reload: Option<FailedReload>,
+    pub(super) exceptions: Arc<Exceptions>,
+    pub(super) current: Option<Current>,
+    pub(super) kept_because: Option<String>,
+    pub(super) pending: Option<PendingStatus>,
     /// Lists and countries: names, lines in use, and lines.
     pub(super) lines: [(&'static str, usize, usize); 4],
 }
@@ -56,6 +62,10 @@ impl Core {
             generation: self.datapath.generation().map_or(0, |generation| generation.number),
             generation_since: self.generation_since,
             failed_reload: self.failed_reload.clone(),
+            exceptions: self.exceptions.clone(),
+            current: self.current.clone(),
+            kept_because: self.kept_because.clone(),
+            pending: self.pending(),
             lines: self.datapath.lines(),
         }
     }

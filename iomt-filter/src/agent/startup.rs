@@ -18,8 +18,10 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::blocks::Blocks;
+use super::changes::{self, Before, Current, Waiting};
 use super::contacts;
 use super::core::{Core, NUMBERS, chain};
+use super::exceptions::{EXCEPTIONS, Exceptions};
 use super::far_ends;
 use super::feeds;
 use super::grants::{GRANTS, Ledger};
@@ -28,7 +30,7 @@ use super::history::History;
 use super::interfaces;
 use super::journal::Journal;
 use super::leases::Leases;
-use super::recorder::{self, Book};
+use super::recorder::{self, Book, Page};
 use super::store;
 use super::term;
 use super::work;
@@ -36,26 +38,32 @@ use super::{Agent, Errors};
 use crate::api::server;
 use crate::audit::{self, Audit, AuditError};
 use crate::cli::FINDING;
-use crate::clock::{Clocks, boottime};
+use crate::clock::{BootTime, Clocks, boottime};
 use crate::config::Config;
 use crate::contacts::Bounds;
 use crate::datapath::{Datapath, LoadOptions, Room, WriterToken};
 use crate::diagnostic::Diagnostic;
+use crate::generations::{Generations, Outcome, Record, Sources};
 use crate::host::HostNetworks;
-use crate::intent::{self, Intent, Known, Overrides};
+use crate::intent::{self, Intent, Known};
 use crate::numbers::Numbers;
 use crate::output;
-use crate::rows::Rows;
+use crate::rows::{Rows, Shared};
+
+mod choice;
+
+use self::choice::{Choice, Choices};
 
 /// Runs the agent until it is told to stop. What it attached goes on filtering.
 ///
 /// # Errors
 /// When the filter cannot be made to run; nothing is attached then that was not before.
 pub fn run(config: &Path) -> Result<ExitCode> {
-    let config = match Config::load(config) {
-        Ok(config) => config,
+    let choices = match Choices::at(config) {
+        Ok(choices) => choices,
         Err(found) => return Ok(invalid(&found)),
     };
+    let config = choices.first.config.clone();
     let state = &config.paths.state;
     fs::DirBuilder::new()
         .recursive(true)
@@ -88,10 +96,12 @@ pub fn run(config: &Path) -> Result<ExitCode> {
         }
     };
     let grants = store::load::<Ledger>(state, GRANTS)?.begun(seen, &now);
+    let exceptions = store::load::<Exceptions>(state, EXCEPTIONS)?.begun(seen, &now);
     let history = Arc::new(History::default());
     let signs = Arc::new(Signs::new());
     let state = &config.paths.state.clone();
-    let core = match start(config, token, numbers, (blocks, journal), grants, &history, &signs)? {
+    let kept = Kept { numbers, blocks: (blocks, journal), grants, exceptions };
+    let core = match start(choices, token, kept, &history, &signs)? {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
     };
@@ -135,38 +145,57 @@ fn open_audit(state: &Path) -> Result<Audit> {
     }
 }
 
-/// Compile, load, fill, attach.
-fn start(
-    config: Config,
-    token: WriterToken,
-    mut numbers: Numbers,
-    (blocks, journal): (Blocks, Journal),
+/// What was kept in the state folder.
+struct Kept {
+    numbers: Numbers,
+    blocks: (Blocks, Journal),
     grants: Ledger,
+    exceptions: Exceptions,
+}
+
+/// Compile, load, fill, attach. What the files say, or what was confirmed last where that is invalid.
+fn start(
+    choices: Choices,
+    token: WriterToken,
+    kept: Kept,
     history: &Arc<History>,
     signs: &Arc<Signs>,
 ) -> Result<Result<Core, Vec<Diagnostic>>> {
+    let Choices { generations, first, second } = choices;
     let host = HostNetworks::read().context("failed to read the host's addresses")?;
-    let kept = numbers.clone();
-    let now = Timestamp::now();
-    let listed = blocks.list();
+    let listed = kept.blocks.0.list();
     let mut damaged = Vec::new();
-    let Known { copies, .. } = Known::kept(&config, &mut damaged);
-    let read = |reads_files, flows: &[(FlowKey, Flow)], numbers: &mut Numbers| {
+    let Known { copies, .. } = Known::kept(&first.config, &mut damaged);
+    let read = |choice: &Choice, reads_files, flows: &[(FlowKey, Flow)], numbers: &mut Numbers| {
+        let config = &choice.config;
         let far_ends = |rows: &Rows| far_ends::of(flows, rows, &config.paths.state, config.gate.impact);
         let known =
             Known { copies: copies.clone(), reads_files, makes_tables: reads_files, far_ends: &far_ends };
-        let grants = grants.models();
-        intent::read_knowing(&config, &Overrides::default(), &host, numbers, &listed, grants, &known)
+        let grants = kept.grants.models();
+        intent::read_sources(config, &choice.sources, &host, numbers, &listed, grants, &known)
     };
-    interfaces::check(&config)?;
-    let options = LoadOptions { pins: Some(config.paths.pins.clone()), ..LoadOptions::default() };
+    let options = LoadOptions { pins: Some(first.config.paths.pins.clone()), ..LoadOptions::default() };
     let adopts = Datapath::can_adopt(&options);
     // What judges already has room for what feeds listed last, and knows what devices talk to now: their files are
     // judged with that.
-    let mut intent = match read(!adopts, &[], &mut numbers) {
-        Ok(intent) => intent,
-        Err(found) => return Ok(Err(found)),
+    let mut numbers = kept.numbers.clone();
+    let (mut choice, mut intent) = match (read(&first, !adopts, &[], &mut numbers), second) {
+        (Ok(intent), _) => (first, intent),
+        (Err(found), None) => return Ok(Err(found)),
+        (Err(found), Some(second)) => {
+            found.iter().for_each(|found| tracing::error!("{found}"));
+            numbers = kept.numbers.clone();
+            match read(&second, !adopts, &[], &mut numbers) {
+                Ok(intent) => (second, intent),
+                Err(_) => return Ok(Err(found)),
+            }
+        }
     };
+    if let Some(because) = &choice.kept_because {
+        tracing::error!("what was confirmed last holds: {because}");
+    }
+    let config = choice.config.clone();
+    interfaces::check(&config)?;
 
     // Kernels before 5.11 count maps against this limit.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
@@ -177,10 +206,21 @@ fn start(
     let mut datapath = Datapath::load(&LoadOptions { devices: numbers.devices.len(), room, ..options })?;
     tracing::info!(adopted = datapath.is_adopted(), "the kernel program is loaded");
     let mut last = None;
-    if adopts {
+    let waiting = taken_over(&datapath, &generations, &config);
+    if let Some((record, candidate)) = &waiting {
+        // What is pending goes on, until it is confirmed or its deadline passes.
+        let mut again = numbers.clone();
+        match read(candidate, false, &[], &mut again) {
+            Ok(judged) => {
+                last = Some((mem::replace(&mut intent, judged), mem::replace(&mut numbers, again)));
+                tracing::warn!(number = record.number, "a change is pending, and goes on");
+            }
+            Err(found) => return Ok(Err(found)),
+        }
+    } else if adopts {
         let flows = datapath.readings().flows(boottime());
-        let mut again = kept.clone();
-        match read(true, &flows, &mut again) {
+        let mut again = kept.numbers.clone();
+        match read(&choice, true, &flows, &mut again) {
             Ok(judged) => {
                 last = Some((mem::replace(&mut intent, judged), mem::replace(&mut numbers, again)));
             }
@@ -202,13 +242,21 @@ fn start(
         let core = Core {
             host,
             host_name: host_name(),
-            started: now,
-            generation_since: now,
+            started: Timestamp::now(),
+            generation_since: Timestamp::now(),
             failed_reload: None,
-            numbers: Arc::new(kept),
+            numbers: Arc::new(kept.numbers),
             blocks: Arc::default(),
-            journal,
-            grants: Arc::new(grants),
+            journal: kept.blocks.1,
+            grants: Arc::new(kept.grants),
+            exceptions: Arc::new(kept.exceptions),
+            excepted: None,
+            generations,
+            current: choice.current.take(),
+            kept_because: choice.kept_because.take(),
+            waiting: None,
+            tried_names: Shared::default(),
+            untold: Vec::new(),
             kept_leases: Leases::new(),
             numbered_since: 0,
             seconds: 0,
@@ -219,9 +267,52 @@ fn start(
             book,
             token,
         };
-        return fill_and_attach(core, (intent, numbers), last, blocks).map(Ok);
+        let blocks = kept.blocks.0;
+        return match (waiting, last) {
+            (Some((record, candidate)), Some((before, _))) => {
+                take_up(core, (intent, numbers), before, blocks, record, &candidate).map(Ok)
+            }
+            (_, last) => fill_and_attach(core, (intent, numbers), last, blocks, &choice.sources).map(Ok),
+        };
     }
     anyhow::bail!("the kernel program has no record buffer")
+}
+
+/// The change that is pending in the kernel, and what it says; nothing where none is, or nobody has written it down.
+fn taken_over(datapath: &Datapath, generations: &Generations, config: &Config) -> Option<(Record, Choice)> {
+    datapath.pending()?;
+    let (known, _) = generations.list();
+    let known = known.into_iter().rfind(|known| known.outcome == Outcome::Pending)?;
+    let sources = generations.sources(&known.record).ok()?;
+    let config = changes::kept_config(&sources, config).ok()?;
+    let current = Some(Current::of(&known.record));
+    Some((known.record, Choice { config, sources, current, kept_because: None }))
+}
+
+/// What an earlier agent has made active until it is confirmed stays so: the tables hold it, and what it falls back to.
+fn take_up(
+    mut core: Core,
+    (intent, numbers): (Intent, Numbers),
+    before: Intent,
+    blocks: Blocks,
+    record: Record,
+    candidate: &Choice,
+) -> Result<Core> {
+    let deadline = core.datapath.pending().map_or(0, |pending| pending.deadline);
+    let deadline = BootTime { nanoseconds: deadline, ..BootTime::now() };
+    let config = Arc::new(candidate.config.clone());
+    let before = Before {
+        intent: Arc::new(before),
+        config: mem::replace(&mut core.config, config),
+        host: core.host.clone(),
+        current: mem::replace(&mut core.current, candidate.current.clone()),
+    };
+    core.waiting = Some(Waiting::taken_over(record, deadline, before));
+    (core.intent, core.numbers, core.blocks) = (Arc::new(intent), Arc::new(numbers), Arc::new(blocks));
+    core.book.write(core.generation(), Page::new(&core.host_name, &core.intent, &core.attachments));
+    core.attach_all()?;
+    core.write_exceptions();
+    Ok(core)
 }
 
 /// The tables are complete before the first interface is judged by them.
@@ -230,6 +321,7 @@ fn fill_and_attach(
     (intent, numbers): (Intent, Numbers),
     last: Option<(Intent, Numbers)>,
     blocks: Blocks,
+    sources: &Sources,
 ) -> Result<Core> {
     let is_renumbered = core.is_renumbered();
     if is_renumbered {
@@ -257,10 +349,12 @@ fn fill_and_attach(
         core.numbered_since = boottime();
     }
     core.drop_gone_grants();
+    core.write_exceptions();
     if is_new {
         core.restore_leases();
     }
     core.attach_all()?;
+    core.begun_with(sources);
     Ok(core)
 }
 
@@ -296,7 +390,7 @@ async fn serve(
 
 fn reload(agent: Arc<Agent>) {
     tokio::task::spawn_blocking(move || {
-        if let Err(errors) = agent.reload() {
+        if let Err(errors) = agent.reload("a signal") {
             for error in errors {
                 tracing::error!("reload refused, what runs stays: {error}");
             }

@@ -55,7 +55,7 @@ pub(super) fn seen(state: &Path) -> BootTime {
 impl Core {
     /// Notes how much is left of what ends, where there is any.
     pub(super) fn keep_clock(&self) {
-        if !self.grants.is_empty() || self.blocks.any_ends() {
+        if !self.grants.is_empty() || self.blocks.any_ends() || self.exceptions.any_ends() {
             told(store::save(&self.config.paths.state, CLOCK, &BootTime::now()));
         }
     }
@@ -65,6 +65,9 @@ impl Core {
     pub(super) fn keep_ends(&self, seen: BootTime) {
         if !seen.is_of(BootTime::now()) {
             let state = &self.config.paths.state;
+            if self.exceptions.any_ends() {
+                told(store::save(state, super::exceptions::EXCEPTIONS, &*self.exceptions));
+            }
             if !self.grants.is_empty() {
                 told(store::save(state, super::grants::GRANTS, &*self.grants));
             }

@@ -17,13 +17,15 @@ use super::core::chain;
 use super::interfaces::left_over_warning;
 use super::running::Running;
 use crate::api::messages::{
-    ContactsStatus, Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat, Interface, LeaseStatus,
-    ProfileStatus, Status, Table,
+    ChangeStatus, ContactsStatus, Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat, Interface,
+    LeaseStatus, ProfileStatus, Status, Table,
 };
 use crate::clock::{boottime, time_of_day};
+use crate::config::Config;
 use crate::datapath::counts::Count;
 use crate::datapath::{AttachMode, Attachment, Fill, Standing};
 use crate::events::protocol_name;
+use crate::intent::{self, Overrides};
 use crate::inventory::show_mac;
 use crate::rows::Rows;
 
@@ -85,7 +87,22 @@ pub(super) fn status(running: &Running, contacts: ContactsStatus) -> Result<Stat
         events,
         warnings: warnings(running)?,
         failed_reload: running.failed_reload.clone(),
+        change: change(running),
+        exceptions: running.exceptions.list(),
     })
+}
+
+/// What operators have made hold. The files are read for it: they are what an operator would look into.
+fn change(running: &Running) -> ChangeStatus {
+    let digest = running.current.as_ref().map(|current| &current.digest);
+    let files = Config::load(&running.config.paths.config)
+        .and_then(|config| intent::sources(&config, &Overrides::default()));
+    ChangeStatus {
+        number: running.current.as_ref().map(|current| current.number),
+        files_differ: files.map_or(true, |sources| Some(&sources.digest()) != digest),
+        kept_because: running.kept_because.clone(),
+        pending: running.pending.clone(),
+    }
 }
 
 pub(super) fn devices(running: &Running) -> Result<Vec<DeviceStatus>, Errors> {

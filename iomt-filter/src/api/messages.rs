@@ -7,6 +7,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub mod change;
+
+pub use change::{
+    Applied, ApplyRequest, ChangeStatus, DifferenceStatus, Excepted, ExceptionKind, ExceptionRequest,
+    ExceptionStatus, GenerationStatus, PendingStatus, ReleaseExceptionRequest, RollbackRequest, Scope,
+    TrialRequest, TrialStatus,
+};
+
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -53,6 +61,12 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// The last reload that failed, where none has succeeded since.
     pub failed_reload: Option<FailedReload>,
+    /// What operators have made hold, and what is to be confirmed.
+    #[serde(default)]
+    pub change: ChangeStatus,
+    /// What holds by hand: quarantine and bypass.
+    #[serde(default)]
+    pub exceptions: Vec<ExceptionStatus>,
 }
 
 /// How who talked to whom is kept.

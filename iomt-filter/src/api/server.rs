@@ -25,8 +25,9 @@ use tokio::sync::broadcast::error::RecvError;
 use super::bounded;
 use super::connections::{self, Limits, Peer};
 use super::messages::{
-    BlockRequest, EventQuery, GrantRequest, LookupRequest, RefreshRequest, Refreshing, Refused,
-    ReleaseRequest, RevokeRequest, UnblockRequest,
+    ApplyRequest, BlockRequest, EventQuery, ExceptionRequest, GrantRequest, LookupRequest, RefreshRequest,
+    Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, RevokeRequest, RollbackRequest,
+    TrialRequest, UnblockRequest,
 };
 use super::room::{self, Busy, Place, Room};
 use crate::agent::Agent;
@@ -108,6 +109,14 @@ pub async fn serve(listener: UnixListener, agent: Arc<Agent>, shutdown: impl Fut
         .route("/v1/grants", get(grants).post(grant))
         .route("/v1/grants/revoke", post(revoke))
         .route("/v1/reload", post(reload))
+        .route("/v1/apply", post(apply))
+        .route("/v1/confirm", post(confirm))
+        .route("/v1/rollback", post(roll_back))
+        .route("/v1/generations", get(generations))
+        .route("/v1/exceptions", get(exceptions).post(except))
+        .route("/v1/exceptions/release", post(end_exception))
+        .route("/v1/trial", get(trial).post(begin_trial))
+        .route("/v1/trial/end", post(end_trial))
         .layer(middleware::from_fn(authorise))
         .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
         .with_state(Desk { agent, room: Arc::default() });
@@ -266,8 +275,64 @@ async fn revoke(State(desk): State<Desk>, Json(request): Json<RevokeRequest>) ->
     desk.change(move |agent| agent.revoke(request.id)).await
 }
 
-async fn reload(State(desk): State<Desk>) -> Response {
-    desk.change(Agent::reload).await
+async fn reload(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.change(move |agent| agent.reload(&peer.name())).await
+}
+
+async fn apply(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<ApplyRequest>,
+) -> Response {
+    desk.change(move |agent| agent.apply(&request, &peer.name())).await
+}
+
+async fn confirm(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.change(move |agent| agent.confirm(&peer.name())).await
+}
+
+async fn roll_back(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<RollbackRequest>,
+) -> Response {
+    desk.change(move |agent| agent.roll_back(&request, &peer.name())).await
+}
+
+async fn generations(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.read(&peer, Agent::generations).await
+}
+
+async fn exceptions(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.read(&peer, |agent| Ok(agent.exceptions())).await
+}
+
+async fn except(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<ExceptionRequest>,
+) -> Response {
+    desk.change(move |agent| agent.except(&request, &peer.name())).await
+}
+
+async fn end_exception(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<ReleaseExceptionRequest>,
+) -> Response {
+    desk.change(move |agent| agent.end_exception(&request, &peer.name())).await
+}
+
+async fn trial(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.read(&peer, Agent::trial).await
+}
+
+async fn begin_trial(State(desk): State<Desk>, Json(request): Json<TrialRequest>) -> Response {
+    desk.change(move |agent| agent.begin_trial(request)).await
+}
+
+async fn end_trial(State(desk): State<Desk>) -> Response {
+    desk.change(Agent::end_trial).await
 }
 
 /// One object a line: what is remembered, and with `follow` what comes.

@@ -8,9 +8,9 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::api::client;
-use crate::api::messages::{ContactsStatus, Status};
+use crate::api::messages::{ChangeStatus, ContactsStatus, Status};
 use crate::cli::Output;
-use crate::cmd::socket;
+use crate::cmd::{exceptions, socket};
 use crate::output;
 
 /// Shows what runs.
@@ -27,14 +27,16 @@ pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
 }
 
 fn shown(status: &Status) -> String {
-    let mut lines = vec![
+    let mut lines = loud(status);
+    lines.extend([
         format!("iomt-filter {} on {}, since {}", status.version, status.host, status.started),
         format!("generation  {}, since {}", status.generation, status.generation_since),
         format!(
             "otherwise   unknown device: {}, unparsed: {}, midstream: {}",
             status.defaults.unknown_device, status.defaults.unparsed, status.defaults.midstream
         ),
-    ];
+    ]);
+    lines.push(format!("change      {}", change(&status.change)));
     if status.adopted {
         lines.push("adopted     tables, flows and counters of the agent before".to_owned());
     }
@@ -95,6 +97,33 @@ fn shown(status: &Status) -> String {
     }
     lines.extend(status.warnings.iter().map(|warning| indented(warning)));
     lines.join("\n")
+}
+
+/// What nobody should overlook: what is to be confirmed, and what holds by hand.
+fn loud(status: &Status) -> Vec<String> {
+    let pending = status.change.pending.iter().map(|pending| {
+        format!(
+            "PENDING     generation {} by {} goes back in {} s; `iomt-filter confirm` keeps it",
+            pending.number, pending.by, pending.left_seconds
+        )
+    });
+    let kept = status.change.kept_because.iter().map(|because| format!("KEPT        {because}"));
+    let by_hand =
+        status.exceptions.iter().map(|exception| format!("BY HAND     {}", exceptions::shown(exception)));
+    pending.chain(kept).chain(by_hand).collect()
+}
+
+/// What operators have made hold.
+fn change(change: &ChangeStatus) -> String {
+    let number = change
+        .number
+        .map_or_else(|| "none is kept".to_owned(), |number| format!("generation {number} holds"));
+    let differ = if change.files_differ {
+        ", the files say something else: `iomt-filter plan` shows what, `iomt-filter apply` makes it hold"
+    } else {
+        ""
+    };
+    format!("{number}{differ}")
 }
 
 /// How who talked to whom is kept.

@@ -45,6 +45,7 @@ pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> 
         metrics: metrics(&root, &mut reader),
         agent: agent(&root, &mut reader),
         warnings: Vec::new(),
+        text: file.text().into(),
     };
     (config, reader.found)
 }

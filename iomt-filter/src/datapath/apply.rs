@@ -45,6 +45,17 @@ pub enum ApplyError {
         /// Lines that a half has.
         capacity: usize,
     },
+    /// Both halves of a table in lines are read: by what judges, and by what is pending.
+    #[error(
+        "table `{table}` has no room for a third generation beside a change that is pending; `iomt-filter confirm` or `iomt-filter rollback` first"
+    )]
+    Busy {
+        /// The map.
+        table: &'static str,
+    },
+    /// What judges is to be confirmed first.
+    #[error("a change is pending; `iomt-filter confirm` or `iomt-filter rollback` first")]
+    Pending,
     /// The lists fit no table.
     #[error("{0}; nothing was changed")]
     Lists(#[from] ImageError),
@@ -64,28 +75,55 @@ impl Datapath {
     /// generation before judges alone.
     ///
     /// # Errors
-    /// When the rows do not fit or the kernel refuses one.
-    pub fn apply(&mut self, rows: Rows, _token: &WriterToken) -> Result<Generation, ApplyError> {
-        let before = self.generation().unwrap_or(Generation { number: 0, slot: 1 });
-        let slot = 1 - before.slot;
+    /// When the rows do not fit, the kernel refuses one, or a change is pending.
+    pub fn apply(&mut self, rows: Rows, token: &WriterToken) -> Result<Generation, ApplyError> {
+        self.take_fall_back(token);
+        if self.pending().is_some() {
+            return Err(ApplyError::Pending);
+        }
+        let generation = match self.write(rows) {
+            // What is on trial gives way to what is to hold.
+            Err((rows, ApplyError::Busy { .. })) if self.trial().is_some() => {
+                self.end_trial(token);
+                self.write(*rows)
+            }
+            written => written,
+        };
+        let generation = generation.map_err(|(_, error)| error)?;
+        self.judging.set_active(generation.word().beside_trial(self.trial().is_some()));
+        self.grace.begin();
+        Ok(generation)
+    }
+
+    /// Writes `rows` as a new generation into a slot that nobody reads. Where that fails they come back.
+    pub(super) fn write(&mut self, rows: Rows) -> Result<Generation, (Box<Rows>, ApplyError)> {
+        match self.write_idle(&rows) {
+            Ok(slot) => {
+                self.slots[slot as usize] = Some(rows);
+                Ok(Generation { number: self.judging.take_number(), slot })
+            }
+            Err(error) => Err((Box::new(rows), error)),
+        }
+    }
+
+    fn write_idle(&mut self, rows: &Rows) -> Result<u32, ApplyError> {
+        let read = self.slots_in_use();
+        let slot = self.idle_slot();
         let index = slot as usize;
-        capacity::check(&rows, self.device_capacity)?;
-        let read = self.maps.directory.get(&before.slot, 0).map_err(failed(map::DIRECTORY))?;
-        let staged = self.maps.shelves.stage(&rows, &read)?;
+        capacity::check(rows, self.device_capacity)?;
+        let directories = read.iter().map(|slot| self.maps.directory.get(slot, 0));
+        let directories = directories.collect::<Result<Vec<_>, _>>().map_err(failed(map::DIRECTORY))?;
+        let staged = self.maps.shelves.stage(rows, &directories)?;
         self.grace.wait();
         let held = match self.slots[index].take() {
             Some(held) => held,
             None => self.maps.clear(slot, self.device_capacity)?,
         };
         // Until the write is complete nobody knows what the slot holds: it is then cleared first.
-        self.maps.write(&diff(&with_lines_of(&rows, &held), &rows), slot, self.device_capacity)?;
+        self.maps.write(&diff(&with_lines_of(rows, &held), rows), slot, self.device_capacity)?;
         let directory = self.maps.shelves.put(staged);
         self.maps.directory.set(slot, directory, 0).map_err(failed(map::DIRECTORY))?;
-        self.slots[index] = Some(rows);
-        let generation = Generation { number: before.number.wrapping_add(1).max(1), slot };
-        self.active.store(generation);
-        self.grace.begin();
-        Ok(generation)
+        Ok(slot)
     }
 }
 
@@ -100,9 +138,14 @@ impl Datapath {
     ///
     /// # Errors
     /// When the kernel refuses a row.
-    pub fn settle(&mut self, _token: &WriterToken) -> Result<(), ApplyError> {
+    pub fn settle(&mut self, token: &WriterToken) -> Result<(), ApplyError> {
+        self.take_fall_back(token);
         let Some(active) = self.generation() else { return Ok(()) };
-        let (idle, index) = (1 - active.slot, 1 - active.slot as usize);
+        if self.pending().is_some() || self.trial().is_some() {
+            return Ok(());
+        }
+        let idle = self.idle_slot();
+        let index = idle as usize;
         let [Some(rows), Some(held)] = [active.slot as usize, index].map(|slot| self.slots[slot].as_ref())
         else {
             return Ok(());

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use iomt_filter_common::abi::Active;
+use iomt_filter_common::abi::{Active, Change};
 
 use super::shared::SharedWords;
 
@@ -20,23 +20,89 @@ pub struct Generation {
     pub slot: u32,
 }
 
-/// The word of the active generation.
+impl Generation {
+    /// As the kernel's word says; nothing before the first.
+    pub(super) fn of(active: Active) -> Option<Self> {
+        (active.generation() != 0).then(|| Self { number: active.generation(), slot: active.slot() })
+    }
+
+    /// As the kernel's word.
+    pub(super) const fn word(self) -> Active {
+        Active::new(self.number, self.slot)
+    }
+}
+
+/// The words that say which generation judges.
 #[derive(Debug)]
-pub(super) struct ActiveWord(SharedWords);
+pub(super) struct Judging {
+    active: SharedWords,
+    change: SharedWords,
+}
 
-impl ActiveWord {
-    /// Maps the array `map`, which holds one word, into this process.
-    pub(super) fn map(map: impl AsFd) -> io::Result<Self> {
-        SharedWords::map(map, 1).map(Self)
+impl Judging {
+    const DEADLINE: usize = 0;
+    const CONFIRMED: usize = 1;
+    const TRIAL_UNTIL: usize = 2;
+    const TRIAL: usize = 3;
+    const LAST: usize = 4;
+
+    /// Maps the arrays of [`Active`] and [`Change`] into this process.
+    pub(super) fn map(active: impl AsFd, change: impl AsFd) -> io::Result<Self> {
+        let words = size_of::<Change>() / size_of::<u64>();
+        Ok(Self { active: SharedWords::map(active, 1)?, change: SharedWords::map(change, words)? })
     }
 
-    pub(super) fn load(&self) -> Option<Generation> {
-        let active = Active(self.0.word(0).load(Ordering::Acquire));
-        (active.generation() != 0).then(|| Generation { number: active.generation(), slot: active.slot() })
+    /// What is written.
+    pub(super) fn active(&self) -> Active {
+        Active(self.active.word(0).load(Ordering::Acquire))
     }
 
-    pub(super) fn store(&self, generation: Generation) {
-        self.0.word(0).store(Active::new(generation.number, generation.slot).0, Ordering::Release);
+    /// What is pending, or on trial.
+    pub(super) fn change(&self) -> Change {
+        let word = |index| self.change.word(index).load(Ordering::Acquire);
+        Change {
+            deadline: word(Self::DEADLINE),
+            confirmed: Active(word(Self::CONFIRMED)),
+            trial_until: word(Self::TRIAL_UNTIL),
+            trial: Active(word(Self::TRIAL)),
+            last: word(Self::LAST),
+        }
+    }
+
+    /// Swaps: behind all that was written before.
+    pub(super) fn set_active(&self, active: Active) {
+        self.active.word(0).store(active.0, Ordering::Release);
+    }
+
+    /// Notes which generation takes over at the next deadline.
+    pub(super) fn set_confirmed(&self, confirmed: Active) {
+        self.change.word(Self::CONFIRMED).store(confirmed.0, Ordering::Release);
+    }
+
+    /// Notes when it does.
+    pub(super) fn set_deadline(&self, deadline: u64) {
+        self.change.word(Self::DEADLINE).store(deadline, Ordering::Release);
+    }
+
+    /// Notes which generation is on trial, and until when.
+    pub(super) fn set_trial(&self, trial: Active, until: u64) {
+        self.change.word(Self::TRIAL_UNTIL).store(until, Ordering::Release);
+        self.change.word(Self::TRIAL).store(trial.0, Ordering::Release);
+    }
+
+    /// A number that no generation had before, in this boot.
+    pub(super) fn next_number(&self) -> u32 {
+        let change = self.change();
+        let last = [self.active().generation(), change.confirmed.generation(), change.trial.generation()];
+        let last = last.into_iter().chain(u32::try_from(change.last)).max().unwrap_or(0);
+        last.wrapping_add(1).max(1)
+    }
+
+    /// The same, which none will have after this.
+    pub(super) fn take_number(&self) -> u32 {
+        let number = self.next_number();
+        self.change.word(Self::LAST).store(u64::from(number), Ordering::Release);
+        number
     }
 }
 

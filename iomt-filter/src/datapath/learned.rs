@@ -7,6 +7,7 @@ use aya::maps::{HashMap, MapData, MapError};
 use iomt_filter_common::Address;
 use iomt_filter_common::abi::map;
 use iomt_filter_common::device::Device;
+use iomt_filter_common::exception::Exception;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, Requests, index};
 use iomt_filter_common::limit::{Bucket, Buckets, window};
@@ -27,6 +28,8 @@ pub struct Learned {
     pub leases: Vec<(u32, Lease)>,
     /// Flows.
     pub flows: Vec<(FlowKey, Flow)>,
+    /// What holds by hand.
+    pub exceptions: Vec<(u32, Exception)>,
     /// In nanoseconds of the program's clock; 0 for never.
     pub heartbeat: u64,
 }
@@ -75,7 +78,7 @@ impl Readings {
         devices.sort_unstable();
         devices.dedup();
         let mut leases = Vec::new();
-        for device in devices.into_iter().filter(|&device| device < self.device_capacity) {
+        for device in devices.iter().copied().filter(|&device| device < self.device_capacity) {
             for family in 0..FAMILIES {
                 let lease = self.leases.get(&(device * FAMILIES + family), 0)?;
                 if lease != Lease::default() {
@@ -83,7 +86,10 @@ impl Readings {
                 }
             }
         }
-        Ok(Learned { leases, flows: Vec::new(), heartbeat: self.heartbeat.last() })
+        let of_hand = devices.iter().chain(&[0]).filter(|&&device| device < self.device_capacity);
+        let exceptions = of_hand.map(|&device| Ok((device, self.exceptions.get(&device, 0)?)));
+        let exceptions = exceptions.collect::<Result<_, MapError>>()?;
+        Ok(Learned { leases, flows: Vec::new(), exceptions, heartbeat: self.heartbeat.last() })
     }
 
     /// The flow that is remembered under `key`, of whatever generation.

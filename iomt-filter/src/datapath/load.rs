@@ -12,9 +12,10 @@ use aya::programs::{ProgramError, Xdp};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use aya_log::EbpfLogger;
-use iomt_filter_common::abi::{self, Active, MAX_PROFILES, ProtectedKey, SLOTS, map};
+use iomt_filter_common::abi::{self, Active, Change, MAX_PROFILES, ProtectedKey, SLOTS, map};
 use iomt_filter_common::counters::{EventLimit, FATES, PER_DEVICE, REASONS};
 use iomt_filter_common::device::Device;
+use iomt_filter_common::exception::Exception;
 use iomt_filter_common::flowtable::{MOST_DEVICES, V4_WORDS, V6_WORDS};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, Requests};
@@ -22,12 +23,13 @@ use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::{self, Query};
+use iomt_filter_common::trial::{DIFFERENCES, Difference};
 use iomt_filter_common::{Address, ports};
 use log::Log;
 use thiserror::Error;
 
 use super::flows::{self, Flows};
-use super::generation::{ActiveWord, Generation, Grace, Heartbeat};
+use super::generation::{Grace, Heartbeat, Judging};
 use super::maps::{self, Maps};
 use super::pins::{self, Found, Shape};
 use super::plan;
@@ -175,7 +177,7 @@ pub enum LoadError {
 pub struct Datapath {
     pub(super) ebpf: Ebpf,
     pub(super) maps: Maps,
-    pub(super) active: ActiveWord,
+    pub(super) judging: Judging,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) pins: Option<PathBuf>,
     pub(super) device_capacity: u32,
@@ -234,17 +236,18 @@ impl Datapath {
         let flows = Arc::new(Flows::map(&flow_maps, flow_sets).map_err(LoadError::Shared)?);
         let readings = Readings::open(&ebpf, heartbeat.clone(), flows, device_capacity)?;
         let maps = Maps::take(&mut ebpf, word, flow_maps)?;
-        let active = ActiveWord::map(maps.active.fd()).map_err(LoadError::Shared)?;
+        let judging = Judging::map(maps.active.fd(), maps.change.fd()).map_err(LoadError::Shared)?;
         let adopted = pinned_capacity.is_some();
         let datapath = Self {
             ebpf,
             maps,
-            active,
+            judging,
             heartbeat,
             pins: options.pins.clone(),
             device_capacity,
             readings: Arc::new(readings),
-            slots: if adopted { [None, None] } else { [Some(Rows::default()), Some(Rows::default())] },
+            slots: [const { None }; SLOTS as usize]
+                .map(|none: Option<Rows>| none.or((!adopted).then(Rows::default))),
             grace: Grace::new(adopted),
             links: Vec::new(),
             adopted,
@@ -262,12 +265,6 @@ impl Datapath {
     #[must_use]
     pub const fn is_adopted(&self) -> bool {
         self.adopted
-    }
-
-    /// The generation that the kernel judges with; `None` before the first.
-    #[must_use]
-    pub fn generation(&self) -> Option<Generation> {
-        self.active.load()
     }
 
     /// The word that says when the agent was last alive.
@@ -367,6 +364,7 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
     let buffer = if options.replay { REPLAY_BUFFER_BYTES } else { EVENT_BUFFER_BYTES };
     vec![
         Shape::of::<u32, Active>(map::ACTIVE, 1),
+        Shape::of::<u32, Change>(map::CHANGE, 1),
         Shape::of::<u32, Settings>(map::SETTINGS, SLOTS),
         Shape::of::<u32, Profile>(map::PROFILES, SLOTS * MAX_PROFILES),
         Shape::of::<u32, Device>(map::DEVICES, SLOTS * devices),
@@ -389,6 +387,8 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<Address, u32>(map::LEASED, devices * FAMILIES * 2),
         Shape::of::<u32, Requests>(map::REQUESTS, devices * FAMILIES),
         Shape::of::<u32, Buckets>(map::BUCKETS, devices),
+        Shape::of::<u32, Exception>(map::EXCEPTIONS, devices),
+        Shape::of::<Difference, u64>(map::DIFFERENCES, DIFFERENCES),
         Shape::of::<u32, u64>(map::HEARTBEAT, 1),
         Shape::of::<u32, Line>(map::PORTS, ports::LINES),
         Shape::of::<u32, u64>(map::COUNTERS, devices * PER_DEVICE),

@@ -4,16 +4,18 @@ use std::os::fd::AsFd as _;
 
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuHashMap, RingBuf};
 use iomt_filter_common::Address;
 use iomt_filter_common::abi::{Input, ProtectedKey, map};
 use iomt_filter_common::device::Device;
+use iomt_filter_common::exception::Exception;
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{Lease, Requests};
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::ports::{LINES as PORT_LINES, PLACES};
+use iomt_filter_common::trial::Difference;
 
 use super::load::LoadError;
 use super::shared::SharedWords;
@@ -22,6 +24,9 @@ use super::shelves::{Shelf, Shelves};
 /// The maps of the contract that are written or followed from here.
 pub(super) struct Maps {
     pub(super) active: MapData,
+    pub(super) change: MapData,
+    pub(super) exceptions: Array<MapData, Exception>,
+    pub(super) differences: PerCpuHashMap<MapData, Difference, u64>,
     /// Shared as memory; the handle stays, because the program may be loaded again.
     _heartbeat: MapData,
     pub(super) settings: Array<MapData, Settings>,
@@ -65,6 +70,9 @@ impl Maps {
         let ports = data(ebpf, map::PORTS)?;
         Ok(Self {
             active: data(ebpf, map::ACTIVE)?,
+            change: data(ebpf, map::CHANGE)?,
+            exceptions: typed(ebpf, map::EXCEPTIONS)?,
+            differences: typed(ebpf, map::DIFFERENCES)?,
             _heartbeat: heartbeat,
             settings: typed(ebpf, map::SETTINGS)?,
             profiles: typed(ebpf, map::PROFILES)?,

@@ -7,6 +7,7 @@ use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use iomt_filter_common::Address;
 use iomt_filter_common::abi::map;
+use iomt_filter_common::exception::Exception;
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::Lease;
 use iomt_filter_common::limit::Buckets;
@@ -25,6 +26,7 @@ pub struct Readings {
     pub(super) leases: Array<MapData, Lease>,
     pub(super) leased: HashMap<MapData, Address, u32>,
     pub(super) buckets: Array<MapData, Buckets>,
+    pub(super) exceptions: Array<MapData, Exception>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) device_capacity: u32,
 }
@@ -45,6 +47,7 @@ impl Readings {
             leases: second(ebpf, map::LEASES)?,
             leased: second(ebpf, map::LEASED)?,
             buckets: second(ebpf, map::BUCKETS)?,
+            exceptions: second(ebpf, map::EXCEPTIONS)?,
             heartbeat,
             device_capacity,
         })

@@ -7,6 +7,7 @@ use aya::programs::{ProgramError, TestRun as _, TestRunOptions};
 use iomt_filter_common::abi::Input;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::event::Event;
+use iomt_filter_common::exception::Exception;
 use iomt_filter_common::lease;
 use iomt_filter_common::pod::Pod as _;
 use iomt_filter_common::policy::Otherwise;
@@ -129,6 +130,14 @@ impl Replay {
         self.datapath.heartbeat.beat(at);
     }
 
+    /// Makes `exception` hold for a device; that of device 0 is for every frame.
+    ///
+    /// # Errors
+    /// When the kernel refuses the row.
+    pub fn set_exception(&mut self, device: u32, exception: Exception) -> Result<(), ReplayError> {
+        self.datapath.set_exception(device, exception, &self.token).map_err(ReplayError::Input)
+    }
+
     /// Goes on from what tables that judge have learned. Flows that `live`, their generation, has judged are
     /// good here too; all others are to be judged again.
     ///
@@ -141,6 +150,9 @@ impl Replay {
             for &(device, lease) in &learned.leases {
                 maps.leases.set(lease::index(device, lease.address), lease, 0)?;
                 maps.leased.insert(lease.address, device, 0)?;
+            }
+            for &(device, exception) in &learned.exceptions {
+                maps.exceptions.set(device, exception, 0)?;
             }
             for &(key, mut flow) in &learned.flows {
                 flow.generation = if flow.generation == live { own } else { 0 };

@@ -144,17 +144,19 @@ impl<R: Clone + PartialEq, T: Copy + Default> Shelf<R, T> {
             .find_map(|(half, (held, tables))| (held == rows).then_some((half, *tables)))
     }
 
-    /// Makes the lines of `rows`, for a half that is not the one that is `read`.
+    /// Makes the lines of `rows`, for a half that is none of those that are `read`.
     fn stage(
         &self,
         rows: &R,
-        read: usize,
+        read: [bool; 2],
         image: impl Fn(u32) -> Result<Image<T>, ImageError>,
     ) -> Result<Staged<R, T>, ApplyError> {
         if let Some((half, tables)) = self.held(rows) {
             return Ok(Staged { half, rows: rows.clone(), tables, lines: None });
         }
-        let half = 1 - read;
+        let Some(half) = read.iter().position(|is_read| !is_read) else {
+            return Err(ApplyError::Busy { table: self.name });
+        };
         let Image { tables, lines } = image(FIRST + half as u32 * self.half)?;
         if lines.len() > self.half as usize {
             return Err(ApplyError::Large {
@@ -186,9 +188,10 @@ impl<R: Clone + PartialEq, T: Copy + Default> Shelf<R, T> {
 impl Shelves {
     /// Makes the lines of `rows`. Nothing is written.
     ///
-    /// `read` is the directory of the generation that judges: what it refers to stays.
-    pub(super) fn stage(&self, rows: &Rows, read: &Directory) -> Result<StagedRows, ApplyError> {
-        let [listings, blocks, countries, policy] = read.halves.map(|half| half as usize & 1);
+    /// `read` are the directories of the generations that judge, or may do so at any moment: what they refer to stays.
+    pub(super) fn stage(&self, rows: &Rows, read: &[Directory]) -> Result<StagedRows, ApplyError> {
+        let read = |table: usize| [0, 1].map(|half| read.iter().any(|it| it.halves[table] & 1 == half));
+        let [listings, blocks, countries, policy] = [0, 1, 2, 3].map(read);
         let seed = secret();
         let of_blocks =
             |rows: &Prefixes<_>| self.blocks.stage(rows, blocks, |base| image::listings(rows, base, seed));

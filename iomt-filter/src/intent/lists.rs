@@ -213,6 +213,12 @@ impl FeedLists {
         &self.guard
     }
 
+    /// What is ours.
+    #[must_use]
+    pub fn ranges(&self) -> &[(IpNet, Reason)] {
+        &self.ranges
+    }
+
     /// How far back devices' far ends count.
     #[must_use]
     pub const fn impact(&self) -> std::time::Duration {

@@ -117,8 +117,7 @@ fn a_server_that_drips_pages_is_left_in_the_end() {
         std::thread::sleep(Duration::from_millis(200));
         endless(request, to)
     });
-    let source =
-        of(Protocol::Taxii, server.url("/more/collections/one/")).timeout(Duration::from_secs(1));
+    let source = of(Protocol::Taxii, server.url("/more/collections/one/")).timeout(Duration::from_secs(1));
     let error = within(Duration::from_secs(30), || failure(&source));
     assert!(matches!(error, FetchError::Timeout { seconds: 10, .. }), "{error}");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use iomt_filter_common::exception::Exception;
 use iomt_filter_common::policy::{Mode, Otherwise};
 use ipnet::IpNet;
 
@@ -109,6 +110,7 @@ pub fn world(random: &mut Random) -> World {
         countries: countries(random),
         grants: Vec::new(),
         heartbeat: Heartbeat::default(),
+        exceptions: Vec::new(),
     };
     for index in 0..2 {
         let addresses = (0..1 + random.below(2)).map(|_| some_net(random)).collect();
@@ -187,6 +189,17 @@ pub(super) fn passing(random: &mut Random, world: &mut World, now: u64) {
     if random.chance(50) {
         let last = random.pick(&[0, now, now - 30 * SECOND, now - 59 * SECOND, now - 61 * SECOND]);
         world.heartbeat = Heartbeat { last, loss_after: random.pick(&[0, 1, 60, 60]) };
+    }
+    world.exceptions.clear();
+    if random.chance(25) {
+        let mut until = || random.pick(&[0, 0, now, now + SECOND, now + 60 * SECOND, now + 86_400 * SECOND]);
+        let mut exception = || Exception { quarantined_until: until(), open_until: until() };
+        let (of_all, of_one) = (exception(), exception());
+        let device = format!("device-{}", random.below(3));
+        world.exceptions.push((Some(device), of_one));
+        if random.chance(20) {
+            world.exceptions.push((None, of_all));
+        }
     }
 }
 

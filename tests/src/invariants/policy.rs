@@ -58,6 +58,10 @@ impl World {
         let profile = self.profile(&device.profile);
         let may_open = (profile.is_unset && profile.fails_open)
             || (profile.open_on_agent_loss && self.heartbeat.loss_after != 0);
+        let by_hand = [Some(device.name.as_str()), None].map(|name| self.exception(name).open_until);
+        if by_hand != [0, 0] {
+            return false;
+        }
         let closes = profile.is_unset || matches!(profile.mode, Mode::Enforce | Mode::Quarantine);
         profile.mode == Mode::Quarantine || (closes && !may_open)
     }

@@ -68,6 +68,7 @@ pub fn hospital() -> World {
         ],
         grants: vec![],
         heartbeat: Heartbeat::default(),
+        exceptions: Vec::new(),
     }
 }
 

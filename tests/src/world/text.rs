@@ -137,6 +137,9 @@ impl World {
             "heartbeat at {}, lost after {} s",
             self.heartbeat.last, self.heartbeat.loss_after
         );
+        for (device, exception) in &self.exceptions {
+            let _ = writeln!(text, "by hand {device:?}: {exception:?}");
+        }
         for (net, code) in &self.countries {
             let _ = writeln!(text, "country {net} {}", letters(*code));
         }

@@ -1,0 +1,317 @@
+//! Quarantine and bypass: what holds of devices by hand, whatever policy says.
+//!
+//! Kept in the state folder like grants, and written to a table of the kernel's that no generation has a part in. It
+//! ends in the kernel: the time since boot of its end is written there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use iomt_filter_common::exception::Exception;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Errors;
+use super::core::{Core, chain};
+use super::store;
+use super::term::Term;
+use crate::api::messages::{
+    Excepted, ExceptionKind, ExceptionRequest, ExceptionStatus, ReleaseExceptionRequest, Scope,
+};
+use crate::clock::{BootTime, Clocks, boottime};
+use crate::config::parse_duration;
+use crate::intent::Intent;
+use crate::nearest::did_you_mean;
+
+/// The file of the exceptions, in the state folder.
+pub(super) const EXCEPTIONS: &str = "exceptions.json";
+/// The file that somebody with nothing but a console makes, in the state folder: everything is let through.
+pub(super) const TRIGGER: &str = "bypass";
+/// How long it then is, where the file does not say.
+const TRIGGERED: Duration = Duration::from_secs(30 * 60);
+/// A bypass that is longer is a policy.
+const LONGEST_BYPASS: Duration = Duration::from_secs(7 * 86_400);
+
+/// What is kept, in the order in which it was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Exceptions(Vec<Entry>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    exception: ExceptionStatus,
+    /// When it ends, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ends: Option<BootTime>,
+}
+
+impl Entry {
+    fn holds(&self, now: u64) -> bool {
+        self.ends.is_none_or(|ends| now < ends.nanoseconds)
+    }
+}
+
+impl Exceptions {
+    /// As they were kept, for this boot; see [`Term::ends`].
+    pub(super) fn begun(mut self, seen: BootTime, now: &Clocks) -> Self {
+        for Entry { exception, ends } in &mut self.0 {
+            if let (Some(until), Some(ends)) = (exception.until, ends) {
+                *ends = Term { from: exception.added, until }.ends(*ends, seen, now);
+            }
+        }
+        self.after(now.boot.nanoseconds)
+    }
+
+    /// Those that hold at `now`.
+    fn after(&self, now: u64) -> Self {
+        Self(self.0.iter().filter(|entry| entry.holds(now)).cloned().collect())
+    }
+
+    /// Whether one ends by itself.
+    pub(super) fn any_ends(&self) -> bool {
+        self.0.iter().any(|entry| entry.ends.is_some())
+    }
+
+    /// Those that hold.
+    pub(super) fn list(&self) -> Vec<ExceptionStatus> {
+        let now = boottime();
+        self.0.iter().filter(|entry| entry.holds(now)).map(|entry| entry.exception.clone()).collect()
+    }
+
+    /// What they come to for each device of `intent` that there are any for; device 0 is every frame. Of several the
+    /// one that was made last counts.
+    fn rows(&self, intent: &Intent) -> BTreeMap<u32, Exception> {
+        let mut rows: BTreeMap<u32, Exception> = BTreeMap::new();
+        for Entry { exception, ends } in &self.0 {
+            let until = ends.map_or(u64::MAX, |ends| ends.nanoseconds);
+            let row = match exception.kind {
+                ExceptionKind::Quarantine => Exception { quarantined_until: until, open_until: 0 },
+                ExceptionKind::Bypass => Exception { quarantined_until: 0, open_until: until },
+            };
+            let every = (exception.scope == Scope::All).then_some(0);
+            rows.extend(
+                every.into_iter().chain(devices(&exception.scope, intent)).map(|device| (device, row)),
+            );
+        }
+        rows
+    }
+}
+
+/// Numbers of the devices that a scope stands for.
+fn devices(scope: &Scope, intent: &Intent) -> Vec<u32> {
+    let names = &intent.rows.names;
+    let is_meant = |number: &u32, profile: u16| match scope {
+        Scope::Device(name) => names.devices.get(number) == Some(name),
+        Scope::Profile(name) => names.profiles.get(&profile) == Some(name),
+        Scope::All => true,
+    };
+    let rows = intent.rows.devices.iter();
+    rows.filter(|(number, row)| is_meant(number, row.profile)).map(|(&number, _)| number).collect()
+}
+
+/// Why a scope stands for nothing.
+fn unknown(scope: &Scope, intent: &Intent) -> String {
+    let names = &intent.rows.names;
+    match scope {
+        Scope::Device(name) => {
+            let known = names.devices.values().map(String::as_str);
+            format!("no device is called `{name}`: {}", did_you_mean(name, known))
+        }
+        Scope::Profile(name) => {
+            let known = names.profiles.values().map(String::as_str);
+            format!("no device has a profile `{name}`: {}", did_you_mean(name, known))
+        }
+        Scope::All => "there is no device".to_owned(),
+    }
+}
+
+impl Core {
+    /// Makes something hold by hand, at once.
+    pub(super) fn except(&mut self, request: &ExceptionRequest, by: &str) -> Result<Excepted, Errors> {
+        let ExceptionRequest { kind, scope, seconds, note } = request.clone();
+        let lasts = seconds.map(Duration::from_secs);
+        if lasts.is_some_and(|lasts| lasts.is_zero()) {
+            return Err(vec!["it has to last longer than 0".to_owned()]);
+        }
+        if kind == ExceptionKind::Bypass && lasts.is_none_or(|lasts| lasts > LONGEST_BYPASS) {
+            return Err(vec![
+                "a bypass ends by itself: say after what time, at most `7d`; what is needed for longer is a policy"
+                    .to_owned(),
+            ]);
+        }
+        let concerned = devices(&scope, &self.intent);
+        if concerned.is_empty() && scope != Scope::All {
+            return Err(vec![unknown(&scope, &self.intent)]);
+        }
+        let now = Clocks::now();
+        let (until, ends) = lasts.map(|lasts| now.until(lasts)).unzip();
+        let added = now.time_of_day;
+        let exception = ExceptionStatus { kind, scope, until, note, added, by: by.to_owned() };
+        let mut exceptions = self.exceptions.after(now.boot.nanoseconds);
+        exceptions.0.retain(|entry| entry.exception.scope != exception.scope);
+        exceptions.0.push(Entry { exception: exception.clone(), ends });
+        let ExceptionStatus { kind, scope, .. } = exception;
+        let until = until.map_or_else(|| "released".to_owned(), |until| format!("{until:.0}"));
+        tracing::warn!(by, devices = concerned.len(), "{} of {scope} until {until}", kind.name());
+        self.replace_exceptions(exceptions, concerned.len())
+    }
+
+    /// Lets policy hold again of what was excepted.
+    pub(super) fn end_exception(&mut self, request: &ReleaseExceptionRequest) -> Result<Excepted, Errors> {
+        let mut exceptions = self.exceptions.after(boottime());
+        let before = exceptions.0.len();
+        exceptions.0.retain(|entry| entry.exception.scope != request.scope);
+        let concerned = devices(&request.scope, &self.intent);
+        if exceptions.0.len() == before {
+            return Err(vec![match self.quarantined_by_policy(&concerned) {
+                true => format!(
+                    "{} is in quarantine by its profile, which the policy says; edit it and `iomt-filter apply`",
+                    request.scope
+                ),
+                false => format!("nothing holds of {} by hand", request.scope),
+            }]);
+        }
+        self.replace_exceptions(exceptions, concerned.len())
+    }
+
+    fn quarantined_by_policy(&self, devices: &[u32]) -> bool {
+        let quarantine = iomt_filter_common::policy::Mode::Quarantine as u8;
+        let row = |device| self.intent.rows.devices.get(device);
+        !devices.is_empty()
+            && devices.iter().all(|device| row(device).is_some_and(|row| row.mode == quarantine))
+    }
+
+    /// Exceptions hold before they are kept: whoever breaks the glass has no time for a full disk.
+    fn replace_exceptions(&mut self, exceptions: Exceptions, devices: usize) -> Result<Excepted, Errors> {
+        let before = std::mem::replace(&mut self.exceptions, exceptions.into());
+        if let Err(errors) = self.try_write_exceptions() {
+            self.exceptions = before;
+            self.write_exceptions();
+            return Err(errors);
+        }
+        let mut warnings = Vec::new();
+        if let Err(error) = store::save(&self.config.paths.state, EXCEPTIONS, &*self.exceptions) {
+            warnings.push(format!("it holds, and is not kept over a reboot: {}", chain(&error)));
+        }
+        self.keep_clock();
+        Ok(Excepted { exceptions: self.exceptions.list(), devices, warnings })
+    }
+
+    /// Writes what holds by hand into the kernel, for the devices that there are now.
+    pub(super) fn write_exceptions(&mut self) {
+        if let Err(errors) = self.try_write_exceptions() {
+            tracing::error!(
+                errors = errors.join("; "),
+                "what holds by hand is not what the kernel judges by"
+            );
+        }
+    }
+
+    fn try_write_exceptions(&mut self) -> Result<(), Errors> {
+        let rows = self.exceptions.rows(&self.intent);
+        let failed = |error| vec![chain(&error)];
+        // What an earlier agent wrote is not known.
+        let held: Vec<u32> = match self.excepted.take() {
+            Some(held) => held.into_keys().collect(),
+            None => (0..self.datapath.device_capacity()).collect(),
+        };
+        for &device in held.iter().chain(rows.keys()) {
+            let row = rows.get(&device).copied().unwrap_or_default();
+            self.datapath.set_exception(device, row, &self.token).map_err(failed)?;
+        }
+        self.excepted = Some(rows);
+        Ok(())
+    }
+
+    /// Lets exceptions go whose time is up, and sees whether somebody has broken the glass by a file.
+    pub(super) fn look_after_exceptions(&mut self) {
+        let trigger = self.config.paths.state.join(TRIGGER);
+        if trigger.exists() {
+            self.triggered(&trigger);
+        }
+        let exceptions = self.exceptions.after(boottime());
+        if exceptions == *self.exceptions {
+            return;
+        }
+        tracing::warn!("what held by hand for a time has ended: policy holds again");
+        if let Err(errors) = self.replace_exceptions(exceptions, 0) {
+            tracing::error!(errors = errors.join("; "), "exceptions that have ended could not be let go");
+        }
+    }
+
+    fn triggered(&mut self, trigger: &Path) {
+        let text = fs::read_to_string(trigger).unwrap_or_default();
+        let lasts = parse_duration(text.lines().next().unwrap_or_default().trim()).unwrap_or(TRIGGERED);
+        let request = ExceptionRequest {
+            kind: ExceptionKind::Bypass,
+            scope: Scope::All,
+            seconds: Some(lasts.clamp(Duration::from_secs(1), LONGEST_BYPASS).as_secs()),
+            note: Some(format!("the file `{}`", trigger.display())),
+        };
+        // Away first: one that stays would begin anew with every second.
+        let taken = trigger.with_added_extension(Timestamp::now().as_second().to_string());
+        if let Err(error) = fs::rename(trigger, taken) {
+            return tracing::error!(%error, "`{}` cannot be moved aside, and is not acted on", trigger.display());
+        }
+        let by = "the file of the console";
+        match self.except(&request, by) {
+            Ok(_) => self.told(by, "bypass", Scope::All.to_string(), request.note),
+            Err(errors) => tracing::error!(errors = errors.join("; "), "nothing is let through"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(kind: ExceptionKind, scope: Scope, ends: Option<u64>) -> Entry {
+        let exception = ExceptionStatus {
+            kind,
+            scope,
+            until: None,
+            note: None,
+            added: Timestamp::now(),
+            by: "root".into(),
+        };
+        Entry { exception, ends: ends.map(|nanoseconds| BootTime { boot: 1, nanoseconds }) }
+    }
+
+    fn intent() -> Intent {
+        let mut intent = Intent::default();
+        for (number, name, profile) in [(1, "ct-1", 1), (2, "ct-2", 1), (3, "pump-1", 2)] {
+            let row = iomt_filter_common::device::Device { profile, mode: 3, ..Default::default() };
+            intent.rows.devices.insert(number, row);
+            intent.rows.names.devices.insert(number, name.to_owned());
+        }
+        for (number, name) in [(1, "ct"), (2, "pump")] {
+            intent.rows.names.profiles.insert(number, name.to_owned());
+        }
+        intent
+    }
+
+    #[test]
+    fn what_was_said_last_counts() {
+        let all = Exceptions(vec![
+            entry(ExceptionKind::Quarantine, Scope::Device("ct-1".into()), None),
+            entry(ExceptionKind::Bypass, Scope::Profile("ct".into()), Some(50)),
+            entry(ExceptionKind::Quarantine, Scope::Device("ct-2".into()), Some(70)),
+        ]);
+        let rows = all.rows(&intent());
+        let open = Exception { quarantined_until: 0, open_until: 50 };
+        let cut_off = Exception { quarantined_until: 70, open_until: 0 };
+        assert_eq!(rows, BTreeMap::from([(1, open), (2, cut_off)]));
+        assert_eq!(all.after(50).rows(&intent()).get(&1).unwrap().quarantined_until, u64::MAX);
+        let everything = Exceptions(vec![entry(ExceptionKind::Bypass, Scope::All, Some(9))]).rows(&intent());
+        assert_eq!(everything.len(), 4, "every device, and every frame");
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_told_with_the_nearest() {
+        let said = unknown(&Scope::Device("ct1".into()), &intent());
+        assert!(said.contains("`ct-1`"), "{said}");
+        assert!(devices(&Scope::Profile("mri".into()), &intent()).is_empty());
+    }
+}

@@ -1,0 +1,245 @@
+//! Changes that have to be confirmed, and generations on trial: what holds until when is written into the kernel, and
+//! the program keeps to it whether or not this process lives.
+
+use aya::maps::MapError;
+use iomt_filter_common::abi::{SLOTS, map};
+use iomt_filter_common::trial::Difference;
+
+use super::apply::ApplyError;
+use super::generation::Generation;
+use super::load::Datapath;
+use super::lock::WriterToken;
+use crate::clock::boottime;
+use crate::rows::Rows;
+
+/// A change that is to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The generation that judges until the deadline.
+    pub candidate: Generation,
+    /// The one that judges from then on.
+    pub confirmed: Generation,
+    /// In nanoseconds of `CLOCK_BOOTTIME`.
+    pub deadline: u64,
+}
+
+/// A generation that is judged by beside the active one, and that nothing follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Which.
+    pub generation: Generation,
+    /// Until when, in nanoseconds of `CLOCK_BOOTTIME`.
+    pub until: u64,
+}
+
+impl Datapath {
+    /// The generation that the kernel judges with now; `None` before the first.
+    #[must_use]
+    pub fn generation(&self) -> Option<Generation> {
+        Generation::of(self.judging.change().judging(self.judging.active(), boottime()))
+    }
+
+    /// The number that the next generation will have.
+    #[must_use]
+    pub fn next_number(&self) -> u32 {
+        self.judging.next_number()
+    }
+
+    /// The change that is to be confirmed; none any more once its deadline has passed.
+    #[must_use]
+    pub fn pending(&self) -> Option<Pending> {
+        let (active, change) = (self.judging.active(), self.judging.change());
+        if !active.is_pending() || boottime() >= change.deadline {
+            return None;
+        }
+        let [candidate, confirmed] = [active, change.confirmed].map(Generation::of);
+        Some(Pending { candidate: candidate?, confirmed: confirmed?, deadline: change.deadline })
+    }
+
+    /// Whether the deadline of a change has passed and the program judges by what was confirmed before. Nothing is
+    /// pending any more behind this; it is said once.
+    pub fn take_fall_back(&mut self, _token: &WriterToken) -> Option<Generation> {
+        let (active, change) = (self.judging.active(), self.judging.change());
+        if !active.is_pending() || boottime() < change.deadline {
+            return None;
+        }
+        self.judging.set_active(change.confirmed);
+        self.grace.begin();
+        Generation::of(change.confirmed)
+    }
+
+    /// Makes `rows` what the kernel judges with until `deadline` (nanoseconds of `CLOCK_BOOTTIME`). The program itself
+    /// then goes back to what judges now, unless the change is confirmed before.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply). Before the first generation there is nothing to go back to, and the change holds.
+    pub fn apply_until(
+        &mut self,
+        rows: Rows,
+        deadline: u64,
+        token: &WriterToken,
+    ) -> Result<Generation, ApplyError> {
+        self.take_fall_back(token);
+        if self.pending().is_some() {
+            return Err(ApplyError::Pending);
+        }
+        // What was on trial is most often this.
+        self.end_trial(token);
+        let Some(confirmed) = self.generation() else { return self.apply(rows, token) };
+        let generation = self.write(rows).map_err(|(_, error)| error)?;
+        self.judging.set_deadline(deadline);
+        self.judging.set_confirmed(confirmed.word());
+        self.judging.set_active(generation.word().pending());
+        self.grace.begin();
+        Ok(generation)
+    }
+
+    /// While a change is pending: makes `candidate` what judges until the deadline, and `confirmed` what judges from
+    /// then on, so that what both have in common, such as a block by hand, holds at once and stays. Nothing where no
+    /// change is pending, or any more.
+    ///
+    /// # Errors
+    /// [`ApplyError::Busy`] where the two need tables of their own and others come on top; nothing is changed then.
+    /// Where `confirmed` alone fails, that is told, and what was confirmed before stays.
+    pub fn apply_both(
+        &mut self,
+        candidate: Rows,
+        confirmed: Rows,
+        _token: &WriterToken,
+    ) -> Result<Option<Generation>, ApplyError> {
+        if self.pending().is_none() {
+            return Ok(None);
+        }
+        let generation = self.write(candidate).map_err(|(_, error)| error)?;
+        self.judging.set_active(generation.word().pending());
+        self.grace.begin();
+        match self.write(confirmed) {
+            Ok(confirmed) => {
+                self.judging.set_confirmed(confirmed.word());
+                self.grace.begin();
+            }
+            Err((_, error)) => tracing::error!(%error, "what is fallen back to stays as it was"),
+        }
+        Ok(Some(generation))
+    }
+
+    /// Makes the change that is pending hold for good; nothing where none is, or its deadline has passed.
+    pub fn confirm(&mut self, _token: &WriterToken) -> Option<Generation> {
+        let pending = self.pending()?;
+        self.judging.set_active(pending.candidate.word());
+        self.grace.begin();
+        Some(pending.candidate)
+    }
+
+    /// Goes back from a change that is pending to what judged before; nothing where none is.
+    pub fn fall_back(&mut self, _token: &WriterToken) -> Option<Generation> {
+        let pending = self.pending()?;
+        self.judging.set_active(pending.confirmed.word());
+        self.grace.begin();
+        Some(pending.confirmed)
+    }
+
+    /// Has every flow judged anew, by what judges already and would at a deadline: for what lies outside of generations.
+    pub fn judge_anew(&mut self, _token: &WriterToken) {
+        let (active, pending) = (self.judging.active(), self.pending());
+        let Some(generation) = self.generation() else { return };
+        let renewed =
+            |of: Generation| Generation { number: self.judging.take_number(), slot: of.slot }.word();
+        match pending {
+            Some(pending) => {
+                self.judging.set_confirmed(renewed(pending.confirmed));
+                self.judging.set_active(renewed(pending.candidate).pending());
+            }
+            None => self.judging.set_active(renewed(generation).beside_trial(active.has_trial())),
+        }
+    }
+
+    /// Has packets judged by `rows` too until `until` (nanoseconds of `CLOCK_BOOTTIME`), and counts where those would
+    /// have another answer. Nothing else follows from them.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn begin_trial(&mut self, rows: Rows, until: u64, token: &WriterToken) -> Result<Trial, ApplyError> {
+        self.take_fall_back(token);
+        if self.pending().is_some() {
+            return Err(ApplyError::Pending);
+        }
+        self.end_trial(token);
+        self.forget_differences()?;
+        let generation = self.write(rows).map_err(|(_, error)| error)?;
+        self.judging.set_trial(generation.word(), until);
+        self.judging.set_active(self.judging.active().beside_trial(true));
+        Ok(Trial { generation, until })
+    }
+
+    /// What is on trial; nothing once its time is up.
+    #[must_use]
+    pub fn trial(&self) -> Option<Trial> {
+        let change = self.judging.change();
+        if !self.judging.active().has_trial() || boottime() >= change.trial_until {
+            return None;
+        }
+        Some(Trial { generation: Generation::of(change.trial)?, until: change.trial_until })
+    }
+
+    /// Ends a trial. What was counted stays until the next.
+    pub fn end_trial(&mut self, _token: &WriterToken) {
+        let active = self.judging.active();
+        if active.has_trial() {
+            self.judging.set_active(active.beside_trial(false));
+            self.grace.begin();
+        }
+    }
+
+    /// Where what was or is on trial would have had another answer, and for how many frames; under
+    /// [`Difference::default`] stands how many both have judged.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn differences(&self) -> Result<Vec<(Difference, u64)>, MapError> {
+        let of_all = |row: Result<(Difference, aya::maps::PerCpuValues<u64>), MapError>| {
+            row.map(|(difference, frames)| (difference, frames.iter().sum()))
+        };
+        self.maps.differences.iter().map(of_all).collect()
+    }
+
+    fn forget_differences(&mut self) -> Result<(), ApplyError> {
+        let failed = |error| ApplyError::Write { table: map::DIFFERENCES, error };
+        let known: Vec<_> = self.maps.differences.keys().collect::<Result<_, _>>().map_err(failed)?;
+        known.iter().try_for_each(|key| match self.maps.differences.remove(key) {
+            Err(MapError::KeyNotFound) => Ok(()),
+            removed => removed.map_err(failed),
+        })
+    }
+
+    /// Slots that packets are judged by, or may be at any moment.
+    pub(super) fn slots_in_use(&self) -> Vec<u32> {
+        let judging = self.generation().map(|generation| generation.slot);
+        let pending = self.pending().map(|pending| [pending.candidate.slot, pending.confirmed.slot]);
+        let trial = self.trial().map(|trial| trial.generation.slot);
+        judging.into_iter().chain(pending.into_iter().flatten()).chain(trial).collect()
+    }
+
+    /// A slot that none is judged by.
+    pub(super) fn idle_slot(&self) -> u32 {
+        let in_use = self.slots_in_use();
+        (0..SLOTS).find(|slot| !in_use.contains(slot)).unwrap_or(SLOTS - 1)
+    }
+}
+
+const _: () = assert!(SLOTS == 3, "a change, what was confirmed before it, and what is written next");
+
+#[cfg(test)]
+mod tests {
+    use iomt_filter_common::abi::{Active, Change};
+
+    #[test]
+    fn a_pending_word_gives_way_at_its_deadline() {
+        let (candidate, confirmed) = (Active::new(8, 2).pending(), Active::new(7, 0));
+        let change = Change { deadline: 100, confirmed, ..Change::default() };
+        assert_eq!(change.judging(candidate, 99), candidate);
+        assert_eq!(change.judging(candidate, 100), confirmed);
+        assert_eq!(change.judging(Active::new(9, 1), 100), Active::new(9, 1));
+        assert_eq!((candidate.generation(), candidate.slot()), (8, 2));
+    }
+}
