@@ -243,3 +243,26 @@ fn a_quarantine_needs_no_new_generation_to_cut_a_session_on_the_short_way() {
     thread::sleep(Duration::from_nanos(open_until.saturating_sub(now())) + Duration::from_millis(50));
     assert!(!loaded.passes(&telnet), "it ends in the kernel");
 }
+
+/// Somebody else writes into the tables.
+#[test]
+fn what_somebody_else_wrote_is_found_and_written_over() {
+    let mut loaded = Loaded::load();
+    let world = enforced();
+    let Loaded { datapath, token, .. } = &mut loaded;
+    datapath.apply(world.rows(), token).unwrap();
+    assert_eq!(datapath.drift().unwrap(), []);
+    let mut other = world.rows();
+    let first = *other.devices.keys().next().unwrap();
+    other.devices.remove(&first);
+    other.protected.clear();
+    let found = datapath.drift_from(&other).unwrap();
+    let tables: Vec<_> = found.iter().map(|drift| (drift.table, drift.rows)).collect();
+    let protected = world.rows().protected.len();
+    assert_eq!(tables, [("DEVICES", 1), ("PROTECTED", protected)]);
+    datapath.doubt(token);
+    assert_eq!(datapath.drift().unwrap(), [], "what was written before is not known any more");
+    datapath.apply(world.rows(), token).unwrap();
+    assert_eq!(datapath.drift().unwrap(), []);
+    assert!(loaded.opens(&world, 40_000));
+}

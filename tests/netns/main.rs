@@ -12,6 +12,7 @@ mod poisoned;
 mod bundles;
 mod agent_loss;
 mod busy;
+mod changes;
 mod kept_leases;
 mod contacts;
 mod flow_limit;

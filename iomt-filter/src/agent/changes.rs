@@ -324,8 +324,12 @@ impl Core {
         Applied { number, confirm_by: None, changed }
     }
 
-    /// Notes what an agent has started with, where nobody has applied it.
+    /// Notes what an agent has started with, where nobody has applied it, and what was not confirmed in time.
     pub(super) fn begun_with(&mut self, sources: &Sources) {
+        let (known, _) = self.generations.list();
+        for known in known.iter().filter(|known| known.outcome == Outcome::Pending) {
+            self.reverted(Some(&known.record), "the deadline");
+        }
         if self.current.is_some() {
             return;
         }

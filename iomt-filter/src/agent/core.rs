@@ -20,7 +20,7 @@ use super::store;
 use crate::api::messages::{Applied, Changed, FailedReload};
 use crate::audit;
 use crate::config::Config;
-use crate::datapath::{ApplyError, Attachment, Datapath, WriterToken};
+use crate::datapath::{ApplyError, Attachment, Datapath, Drift, WriterToken};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::feeds::{FarEnd, ManualBlock};
 use crate::generations::{Generations, Sources};
@@ -99,8 +99,30 @@ impl Core {
         }
         self.seconds = self.seconds.wrapping_add(1);
         if self.seconds.is_multiple_of(KEPT_EVERY) {
+            self.look_for_drift();
             self.keep_leases();
             self.keep_clock();
+        }
+    }
+
+    /// Sees whether somebody else has written into the tables, and writes them anew then.
+    fn look_for_drift(&mut self) {
+        let found = match self.datapath.drift() {
+            Ok(found) if found.is_empty() => return,
+            Ok(found) => found,
+            Err(error) => return tracing::error!(error = chain(&error), "the tables cannot be compared"),
+        };
+        let tables = drifted(&found);
+        tracing::error!(
+            tables,
+            "the kernel's tables hold something else than was written: they are written anew"
+        );
+        self.told("the agent", "repair", "tables".to_owned(), Some(tables));
+        self.datapath.doubt(&self.token);
+        let (intent, numbers) = (self.intent.again(), Numbers::clone(&self.numbers));
+        let blocks = self.blocks.clone();
+        if let Err(errors) = self.activate(intent, numbers, blocks) {
+            tracing::error!(errors = errors.join("; "), "the tables cannot be written anew");
         }
     }
 
@@ -348,6 +370,12 @@ impl From<Refusal> for Errors {
             Refusal::Failed(errors) => errors,
         }
     }
+}
+
+/// Tables, and how many rows of each differ.
+pub(super) fn drifted(found: &[Drift]) -> String {
+    let table = |drift: &Drift| format!("{} ({} rows)", drift.table, drift.rows);
+    found.iter().map(table).collect::<Vec<_>>().join(", ")
 }
 
 /// What a reload cannot change.

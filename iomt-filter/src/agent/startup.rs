@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use iomt_filter_common::abi::map;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use jiff::Timestamp;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
@@ -20,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 use super::blocks::Blocks;
 use super::changes::{self, Before, Current, Waiting};
 use super::contacts;
-use super::core::{Core, NUMBERS, chain};
+use super::core::{Core, NUMBERS, chain, drifted};
 use super::exceptions::{EXCEPTIONS, Exceptions};
 use super::far_ends;
 use super::feeds;
@@ -218,6 +219,10 @@ fn start(
             Err(found) => return Ok(Err(found)),
         }
     } else if adopts {
+        if choice.current.is_some() {
+            // What operators have made hold is what held before: then the tables hold it too.
+            tell_drift(&datapath, &intent);
+        }
         let flows = datapath.readings().flows(boottime());
         let mut again = kept.numbers.clone();
         match read(&choice, true, &flows, &mut again) {
@@ -276,6 +281,25 @@ fn start(
         };
     }
     anyhow::bail!("the kernel program has no record buffer")
+}
+
+/// Says where the tables that are taken over hold something else than they should. All of them are written anew.
+fn tell_drift(datapath: &Datapath, intent: &Intent) {
+    // Grants that have ended meanwhile are still there.
+    let found = datapath.drift_from(&intent.rows).map(|mut found| {
+        found.retain(|drift| drift.table != map::GRANTS);
+        found
+    });
+    match found {
+        Ok(found) if found.is_empty() => {}
+        Ok(found) => tracing::warn!(
+            tables = drifted(&found),
+            "the tables that are taken over hold something else than was applied: they are written anew"
+        ),
+        Err(error) => {
+            tracing::error!(error = chain(&error), "the tables that are taken over cannot be compared")
+        }
+    }
 }
 
 /// The change that is pending in the kernel, and what it says; nothing where none is, or nobody has written it down.

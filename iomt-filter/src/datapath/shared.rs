@@ -58,6 +58,14 @@ impl SharedWords {
         }
     }
 
+    /// Hands words from the one at `first` on to `each`.
+    ///
+    /// # Panics
+    /// Behind the last one.
+    pub(super) fn read(&self, first: usize, count: usize, mut each: impl FnMut(u64)) {
+        (first..first + count).for_each(|index| each(self.word(index).load(Ordering::Relaxed)));
+    }
+
     /// Makes every word zero.
     pub(super) fn clear(&self) {
         (0..self.words).for_each(|index| self.word(index).store(0, Ordering::Relaxed));

@@ -10,6 +10,7 @@ use iomt_filter_common::lookup::{Countries, Directory, Line, Listings};
 use iomt_filter_common::reputation::Listing;
 
 use super::apply::ApplyError;
+use super::drift::digest;
 use super::shared::SharedWords;
 use crate::feeds::merge::severest;
 use crate::image::{self, Image, ImageError, PolicyRows};
@@ -97,6 +98,8 @@ pub(super) struct Shelf<R, T> {
 struct Half<R, T> {
     held: Option<(R, T)>,
     used: usize,
+    /// Of the lines in use, as they were written.
+    digest: u64,
 }
 
 /// What is to go on a shelf: a half that holds it already, or lines for one that nobody reads.
@@ -127,7 +130,7 @@ pub(super) struct StagedRows {
 impl<R: Clone + PartialEq, T: Copy + Default> Shelf<R, T> {
     /// On the mapped lines of a table, of which there are so many.
     pub(super) fn new(name: &'static str, words: SharedWords, lines: u32) -> Self {
-        let half = || Half { held: None, used: 0 };
+        let half = || Half { held: None, used: 0, digest: 0 };
         Self { name, words, half: lines.saturating_sub(FIRST) / 2, halves: [half(), half()] }
     }
 
@@ -174,9 +177,23 @@ impl<R: Clone + PartialEq, T: Copy + Default> Shelf<R, T> {
         if let Some(lines) = lines {
             let first = (FIRST as usize + half * self.half as usize) * WORDS;
             self.words.write(first, lines.as_flattened());
-            self.halves[half] = Half { held: Some((rows, tables)), used: lines.len() };
+            let digest = digest(&self.words, first, lines.len() * WORDS);
+            self.halves[half] = Half { held: Some((rows, tables)), used: lines.len(), digest };
         }
         (tables, half as u32)
+    }
+
+    /// Whether a half holds something else than was written.
+    fn has_drifted(&self, half: u32) -> bool {
+        let index = half as usize & 1;
+        let Half { held, used, digest: written } = &self.halves[index];
+        let first = (FIRST as usize + index * self.half as usize) * WORDS;
+        held.is_some() && digest(&self.words, first, used * WORDS) != *written
+    }
+
+    /// Forgets what the halves hold.
+    fn doubt(&mut self) {
+        self.halves.iter_mut().for_each(|half| half.held = None);
     }
 
     /// Name, lines in use of a half, and lines of a half.
@@ -224,6 +241,26 @@ impl Shelves {
         let (policy, half_of_policy) = self.policy.put(staged.policy);
         let halves = [half_of_listings, half_of_blocks, half_of_countries, half_of_policy];
         Directory { listings, blocks, countries, policy, halves }
+    }
+
+    /// Names of the tables whose halves hold something else than was written.
+    pub(super) fn drift(&self, halves: [u32; 4]) -> Vec<&'static str> {
+        let [listings, blocks, countries, policy] = halves;
+        let drifted = [
+            (self.listings.name, self.listings.has_drifted(listings)),
+            (self.blocks.name, self.blocks.has_drifted(blocks)),
+            (self.countries.name, self.countries.has_drifted(countries)),
+            (self.policy.name, self.policy.has_drifted(policy)),
+        ];
+        drifted.into_iter().filter(|(_, has_drifted)| *has_drifted).map(|(name, _)| name).collect()
+    }
+
+    /// Forgets what they hold.
+    pub(super) fn doubt(&mut self) {
+        self.listings.doubt();
+        self.blocks.doubt();
+        self.countries.doubt();
+        self.policy.doubt();
     }
 
     /// Names, lines in use and lines, as far as this process has written them.
