@@ -7,6 +7,7 @@ pub mod check;
 pub mod completions;
 pub mod detach;
 pub mod devices;
+pub mod doctor;
 pub mod events;
 pub mod explain;
 pub mod feed;

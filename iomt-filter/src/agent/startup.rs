@@ -41,6 +41,7 @@ use crate::config::Config;
 use crate::contacts::Bounds;
 use crate::datapath::{Datapath, LoadOptions, Room, WriterToken};
 use crate::diagnostic::Diagnostic;
+use crate::doctor::Finding;
 use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Known, Overrides};
 use crate::numbers::Numbers;
@@ -158,7 +159,6 @@ fn start(
         let grants = grants.models();
         intent::read_knowing(&config, &Overrides::default(), &host, numbers, &listed, grants, &known)
     };
-    interfaces::check(&config)?;
     let options = LoadOptions { pins: Some(config.paths.pins.clone()), ..LoadOptions::default() };
     let adopts = Datapath::can_adopt(&options);
     // What judges already has room for what feeds listed last, and knows what devices talk to now: their files are
@@ -167,6 +167,11 @@ fn start(
         Ok(intent) => intent,
         Err(found) => return Ok(Err(found)),
     };
+    let refused = interfaces::check(&config, &intent)?;
+    if !refused.is_empty() {
+        output::note("nothing was attached; `iomt-filter doctor` shows all that it looks at");
+        return Ok(Err(refused.iter().map(Finding::diagnostic).collect()));
+    }
 
     // Kernels before 5.11 count maps against this limit.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
