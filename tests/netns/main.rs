@@ -15,6 +15,7 @@ mod busy;
 mod kept_leases;
 mod contacts;
 mod flow_limit;
+mod doctor;
 mod readme;
 
 use std::sync::Once;
