@@ -80,6 +80,8 @@ pub enum Verb {
     Explain(cmd::explain::Options),
     /// Run a capture through the real program, without an interface
     Replay(cmd::replay::Options),
+    /// Look whether this host is fit for the filter, and what mends it where it is not; touch nothing
+    Doctor(cmd::doctor::Options),
     /// Take the program off every interface: filtering ends
     Detach(cmd::detach::Options),
     /// Print a completion script
@@ -151,6 +153,7 @@ pub fn main() -> ExitCode {
         Verb::Reload => cmd::reload::run(config, *output),
         Verb::Explain(options) => cmd::explain::run(config, options, *output),
         Verb::Replay(options) => cmd::replay::run(config, options, *output),
+        Verb::Doctor(options) => cmd::doctor::run(config, options, *output),
         Verb::Detach(options) => cmd::detach::run(config, options),
         Verb::Completions(options) => cmd::completions::run(options),
     };

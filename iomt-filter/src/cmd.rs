@@ -8,6 +8,7 @@ pub mod check;
 pub mod completions;
 pub mod detach;
 pub mod devices;
+pub mod doctor;
 pub mod events;
 pub mod exceptions;
 pub mod explain;

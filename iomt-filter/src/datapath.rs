@@ -16,7 +16,7 @@ pub mod generation;
 pub mod lock;
 mod flows;
 mod link;
-mod pins;
+pub(crate) mod pins;
 mod ports;
 pub mod replay;
 pub mod counts;

@@ -26,6 +26,7 @@ pub mod rows;
 pub mod image;
 pub mod datapath;
 pub mod audit;
+pub mod doctor;
 pub mod capture;
 pub mod events;
 pub mod explain;

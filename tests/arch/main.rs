@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod boundaries;
+mod checks;
 mod hygiene;
 mod oldest_kernel;
 mod reasons;

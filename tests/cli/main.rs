@@ -7,6 +7,7 @@ mod readme;
 mod replay;
 mod explain;
 mod bundle;
+mod doctor;
 mod audit;
 mod corpus;
 mod feed;

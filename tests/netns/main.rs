@@ -16,6 +16,7 @@ mod changes;
 mod kept_leases;
 mod contacts;
 mod flow_limit;
+mod doctor;
 mod readme;
 
 use std::sync::Once;

@@ -8,7 +8,7 @@ pub(crate) struct Program {
 }
 
 /// What tests and demo run. The compiler for the kernel program is found by `ebpf-toolchain` instead.
-pub(crate) const PROGRAMS: [Program; 12] = [
+pub(crate) const PROGRAMS: [Program; 13] = [
     Program { name: "ip", package: "iproute2", reason: "network namespaces and veth pairs" },
     Program {
         name: "ping",
@@ -28,6 +28,11 @@ pub(crate) const PROGRAMS: [Program; 12] = [
     Program { name: "nmap", package: "nmap", reason: "a scan that must find nothing" },
     Program { name: "python3", package: "python3-venv", reason: "a TAXII server, medallion" },
     Program { name: "dhclient", package: "isc-dhcp-client", reason: "a DHCPv6 client" },
+    Program {
+        name: "xdp-filter",
+        package: "xdp-tools",
+        reason: "an XDP filter of the same kind, which is in the way, and measured beside ours",
+    },
     BUSYBOX,
 ];
 
@@ -39,11 +44,10 @@ const BUSYBOX: Program = Program {
 };
 
 /// What the bench measures beside the filter, and measures it with. It goes without what is not there.
-pub(crate) const PEERS: [Program; 5] = [
+pub(crate) const PEERS: [Program; 4] = [
     Program { name: "nft", package: "nftables", reason: "sets that the filter is measured beside" },
     Program { name: "ipset", package: "ipset", reason: "the same" },
     Program { name: "iptables", package: "iptables", reason: "the rule in front of `ipset`" },
-    Program { name: "xdp-filter", package: "xdp-tools", reason: "an XDP filter of the same kind" },
     Program { name: "ethtool", package: "ethtool", reason: "veth pairs that take frames in batches" },
 ];
 

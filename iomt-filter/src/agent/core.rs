@@ -411,7 +411,7 @@ pub(super) fn shown(diagnostics: Vec<Diagnostic>) -> Errors {
 }
 
 /// An error and its causes, on one line.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

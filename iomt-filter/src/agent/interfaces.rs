@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use iomt_filter_common::device::Port;
 use nix::net::if_::if_nametoindex;
 
@@ -12,29 +12,29 @@ use super::views::mode_name;
 use crate::config::{AttachMode, Config};
 use crate::datapath::attach::{self, WantedMode};
 use crate::datapath::{AttachError, Attachment, Roles, Standing};
+use crate::doctor::{self, Finding};
+use crate::intent::Intent;
 
-/// That every configured interface is there and can be judged, so that a start that will fail changes
-/// nothing.
-pub(super) fn check(config: &Config) -> Result<()> {
-    let missing: Vec<_> =
-        named(config).into_keys().filter(|name| if_nametoindex(name.as_str()).is_err()).collect();
-    if !missing.is_empty() {
-        let config = config.paths.config.display();
-        anyhow::bail!(
-            "`{}` of `[interfaces]` in `{config}` is not on this host; `ip link` lists those there are",
-            missing.join("`, `")
-        )
-    }
+/// What keeps every configured interface from being judged, so that a start that would fail, or silently not
+/// protect, changes nothing.
+pub(super) fn check(config: &Config, intent: &Intent) -> Result<Vec<Finding>> {
     attach::tidy(&config.paths.pins)?;
-    for interface in named(config).into_keys() {
-        attach::check(&config.paths.pins, &interface)?;
+    let verdict = doctor::interfaces(config, intent).context("failed to ask the kernel for interfaces")?;
+    for Finding { interface, found, mend, refuses, .. } in &verdict.told {
+        let (interface, mend) = (interface.as_deref(), mend.as_deref());
+        if *refuses {
+            // Judged as it is, it is safer than without an agent.
+            tracing::error!(interface, mend, "{found}");
+        } else {
+            tracing::warn!(interface, mend, "{found}");
+        }
     }
-    Ok(())
+    Ok(verdict.refused)
 }
 
 /// Every interface that is to be judged, once, with its roles. One that is named for VLANs alone is a device
 /// port for the rest.
-fn named(config: &Config) -> BTreeMap<String, Roles> {
+pub(crate) fn named(config: &Config) -> BTreeMap<String, Roles> {
     let mut all: BTreeMap<String, Roles> = BTreeMap::new();
     for (places, port) in
         [(&config.interfaces.device, Port::Device), (&config.interfaces.uplink, Port::Uplink)]

@@ -44,6 +44,7 @@ use crate::config::Config;
 use crate::contacts::Bounds;
 use crate::datapath::{Datapath, LoadOptions, Room, WriterToken};
 use crate::diagnostic::Diagnostic;
+use crate::doctor::Finding;
 use crate::generations::{Generations, Outcome, Record, Sources};
 use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Known};
@@ -196,7 +197,11 @@ fn start(
         tracing::error!("what was confirmed last holds: {because}");
     }
     let config = choice.config.clone();
-    interfaces::check(&config)?;
+    let refused = interfaces::check(&config, &intent)?;
+    if !refused.is_empty() {
+        output::note("nothing was attached; `iomt-filter doctor` shows all that it looks at");
+        return Ok(Err(refused.iter().map(Finding::diagnostic).collect()));
+    }
 
     // Kernels before 5.11 count maps against this limit.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);

@@ -35,7 +35,7 @@ use crate::agent::history::Follower;
 use crate::explain::Question;
 
 /// The group whose members may read.
-const GROUP: &str = "iomt-filter";
+pub(crate) const GROUP: &str = "iomt-filter";
 /// Where questions about addresses and domains go.
 const LOOKUP: &str = "/v1/lookup";
 /// An import of a million addresses is some 20 MB of JSON.

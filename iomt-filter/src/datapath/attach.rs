@@ -1,12 +1,13 @@
 //! Puts the program on interfaces by links that outlive the process, and takes it off again.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, Xdp};
+use aya::programs::{ProgramError, Xdp, loaded_programs};
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use thiserror::Error;
 
@@ -231,20 +232,20 @@ impl Datapath {
     }
 }
 
-/// That an interface is there and can be judged: it runs no program, or ours.
+/// The program of each pinned link below `pins`, by the index of the interface that it is on.
 ///
 /// # Errors
-/// When it is not, or the kernel does not say.
-pub fn check(pins: &Path, interface: &str) -> Result<(), AttachError> {
-    let name = || interface.to_owned();
-    let index = if_nametoindex(interface).map_err(|_| AttachError::NoInterface(name()))?;
-    if pinned(Some(&pin_of(pins, interface)), interface)? == Link::At(index) {
-        return Ok(());
-    }
-    match link::has_program(index).map_err(|error| AttachError::Look { interface: name(), error })? {
-        true => Err(AttachError::Busy(name())),
-        false => Ok(()),
-    }
+/// When a pin cannot be read.
+pub fn programs(pins: &Path) -> io::Result<BTreeMap<u32, u32>> {
+    let all = attached_interfaces(pins).into_iter().map(|interface| link::program(&pin_of(pins, &interface)));
+    all.filter_map(Result::transpose).collect()
+}
+
+/// Names of the programs that the kernel holds, by their numbers; none where this process may not ask.
+#[must_use]
+pub fn names() -> BTreeMap<u32, String> {
+    let programs = loaded_programs().flatten();
+    programs.filter_map(|program| Some((program.id(), program.name_as_str()?.to_owned()))).collect()
 }
 
 /// Makes every pinned link bear the name that its interface has now, and removes those whose interface

@@ -424,7 +424,8 @@ fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-fn is_older_than(release: &str, wanted: (u32, u32)) -> bool {
+/// Whether a release, as `uname -r` says it, comes before a version.
+pub(crate) fn is_older_than(release: &str, wanted: (u32, u32)) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < wanted
 }

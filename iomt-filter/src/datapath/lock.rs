@@ -9,6 +9,9 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use thiserror::Error;
 
+/// The file in the state folder that the agent holds.
+pub(crate) const FILE: &str = "agent.lock";
+
 /// Proof that no other process writes the same tables or the same state. Given back when dropped, or
 /// when the process ends in whatever way.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ impl WriterToken {
     /// # Errors
     /// When another process has it, or the lock file cannot be made.
     pub fn take(state: &Path) -> Result<Self, LockError> {
-        let path = state.join("agent.lock");
+        let path = state.join(FILE);
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -57,13 +57,8 @@ pub(super) fn prepare(pins: &Path, options: &LoadOptions) -> Result<Option<u32>,
         Found::Tables(devices) => return Ok(Some(devices)),
         Found::Nothing => {}
         Found::Unusable { version, what } => {
-            let interfaces = attached_interfaces(pins);
-            if !interfaces.is_empty() {
-                return Err(if version == abi::VERSION {
-                    LoadError::Incomplete { path: pins.to_owned(), what, interfaces }
-                } else {
-                    LoadError::OtherVersion { path: pins.to_owned(), found: version, needed: abi::VERSION }
-                });
+            if let Some(obstacle) = in_use(pins, version, &what) {
+                return Err(obstacle);
             }
             tracing::warn!(
                 pins = %pins.display(), what,
@@ -75,6 +70,27 @@ pub(super) fn prepare(pins: &Path, options: &LoadOptions) -> Result<Option<u32>,
     fs::create_dir_all(maps_folder(pins)).map_err(failed)?;
     fs::create_dir_all(pins.join(format!("contract-{}", abi::VERSION))).map_err(failed)?;
     Ok(None)
+}
+
+/// What keeps a start from using a pin folder; nothing is changed.
+pub(crate) fn obstacle(pins: &Path) -> Option<LoadError> {
+    match found(pins, &LoadOptions::default()) {
+        Found::Unusable { version, what } => in_use(pins, version, &what),
+        Found::Nothing | Found::Tables(_) => None,
+    }
+}
+
+/// Why tables that cannot be taken over cannot be made anew either: interfaces are judged by them.
+fn in_use(pins: &Path, version: u32, what: &str) -> Option<LoadError> {
+    let (path, interfaces) = (pins.to_owned(), attached_interfaces(pins));
+    if interfaces.is_empty() {
+        return None;
+    }
+    Some(if version == abi::VERSION {
+        LoadError::Incomplete { path, what: what.to_owned(), interfaces }
+    } else {
+        LoadError::OtherVersion { path, found: version, needed: abi::VERSION }
+    })
 }
 
 /// What a pin folder holds.

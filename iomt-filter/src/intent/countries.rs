@@ -92,7 +92,7 @@ impl GeoReport {
     }
 
     /// What is wrong with its age.
-    pub(super) fn warning(&self) -> Option<Diagnostic> {
+    pub(crate) fn warning(&self) -> Option<Diagnostic> {
         if !self.stale {
             return None;
         }
