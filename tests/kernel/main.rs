@@ -7,3 +7,4 @@ mod explain;
 mod generations;
 mod program;
 mod swaps;
+mod unprivileged;
