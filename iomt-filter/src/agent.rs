@@ -11,6 +11,8 @@ pub mod views;
 mod explaining;
 pub mod store;
 mod journal;
+mod auditing;
+mod service;
 mod term;
 mod blocks;
 mod grants;
@@ -26,20 +28,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 
 use ipnet::IpNet;
-use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 
+pub(crate) use self::auditing::Auditing;
 use self::contacts::Standing;
 use self::core::Core;
 use self::feeds::Fetching;
 use self::heartbeat::Signs;
 use self::history::History;
 use self::running::Running;
+use self::service::Told;
 use crate::api::messages::{
-    BlockRequest, Changed, DeviceStatus, FlowStatus, Grant, GrantRequest, Granted, Status, UnblockRequest,
+    BlockRequest, Changed, DeviceStatus, FlowStatus, Grant, GrantRequest, Granted, ReloadRequest,
+    RevokeRequest, Status, UnblockRequest,
 };
-use crate::audit::{Audit, Entry};
-use crate::explain::{Explanation, Question};
+use crate::audit::Author;
+use crate::explain::{Explanation, Question, Understudy};
 use crate::feeds::manual::ManualBlock;
 use crate::lookup::Answer;
 
@@ -56,12 +60,15 @@ pub struct Agent {
     contacts: Standing,
     signs: Arc<Signs>,
     fetching: Fetching,
-    audit: std::sync::Mutex<Option<Audit>>,
+    auditing: Arc<Auditing>,
+    /// Who explains packets, where none can be loaded any more.
+    understudy: Option<std::sync::Mutex<Understudy>>,
+    told: Told,
     state: PathBuf,
 }
 
 /// A block that somebody waits for, by whom, and where the answer goes.
-type AskedBlock = (BlockRequest, String, mpsc::Sender<Result<Changed, Errors>>);
+type AskedBlock = (BlockRequest, Author, mpsc::Sender<Result<Changed, Errors>>);
 
 /// Why a request changed nothing: what the user is told.
 pub type Errors = Vec<String>;
@@ -77,12 +84,27 @@ pub fn kept_blocks(state: &Path) -> Result<Vec<ManualBlock>, store::StoreError> 
 pub use looking::talks;
 
 impl Agent {
-    pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>, audit: Option<Audit>) -> Self {
+    pub(crate) fn new(
+        core: Core,
+        history: Arc<History>,
+        signs: Arc<Signs>,
+        understudy: Option<Understudy>,
+    ) -> Self {
         let running = RwLock::new(Arc::new(core.running()));
-        let (asked, fetching, audit) = (std::sync::Mutex::default(), Fetching::default(), audit.into());
         let state = core.config.paths.state.clone();
-        let contacts = Standing::new(&state);
-        Self { core: Mutex::new(core), asked, running, history, contacts, signs, fetching, audit, state }
+        Self {
+            asked: std::sync::Mutex::default(),
+            running,
+            history,
+            contacts: Standing::new(&state),
+            signs,
+            fetching: Fetching::default(),
+            auditing: core.auditing.clone(),
+            understudy: understudy.map(std::sync::Mutex::new),
+            told: Told::default(),
+            state,
+            core: Mutex::new(core),
+        }
     }
 
     fn fetching(&self) -> &Fetching {
@@ -94,15 +116,9 @@ impl Agent {
         &self.state
     }
 
-    /// Writes down what somebody is about to change; without that it must not be changed.
-    fn audit(&self, entry: Entry) -> Result<(), Errors> {
-        let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(audit) = audit.as_mut() else {
-            return Err(vec![
-                "the audit log cannot be written; see the log of the agent, and start it again".into(),
-            ]);
-        };
-        audit.append(entry, Timestamp::now()).map_err(|error| vec![core::chain(&error)])
+    /// What is to be written down before something is changed.
+    fn auditing(&self) -> &Auditing {
+        &self.auditing
     }
 
     /// Recorded events.
@@ -128,13 +144,19 @@ impl Agent {
         Ok(views::flows(&self.running()))
     }
 
-    /// What the program says of a packet, without sending one. A program of its own is loaded for it.
+    /// What the program says of a packet, without sending one. A private copy of it is asked.
     ///
     /// # Errors
     /// When the question cannot be understood, or the kernel refuses.
     pub fn explain(&self, question: &Question) -> Result<Explanation, Errors> {
         let (scene, setting) = explaining::prepare(&self.running(), question)?;
-        scene.play(setting).map_err(|error| vec![core::chain(&error)])
+        let explained = match &self.understudy {
+            Some(understudy) => {
+                understudy.lock().unwrap_or_else(PoisonError::into_inner).play(scene, setting)
+            }
+            None => scene.play(setting),
+        };
+        explained.map_err(|error| vec![core::chain(&error)])
     }
 
     /// What is known of addresses, prefixes and domains.
@@ -154,7 +176,7 @@ impl Agent {
     ///
     /// # Errors
     /// When one of them would cut what must not be cut, or the tables cannot be written.
-    pub fn block(&self, request: BlockRequest, by: String) -> Result<Changed, Errors> {
+    pub fn block(&self, request: BlockRequest, by: Author) -> Result<Changed, Errors> {
         let (answer, answered) = mpsc::channel();
         let listed = request.listed.iter().map(|listed| listed.target);
         let targets: BTreeSet<IpNet> = request.targets.iter().copied().chain(listed).collect();
@@ -190,8 +212,8 @@ impl Agent {
     ///
     /// # Errors
     /// When one of them is none, or the tables cannot be written.
-    pub fn unblock(&self, request: &UnblockRequest) -> Result<Changed, Errors> {
-        self.change(|core| core.unblock(request))
+    pub fn unblock(&self, request: &UnblockRequest, by: &Author) -> Result<Changed, Errors> {
+        self.change(|core| core.unblock(request, by))
     }
 
     /// Grants that hold.
@@ -203,7 +225,7 @@ impl Agent {
     ///
     /// # Errors
     /// When device, peer or service are unknown, or the tables cannot be written.
-    pub fn grant(&self, request: &GrantRequest, by: &str) -> Result<Granted, Errors> {
+    pub fn grant(&self, request: &GrantRequest, by: &Author) -> Result<Granted, Errors> {
         self.change(|core| core.grant(request, by))
     }
 
@@ -211,19 +233,27 @@ impl Agent {
     ///
     /// # Errors
     /// When there is none of that number, or the tables cannot be written.
-    pub fn revoke(&self, id: u32) -> Result<Changed, Errors> {
-        self.change(|core| core.revoke(id))
+    pub fn revoke(&self, request: &RevokeRequest, by: &Author) -> Result<Changed, Errors> {
+        self.change(|core| core.revoke(request, by))
     }
 
     /// Reads policy, inventory, feeds and geo again.
     ///
     /// # Errors
     /// When something in them is invalid: then what runs stays.
-    pub fn reload(&self) -> Result<Changed, Errors> {
+    pub fn reload(&self, request: &ReloadRequest, by: &Author) -> Result<Changed, Errors> {
         let before = self.running().intent.clone();
-        let changed = self.change(Core::reload)?;
+        service::reloading();
+        let changed = self.change(|core| core.reload(request, by));
+        self.ready();
+        let changed = changed?;
         self.tell_waiting(&before);
         Ok(changed)
+    }
+
+    /// Tells the service manager that the agent does its work.
+    pub(crate) fn ready(&self) {
+        self.told.ready(&views::line(&self.running()));
     }
 
     /// The agent's loop turns.
@@ -235,6 +265,7 @@ impl Agent {
     pub(crate) fn tick(&self) {
         self.change(Core::work);
         self.signs.work();
+        self.told.status(&views::line(&self.running()));
     }
 
     /// What has to be done before the process ends; nothing changes while the answer is there.

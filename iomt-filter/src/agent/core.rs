@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::Errors;
+use super::auditing::{Auditing, files};
 use super::blocks::Blocks;
 use super::far_ends;
 use super::grants::Ledger;
@@ -13,7 +15,8 @@ use super::journal::Journal;
 use super::leases::Leases;
 use super::recorder::{Book, Page};
 use super::store;
-use crate::api::messages::{Changed, FailedReload};
+use crate::api::messages::{Changed, FailedReload, ReloadRequest};
+use crate::audit::{Author, Entry};
 use crate::config::Config;
 use crate::datapath::{ApplyError, Attachment, Datapath, WriterToken};
 use crate::diagnostic::{Diagnostic, Place};
@@ -55,10 +58,26 @@ pub struct Core {
     /// Seconds that this agent has worked through.
     pub(super) seconds: u32,
     pub(super) book: Arc<Book>,
+    pub(super) auditing: Arc<Auditing>,
+    /// The files that what runs was made of, as the audit log names them.
+    pub(super) files: Value,
     pub(super) token: WriterToken,
 }
 
 impl Core {
+    /// Writes down what an agent began with: files that changed while none ran took hold with it.
+    pub(super) fn note_start(&self) {
+        let entry = Entry {
+            after: json!({
+                "version": env!("CARGO_PKG_VERSION"), "generation": self.generation(), "files": self.files,
+            }),
+            ..Entry::by(&Author::of_this_process(), "start")
+        };
+        if let Err(errors) = self.auditing.write([entry]) {
+            tracing::error!(errors = errors.join("; "), "the start is not in the audit log");
+        }
+    }
+
     /// What has to be done every second: manual blocks and grants whose time is up go, a country database that has
     /// become too old is noticed, interfaces are looked after, leases and what is left of blocks and grants are kept.
     pub(super) fn work(&mut self) {
@@ -116,8 +135,8 @@ impl Core {
     }
 
     /// Reads everything again that the configuration names, and the configuration itself.
-    pub(super) fn reload(&mut self) -> Result<Changed, Errors> {
-        let result = self.try_reload();
+    pub(super) fn reload(&mut self, request: &ReloadRequest, by: &Author) -> Result<Changed, Errors> {
+        let result = self.try_reload(request, by);
         self.failed_reload = match &result {
             Ok(_) => None,
             Err(errors) => Some(FailedReload { at: Timestamp::now(), errors: errors.clone() }),
@@ -125,7 +144,7 @@ impl Core {
         result
     }
 
-    fn try_reload(&mut self) -> Result<Changed, Errors> {
+    fn try_reload(&mut self, request: &ReloadRequest, by: &Author) -> Result<Changed, Errors> {
         let config = Config::load(&self.config.paths.config).map_err(shown)?;
         if let Some(changed) = needs_restart(&self.config, &config) {
             return Err(vec![format!(
@@ -134,28 +153,34 @@ impl Core {
         }
         let host = HostNetworks::read()
             .map_err(|error| vec![format!("failed to read the host's addresses: {error}")])?;
-        let numbers = Numbers::clone(&self.numbers);
+        // Before they are read: what the log names is then no newer than what is made of it.
+        let files = files(&config);
         // With those that have ended: they go when that is noted.
         let blocks = self.blocks.clone();
-        let listed = blocks.list();
-        let mut again = None;
-        // A list that had no room may have it by now; where it has not, it waits on.
-        for makes_tables in [true, false] {
-            let mut numbers = numbers.clone();
-            let intent = self.read_again(&config, &host, &mut numbers, &listed, makes_tables)?;
-            match self.try_activate(intent, numbers, blocks.clone()) {
-                Ok(changed) => {
-                    again = Some(changed);
-                    break;
+        let read = self.read_again(&config, &host, &blocks.list(), true)?;
+        let entry = Entry {
+            before: json!({ "generation": self.generation(), "files": self.files }),
+            after: json!({ "generation": self.next_generation(), "files": files }),
+            note: request.note.clone(),
+            ..Entry::by(by, "reload")
+        };
+        let changed = self.auditing.clone().change(entry, || {
+            match self.try_activate(read.0, read.1, blocks.clone()) {
+                // A list that had no room may have it by now; where it has not, it waits on.
+                Err(Refusal::NoRoom(_)) => {
+                    let (intent, numbers) = self.read_again(&config, &host, &blocks.list(), false)?;
+                    Ok(self.try_activate(intent, numbers, blocks)?)
                 }
-                Err(Refusal::NoRoom(_)) if makes_tables => {}
-                Err(refusal) => return Err(refusal.into()),
+                activated => Ok(activated?),
             }
-        }
-        let Some(changed) = again else { return Err(vec!["there is no room for what is configured".into()]) };
-        (self.config, self.host) = (Arc::new(config), host);
+        })?;
+        (self.config, self.host, self.files) = (Arc::new(config), host, files);
         self.drop_gone_grants();
         Ok(changed)
+    }
+
+    fn next_generation(&self) -> u32 {
+        self.datapath.generation().map_or(1, |generation| generation.number.wrapping_add(1).max(1))
     }
 
     /// What `config` names now, with a warning for each far end of a device that it cuts.
@@ -163,22 +188,22 @@ impl Core {
         &self,
         config: &Config,
         host: &HostNetworks,
-        numbers: &mut Numbers,
         blocks: &[ManualBlock],
         makes_tables: bool,
-    ) -> Result<Intent, Errors> {
+    ) -> Result<(Intent, Numbers), Errors> {
+        let mut numbers = Numbers::clone(&self.numbers);
         let flows = far_ends::flows(&self.running());
         let far_ends = |rows: &Rows| far_ends::of(&flows, rows, &config.paths.state, config.gate.impact);
         let (copies, grants) = (self.lists().copies(), self.grants.models());
         let known = Known { copies, reads_files: true, makes_tables, far_ends: &far_ends };
         let overrides = Overrides::default();
-        let read = intent::read_knowing(config, &overrides, host, numbers, blocks, grants, &known);
+        let read = intent::read_knowing(config, &overrides, host, &mut numbers, blocks, grants, &known);
         let mut intent = read.map_err(shown)?;
         if let Some(lost) = intent.loses(&self.intent) {
             return Err(shown(vec![lost]));
         }
         intent.warnings.extend(newly_cut(&self.intent.rows, &intent.rows, &far_ends(&intent.rows)));
-        Ok(intent)
+        Ok((intent, numbers))
     }
 
     /// What the feeds list.
@@ -241,8 +266,7 @@ impl Core {
             kept.map_err(|error| Refusal::Failed(vec![chain(&error)]))?;
         }
         let changed = self.datapath.plan(&intent.rows).summary().iter().map(|(_, count)| count).sum();
-        let next =
-            self.datapath.generation().map_or(1, |generation| generation.number.wrapping_add(1).max(1));
+        let next = self.next_generation();
         self.book.write(next, Page::new(&self.host_name, &intent, &self.attachments));
         let generation = self.datapath.apply(intent.rows.clone(), &self.token)?;
         if let Some(last_good) = intent.last_good.take() {
@@ -293,6 +317,10 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
         Some("`[interfaces]`")
     } else if paths(old) != paths(new) {
         Some("`paths.socket`, `paths.state` or `paths.pins`")
+    } else if old.access != new.access {
+        Some("`[access]`")
+    } else if old.agent.user != new.agent.user {
+        Some("`user` in `[agent]`")
     } else {
         None
     }

@@ -12,11 +12,13 @@ use anyhow::{Context as _, Result};
 use iomt_filter_common::flow::{Flow, FlowKey};
 use jiff::Timestamp;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::unistd::Uid;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::auditing::{self, Auditing};
 use super::blocks::Blocks;
 use super::contacts;
 use super::core::{Core, NUMBERS, chain};
@@ -29,22 +31,27 @@ use super::interfaces;
 use super::journal::Journal;
 use super::leases::Leases;
 use super::recorder::{self, Book};
+use super::service;
 use super::store;
 use super::term;
 use super::work;
 use super::{Agent, Errors};
+use crate::api::access::Access;
+use crate::api::messages::ReloadRequest;
 use crate::api::server;
-use crate::audit::{self, Audit, AuditError};
+use crate::audit::{self, Audit, AuditError, Author};
 use crate::cli::FINDING;
 use crate::clock::{Clocks, boottime};
-use crate::config::Config;
+use crate::config::{Config, Paths};
 use crate::contacts::Bounds;
 use crate::datapath::{Datapath, LoadOptions, Room, WriterToken};
 use crate::diagnostic::Diagnostic;
+use crate::explain::Understudy;
 use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Known, Overrides};
 use crate::numbers::Numbers;
 use crate::output;
+use crate::privileges::{self, Folders, Privileges};
 use crate::rows::Rows;
 
 /// Runs the agent until it is told to stop. What it attached goes on filtering.
@@ -56,6 +63,9 @@ pub fn run(config: &Path) -> Result<ExitCode> {
         Ok(config) => config,
         Err(found) => return Ok(invalid(&found)),
     };
+    // Before there is a second thread: each begins with what the one has that starts it.
+    privileges::never_more().context("failed to give up the right to get more rights")?;
+    privileges::keep_needed().context("failed to give up rights that nothing needs")?;
     let state = &config.paths.state;
     fs::DirBuilder::new()
         .recursive(true)
@@ -66,11 +76,21 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     // Whoever asks much is answered late; the agent's own loop turns elsewhere.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("failed to start the runtime")?;
-    let answers = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let answers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .on_thread_start(privileges::give_up_here)
+        .enable_all()
+        .build();
     let answers = answers.context("failed to start the runtime of the control socket")?;
     // A reload that is asked for during the start follows it, and does not end the process.
     let hangup = within(&runtime, || signal(SignalKind::hangup())).context("failed to wait for signals")?;
-    let listener = within(&answers, || server::listen(&config.paths.socket))?;
+    let access = access(&config);
+    let (listener, access) = within(&answers, || server::listen(&config.paths.socket, access))?;
+    if let Some(user) = &config.agent.user {
+        let Paths { state, pins, socket, .. } = &config.paths;
+        privileges::become_user(user, &Folders { whole: &[state, pins], files: &[socket] })?;
+    }
+    let access = access.run_by(Uid::effective());
 
     let numbers: Numbers = store::load(state, NUMBERS)?;
     let (seen, now) = (term::seen(state), Clocks::now());
@@ -91,25 +111,29 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let history = Arc::new(History::default());
     let signs = Arc::new(Signs::new());
     let state = &config.paths.state.clone();
-    let core = match start(config, token, numbers, (blocks, journal), grants, &history, &signs)? {
+    let audit = open_audit(state).inspect_err(|error| {
+        tracing::error!(
+            "nothing can be written into the audit log, and nothing be changed until it can: {error:#}"
+        );
+    });
+    let auditing = Arc::new(Auditing::new(audit.ok()));
+    let kept = Kept { numbers, blocks, journal, grants };
+    let mut core = match start(config, token, kept, auditing, &history, &signs)? {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
     };
     core.keep_ends(seen);
+    core.note_start();
+    let understudy = give_up_rights(&mut core)?;
     let socket = core.config.paths.socket.clone();
-    let audit = open_audit(state).inspect_err(|error| {
-        tracing::error!(
-            "nothing can be written into the audit log, and nothing be released until it can: {error:#}"
-        );
-    });
     let numbered_since = core.numbered_since;
-    let agent = Arc::new(Agent::new(core, history, signs, audit.ok()));
+    let agent = Arc::new(Agent::new(core, history, signs, understudy));
     feeds::start(agent.clone()).context("no thread to fetch feeds with")?;
     work::start(agent.clone()).context("no thread for the work of every second")?;
     if let Err(error) = contacts::start(agent.clone(), state, Bounds::default(), numbered_since) {
         tracing::error!(%error, "no thread to read flows with: who talked to whom is not kept");
     }
-    let served = runtime.block_on(serve(listener, answers.handle(), hangup, agent.clone()));
+    let served = runtime.block_on(serve((listener, access), answers.handle(), hangup, agent.clone()));
     let _nothing_changes = agent.stop();
     // The socket is ours until the process ends: nobody else could have made another.
     let _ = fs::remove_file(&socket);
@@ -118,6 +142,36 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     served.context("failed to wait for signals")?;
     tracing::info!("the agent stops; the program stays attached and goes on judging");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who may do what; what is configured and cannot be is said.
+fn access(config: &Config) -> Access {
+    let (access, unknown) = Access::of(&config.access);
+    for group in unknown {
+        tracing::warn!(
+            group,
+            "no such group on this host: nobody has a role by it; `groupadd --system` makes it"
+        );
+    }
+    access
+}
+
+/// Everything that takes rights is done: they go, for good. Who explains packets from then on has to be there already.
+/// Root keeps its rights, and loads what it needs when it needs it.
+fn give_up_rights(core: &mut Core) -> Result<Option<Understudy>> {
+    if Uid::effective().is_root() {
+        return Ok(None);
+    }
+    let understudy = Understudy::load(core.datapath.most_devices())
+        .inspect_err(|error| tracing::error!(error = chain(error), "no packet can be explained"));
+    // Whoever was started with rights and is to end, has ended.
+    core.wait_for_readers();
+    privileges::give_up().context("failed to give up rights that nothing needs any more")?;
+    let left = Privileges::read().context("failed to find out which rights are left")?;
+    if !left.capabilities.is_empty() {
+        tracing::error!(capabilities = ?left.capabilities, "some thread has kept rights that it does not need");
+    }
+    Ok(understudy.ok())
 }
 
 /// The audit log; one that is damaged is moved aside, because nothing could follow on it.
@@ -135,17 +189,25 @@ fn open_audit(state: &Path) -> Result<Audit> {
     }
 }
 
+/// What an agent before has kept.
+struct Kept {
+    numbers: Numbers,
+    blocks: Blocks,
+    journal: Journal,
+    grants: Ledger,
+}
+
 /// Compile, load, fill, attach.
 fn start(
     config: Config,
     token: WriterToken,
-    mut numbers: Numbers,
-    (blocks, journal): (Blocks, Journal),
-    grants: Ledger,
+    Kept { mut numbers, blocks, journal, grants }: Kept,
+    auditing: Arc<Auditing>,
     history: &Arc<History>,
     signs: &Arc<Signs>,
 ) -> Result<Result<Core, Vec<Diagnostic>>> {
     let host = HostNetworks::read().context("failed to read the host's addresses")?;
+    let files = auditing::files(&config);
     let kept = numbers.clone();
     let now = Timestamp::now();
     let listed = blocks.list();
@@ -217,6 +279,8 @@ fn start(
             config: Arc::new(config),
             datapath,
             book,
+            auditing,
+            files,
             token,
         };
         return fill_and_attach(core, (intent, numbers), last, blocks).map(Ok);
@@ -265,7 +329,7 @@ fn fill_and_attach(
 }
 
 async fn serve(
-    listener: tokio::net::UnixListener,
+    listener: (tokio::net::UnixListener, Access),
     answers: &Handle,
     mut hangup: Signal,
     agent: Arc<Agent>,
@@ -277,6 +341,7 @@ async fn serve(
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let server = answers.spawn(server::serve(listener, agent.clone(), shutdown(stopped.clone())));
+    agent.ready();
     tracing::info!("ready");
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -288,6 +353,7 @@ async fn serve(
             _ = second.tick() => agent.turn(),
         }
     }
+    service::stopping();
     let _ = stop.send(true);
     // Followers never hang up by themselves.
     let _ = tokio::time::timeout(Duration::from_millis(500), server).await;
@@ -296,7 +362,8 @@ async fn serve(
 
 fn reload(agent: Arc<Agent>) {
     tokio::task::spawn_blocking(move || {
-        if let Err(errors) = agent.reload() {
+        let by = Author { name: "a signal".to_owned(), uid: None };
+        if let Err(errors) = agent.reload(&ReloadRequest::default(), &by) {
             for error in errors {
                 tracing::error!("reload refused, what runs stays: {error}");
             }
