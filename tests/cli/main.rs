@@ -10,3 +10,4 @@ mod bundle;
 mod audit;
 mod corpus;
 mod feed;
+mod service;

@@ -15,6 +15,8 @@ mod busy;
 mod kept_leases;
 mod contacts;
 mod flow_limit;
+mod service;
+mod access;
 mod readme;
 
 use std::sync::Once;

@@ -8,7 +8,7 @@ pub(crate) struct Program {
 }
 
 /// What tests and demo run. The compiler for the kernel program is found by `ebpf-toolchain` instead.
-pub(crate) const PROGRAMS: [Program; 12] = [
+pub(crate) const PROGRAMS: [Program; 14] = [
     Program { name: "ip", package: "iproute2", reason: "network namespaces and veth pairs" },
     Program {
         name: "ping",
@@ -28,6 +28,8 @@ pub(crate) const PROGRAMS: [Program; 12] = [
     Program { name: "nmap", package: "nmap", reason: "a scan that must find nothing" },
     Program { name: "python3", package: "python3-venv", reason: "a TAXII server, medallion" },
     Program { name: "dhclient", package: "isc-dhcp-client", reason: "a DHCPv6 client" },
+    Program { name: "setpriv", package: "util-linux", reason: "programs that run as somebody else" },
+    Program { name: "systemd-analyze", package: "systemd", reason: "reads the service's unit" },
     BUSYBOX,
 ];
 
