@@ -11,6 +11,8 @@ pub mod views;
 mod explaining;
 pub mod store;
 mod journal;
+mod auditing;
+mod service;
 mod term;
 mod blocks;
 mod grants;
@@ -27,12 +29,12 @@ mod work;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::time::Duration;
 
 use ipnet::IpNet;
-use jiff::Timestamp;
-use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub(crate) use self::auditing::Auditing;
 use self::changes::Asked;
 use self::contacts::Standing;
 use self::core::Core;
@@ -40,13 +42,14 @@ use self::feeds::Fetching;
 use self::heartbeat::Signs;
 use self::history::History;
 use self::running::Running;
+use self::service::Told;
 use crate::api::messages::{
     Applied, ApplyRequest, BlockRequest, Changed, DeviceStatus, Excepted, ExceptionRequest, ExceptionStatus,
-    FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, ReleaseExceptionRequest, RollbackRequest,
-    Status, TrialRequest, TrialStatus, UnblockRequest,
+    FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, ReleaseExceptionRequest, ReloadRequest,
+    RevokeRequest, RollbackRequest, Status, TrialRequest, TrialStatus, UnblockRequest,
 };
-use crate::audit::{Audit, Entry};
-use crate::explain::{Explanation, Question};
+use crate::audit::Author;
+use crate::explain::{Explanation, Question, Understudy};
 use crate::feeds::manual::ManualBlock;
 use crate::generations::Generations;
 use crate::lookup::Answer;
@@ -64,12 +67,15 @@ pub struct Agent {
     contacts: Standing,
     signs: Arc<Signs>,
     fetching: Fetching,
-    audit: std::sync::Mutex<Option<Audit>>,
+    auditing: Arc<Auditing>,
+    /// Who explains packets, where none can be loaded any more.
+    understudy: Option<std::sync::Mutex<Understudy>>,
+    told: Told,
     state: PathBuf,
 }
 
 /// A block that somebody waits for, by whom, and where the answer goes.
-type AskedBlock = (BlockRequest, String, mpsc::Sender<Result<Changed, Errors>>);
+type AskedBlock = (BlockRequest, Author, mpsc::Sender<Result<Changed, Errors>>);
 
 /// Why a request changed nothing: what the user is told.
 pub type Errors = Vec<String>;
@@ -85,12 +91,27 @@ pub fn kept_blocks(state: &Path) -> Result<Vec<ManualBlock>, store::StoreError> 
 pub use looking::talks;
 
 impl Agent {
-    pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>, audit: Option<Audit>) -> Self {
+    pub(crate) fn new(
+        core: Core,
+        history: Arc<History>,
+        signs: Arc<Signs>,
+        understudy: Option<Understudy>,
+    ) -> Self {
         let running = RwLock::new(Arc::new(core.running()));
-        let (asked, fetching, audit) = (std::sync::Mutex::default(), Fetching::default(), audit.into());
         let state = core.config.paths.state.clone();
-        let contacts = Standing::new(&state);
-        Self { core: Mutex::new(core), asked, running, history, contacts, signs, fetching, audit, state }
+        Self {
+            asked: std::sync::Mutex::default(),
+            running,
+            history,
+            contacts: Standing::new(&state),
+            signs,
+            fetching: Fetching::default(),
+            auditing: core.auditing.clone(),
+            understudy: understudy.map(std::sync::Mutex::new),
+            told: Told::default(),
+            state,
+            core: Mutex::new(core),
+        }
     }
 
     fn fetching(&self) -> &Fetching {
@@ -102,15 +123,9 @@ impl Agent {
         &self.state
     }
 
-    /// Writes down what somebody is about to change; without that it must not be changed.
-    fn audit(&self, entry: Entry) -> Result<(), Errors> {
-        let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(audit) = audit.as_mut() else {
-            return Err(vec![
-                "the audit log cannot be written; see the log of the agent, and start it again".into(),
-            ]);
-        };
-        audit.append(entry, Timestamp::now()).map_err(|error| vec![core::chain(&error)])
+    /// What is to be written down before something is changed.
+    fn auditing(&self) -> &Auditing {
+        &self.auditing
     }
 
     /// Recorded events.
@@ -136,13 +151,19 @@ impl Agent {
         Ok(views::flows(&self.running()))
     }
 
-    /// What the program says of a packet, without sending one. A program of its own is loaded for it.
+    /// What the program says of a packet, without sending one. A private copy of it is asked.
     ///
     /// # Errors
     /// When the question cannot be understood, or the kernel refuses.
     pub fn explain(&self, question: &Question) -> Result<Explanation, Errors> {
         let (scene, setting) = explaining::prepare(&self.running(), question)?;
-        scene.play(setting).map_err(|error| vec![core::chain(&error)])
+        let explained = match &self.understudy {
+            Some(understudy) => {
+                understudy.lock().unwrap_or_else(PoisonError::into_inner).play(scene, setting)
+            }
+            None => scene.play(setting),
+        };
+        explained.map_err(|error| vec![core::chain(&error)])
     }
 
     /// What is known of addresses, prefixes and domains.
@@ -162,7 +183,7 @@ impl Agent {
     ///
     /// # Errors
     /// When one of them would cut what must not be cut, or the tables cannot be written.
-    pub fn block(&self, request: BlockRequest, by: String) -> Result<Changed, Errors> {
+    pub fn block(&self, request: BlockRequest, by: Author) -> Result<Changed, Errors> {
         let (answer, answered) = mpsc::channel();
         let listed = request.listed.iter().map(|listed| listed.target);
         let targets: BTreeSet<IpNet> = request.targets.iter().copied().chain(listed).collect();
@@ -198,8 +219,8 @@ impl Agent {
     ///
     /// # Errors
     /// When one of them is none, or the tables cannot be written.
-    pub fn unblock(&self, request: &UnblockRequest) -> Result<Changed, Errors> {
-        self.change(|core| core.unblock(request))
+    pub fn unblock(&self, request: &UnblockRequest, by: &Author) -> Result<Changed, Errors> {
+        self.change(|core| core.unblock(request, by))
     }
 
     /// Grants that hold.
@@ -211,7 +232,7 @@ impl Agent {
     ///
     /// # Errors
     /// When device, peer or service are unknown, or the tables cannot be written.
-    pub fn grant(&self, request: &GrantRequest, by: &str) -> Result<Granted, Errors> {
+    pub fn grant(&self, request: &GrantRequest, by: &Author) -> Result<Granted, Errors> {
         self.change(|core| core.grant(request, by))
     }
 
@@ -219,88 +240,56 @@ impl Agent {
     ///
     /// # Errors
     /// When there is none of that number, or the tables cannot be written.
-    pub fn revoke(&self, id: u32) -> Result<Changed, Errors> {
-        self.change(|core| core.revoke(id))
+    pub fn revoke(&self, request: &RevokeRequest, by: &Author) -> Result<Changed, Errors> {
+        self.change(|core| core.revoke(request, by))
     }
 
     /// Reads policy, inventory, feeds and geo again.
     ///
     /// # Errors
     /// When something in them is invalid: then what runs stays.
-    pub fn reload(&self, by: &str) -> Result<Changed, Errors> {
-        let asked = Asked { by: by.to_owned(), ..Asked::default() };
-        Ok(self.apply_audited("reload", &asked, |core| core.reload(&asked))?.changed)
+    pub fn reload(&self, request: &ReloadRequest, by: &Author) -> Result<Changed, Errors> {
+        let asked = Asked { by: by.clone(), what: "reload", note: request.note.clone(), within: None };
+        Ok(self.apply_as(|core| core.reload(&asked))?.changed)
     }
 
     /// The same, to be confirmed where the request says so.
     ///
     /// # Errors
     /// As [`reload`](Self::reload), and where a change is pending.
-    pub fn apply(&self, request: &ApplyRequest, by: &str) -> Result<Applied, Errors> {
-        let asked = Asked { by: by.to_owned(), ..Asked::from(request) };
-        self.apply_audited("apply", &asked, |core| core.reload(&asked))
+    pub fn apply(&self, request: &ApplyRequest, by: &Author) -> Result<Applied, Errors> {
+        let within = request.seconds.map(Duration::from_secs);
+        let asked = Asked { by: by.clone(), what: "apply", note: request.note.clone(), within };
+        self.apply_as(|core| core.reload(&asked))
     }
 
     /// Makes a pending change hold for good.
     ///
     /// # Errors
     /// When none is pending.
-    pub fn confirm(&self, by: &str) -> Result<Applied, Errors> {
-        let asked = Asked { by: by.to_owned(), ..Asked::default() };
-        self.apply_audited("confirm", &asked, |core| core.confirm(by))
+    pub fn confirm(&self, by: &Author) -> Result<Applied, Errors> {
+        self.apply_as(|core| core.confirm(by))
     }
 
     /// Takes a pending change back, or goes back to an earlier generation.
     ///
     /// # Errors
     /// When there is none, or it does not fit what there is now.
-    pub fn roll_back(&self, request: &RollbackRequest, by: &str) -> Result<Applied, Errors> {
-        let within = request.seconds.map(std::time::Duration::from_secs);
-        let asked = Asked { by: by.to_owned(), note: request.note.clone(), within };
-        self.apply_audited("rollback", &asked, |core| core.roll_back(request, &asked))
+    pub fn roll_back(&self, request: &RollbackRequest, by: &Author) -> Result<Applied, Errors> {
+        let within = request.seconds.map(Duration::from_secs);
+        let asked = Asked { by: by.clone(), what: "rollback", note: request.note.clone(), within };
+        self.apply_as(|core| core.roll_back(request, &asked))
     }
 
-    /// Changes what operators have made hold, and notes it: before, so that nothing is changed that nobody can read of.
-    fn apply_audited(
-        &self,
-        what: &str,
-        asked: &Asked,
-        change: impl FnOnce(&mut Core) -> Result<Applied, Errors>,
-    ) -> Result<Applied, Errors> {
-        let running = self.running();
-        let before =
-            running.current.as_ref().map_or(Value::Null, |current| json!({"generation": current.number}));
-        let within = asked.within.map(|within| json!({"confirm_within_seconds": within.as_secs()}));
-        let entry = Entry {
-            who: asked.by.clone(),
-            what: what.to_owned(),
-            before,
-            after: within.unwrap_or(Value::Null),
-            note: asked.note.clone(),
-            ..Entry::default()
-        };
-        let audited = self.audit(entry.clone());
-        if what == "apply" || what == "reload" {
-            audited?;
-        } else if let Err(errors) = audited {
-            // Who confirms or goes back is not kept from it.
-            tracing::error!(errors = errors.join("; "), "`{what}` is not in the audit log");
-        }
-        let intent = running.intent.clone();
-        match self.change(change) {
-            Ok(applied) => {
-                self.tell_waiting(&intent);
-                let after =
-                    json!({"generation": applied.number, "kernel_generation": applied.changed.generation});
-                let _told = self.audit(Entry { what: format!("{what} done"), after, ..entry });
-                Ok(applied)
-            }
-            Err(errors) => {
-                let _told =
-                    self.audit(Entry { what: format!("{what} refused"), after: json!(errors), ..entry });
-                Err(errors)
-            }
-        }
+    /// Changes what operators have made hold.
+    fn apply_as(&self, change: impl FnOnce(&mut Core) -> Result<Applied, Errors>) -> Result<Applied, Errors> {
+        let before = self.running().intent.clone();
+        service::reloading();
+        let applied = self.change(change);
+        self.ready();
+        let applied = applied?;
+        self.tell_waiting(&before);
+        Ok(applied)
     }
 
     /// Generations on disk, the oldest first.
@@ -325,24 +314,16 @@ impl Agent {
     ///
     /// # Errors
     /// When they are unknown, or the kernel refuses.
-    pub fn except(&self, request: &ExceptionRequest, by: &str) -> Result<Excepted, Errors> {
-        self.change(|core| {
-            let done = core.except(request, by)?;
-            core.told(by, request.kind.name(), request.scope.to_string(), request.note.clone());
-            Ok(done)
-        })
+    pub fn except(&self, request: &ExceptionRequest, by: &Author) -> Result<Excepted, Errors> {
+        self.change(|core| core.except(request, by))
     }
 
     /// Lets policy hold again.
     ///
     /// # Errors
     /// When nothing else held, or the kernel refuses.
-    pub fn end_exception(&self, request: &ReleaseExceptionRequest, by: &str) -> Result<Excepted, Errors> {
-        self.change(|core| {
-            let done = core.end_exception(request)?;
-            core.told(by, "release", request.scope.to_string(), request.note.clone());
-            Ok(done)
-        })
+    pub fn end_exception(&self, request: &ReleaseExceptionRequest, by: &Author) -> Result<Excepted, Errors> {
+        self.change(|core| core.end_exception(request, by))
     }
 
     /// Puts what the files say on trial.
@@ -350,7 +331,7 @@ impl Agent {
     /// # Errors
     /// When it is invalid, or there is no room for it beside what holds.
     pub fn begin_trial(&self, request: TrialRequest) -> Result<TrialStatus, Errors> {
-        self.change(|core| core.begin_trial(std::time::Duration::from_secs(request.seconds)))
+        self.change(|core| core.begin_trial(Duration::from_secs(request.seconds)))
     }
 
     /// How a trial goes.
@@ -369,6 +350,11 @@ impl Agent {
         self.change(Core::end_trial)
     }
 
+    /// Tells the service manager that the agent does its work.
+    pub(crate) fn ready(&self) {
+        self.told.ready(&views::line(&self.running()));
+    }
+
     /// The agent's loop turns.
     pub(crate) fn turn(&self) {
         self.signs.turn();
@@ -378,6 +364,7 @@ impl Agent {
     pub(crate) fn tick(&self) {
         self.change(Core::work);
         self.signs.work();
+        self.told.status(&views::line(&self.running()));
     }
 
     /// What has to be done before the process ends; nothing changes while the answer is there.
@@ -398,14 +385,6 @@ impl Agent {
         let mut core = self.core.blocking_lock();
         let done = change(&mut core);
         *self.running.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(core.running());
-        let untold = std::mem::take(&mut core.untold);
-        drop(core);
-        for entry in untold {
-            let what = entry.what.clone();
-            if let Err(errors) = self.audit(entry) {
-                tracing::error!(errors = errors.join("; "), "`{what}` is not in the audit log");
-            }
-        }
         done
     }
 }

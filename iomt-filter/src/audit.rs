@@ -12,12 +12,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use nix::unistd::{Uid, User};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::hex::hexadecimal;
+use crate::privileges::as_owner_of;
 
 /// The file of the log, in the state folder.
 pub const FILE: &str = "audit.log";
@@ -33,11 +35,41 @@ const LONGEST_VALUE: usize = 64 << 10;
 /// How long one waits for another that adds a line.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Who does something, as the kernel knows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Author {
+    /// The name of the user.
+    pub name: String,
+    /// Its number, where it is somebody who has one.
+    pub uid: Option<u32>,
+}
+
+impl Author {
+    /// The user with this number.
+    #[must_use]
+    pub fn of(uid: Uid) -> Self {
+        let name = match User::from_uid(uid) {
+            Ok(Some(user)) => user.name,
+            _ => format!("uid {uid}"),
+        };
+        Self { name, uid: Some(uid.as_raw()) }
+    }
+
+    /// Whoever started this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self::of(Uid::current())
+    }
+}
+
 /// What somebody did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Who, as the socket knows them.
+    /// Who, by the name that the user has on this host.
     pub who: String,
+    /// The user's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
     /// The command, as in `feed release`.
     pub what: String,
     /// What it was about: a feed, a device, a generation.
@@ -52,6 +84,27 @@ pub struct Entry {
     /// Why, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+impl Entry {
+    /// What `author` is about to do.
+    #[must_use]
+    pub fn by(author: &Author, what: &str) -> Self {
+        Self { who: author.name.clone(), uid: author.uid, what: what.to_owned(), ..Self::default() }
+    }
+
+    /// The entry that follows on this one where nothing came of it.
+    #[must_use]
+    pub fn failed(&self, errors: &[String]) -> Self {
+        Self {
+            who: self.who.clone(),
+            uid: self.uid,
+            what: format!("{} failed", self.what),
+            about: self.about.clone(),
+            after: Value::from(errors),
+            ..Self::default()
+        }
+    }
 }
 
 /// A line of the log.
@@ -133,8 +186,11 @@ impl Audit {
     /// When the file cannot be read or written, or its last line is none.
     pub fn open(path: &Path, now: Timestamp) -> Result<Self, AuditError> {
         let failed = |error| AuditError::File(path.to_owned(), error);
-        let file =
-            OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o640);
+        // The agent adds to it too, and may be another user.
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let file = as_owner_of(folder, || options.open(path)).map_err(failed)?;
         let audit = Self { path: path.to_owned(), file };
         let held = audit.hold()?;
         audit.mended(now)?;
@@ -148,9 +204,21 @@ impl Audit {
     /// # Errors
     /// When it cannot be written, or the last line is none: then nothing of it is there.
     pub fn append(&mut self, entry: Entry, now: Timestamp) -> Result<(), AuditError> {
+        self.append_all([entry], now)
+    }
+
+    /// Adds entries, all or none.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_all(
+        &mut self,
+        entries: impl IntoIterator<Item = Entry>,
+        now: Timestamp,
+    ) -> Result<(), AuditError> {
         let _held = self.hold()?;
         let end = self.mended(now)?;
-        self.write(&end, bounded(entry), now).map(drop)
+        self.write(&end, entries.into_iter().map(bounded), now).map(drop)
     }
 
     /// Keeps others from adding to the log.
@@ -177,7 +245,7 @@ impl Audit {
         self.file.set_len(end.at).map_err(|error| self.failed(error))?;
         let after = Value::from(format!("{} bytes of an unfinished line were taken off", end.torn));
         let mend = Entry { who: "the agent".into(), what: "audit mend".into(), after, ..Entry::default() };
-        self.write(&end, mend, now)
+        self.write(&end, [mend], now)
     }
 
     /// Reads the end of the log.
@@ -211,19 +279,28 @@ impl Audit {
         }
     }
 
-    /// Adds a line behind `end`, and says where the log ends then.
-    fn write(&self, end: &End, entry: Entry, now: Timestamp) -> Result<End, AuditError> {
-        let (sequence, previous) = (end.sequence + 1, end.hash.clone());
-        let mut line = Line { sequence, time: now, entry, previous, hash: String::new() };
-        line.hash = hash(&line);
-        let mut text = serde_json::to_vec(&line).map_err(|error| self.failed(error.into()))?;
-        text.push(b'\n');
+    /// Adds a line for each entry behind `end`, and says where the log ends then.
+    fn write(
+        &self,
+        end: &End,
+        entries: impl IntoIterator<Item = Entry>,
+        now: Timestamp,
+    ) -> Result<End, AuditError> {
+        let (mut sequence, mut last, mut text) = (end.sequence, end.hash.clone(), Vec::new());
+        for entry in entries {
+            sequence += 1;
+            let mut line = Line { sequence, time: now, entry, previous: last, hash: String::new() };
+            line.hash = hash(&line);
+            serde_json::to_writer(&mut text, &line).map_err(|error| self.failed(error.into()))?;
+            text.push(b'\n');
+            last = line.hash;
+        }
         if let Err(error) = (&self.file).write_all(&text).and_then(|()| self.file.sync_data()) {
             // Half a line would be in the way of the next one.
             let _ = self.file.set_len(end.at);
             return Err(self.failed(error));
         }
-        Ok(End { sequence, hash: line.hash, at: end.at + text.len() as u64, torn: 0 })
+        Ok(End { sequence, hash: last, at: end.at + text.len() as u64, torn: 0 })
     }
 
     fn failed(&self, error: io::Error) -> AuditError {
@@ -233,9 +310,10 @@ impl Audit {
 
 /// An entry with no text longer than [`LONGEST_TEXT`], and no value longer than [`LONGEST_VALUE`].
 fn bounded(entry: Entry) -> Entry {
-    let Entry { who, what, about, before, after, note } = entry;
+    let Entry { who, uid, what, about, before, after, note } = entry;
     Entry {
         who: cut(who),
+        uid,
         what: cut(what),
         about: about.map(cut),
         before: bounded_value(before),
@@ -410,6 +488,7 @@ mod tests {
         let value = serde_json::json!({ "text": long, "many": vec!["\u{1}"; 1 << 20], "deep": [[long]] });
         let huge = Entry {
             who: long.clone(),
+            uid: None,
             what: long.clone(),
             about: Some(long.clone()),
             before: value.clone(),
@@ -435,9 +514,29 @@ mod tests {
         let (_folder, path) = log(&["a"]);
         let audit = Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap();
         let long = Entry { note: Some("x".repeat(3 << 20)), ..entry("b") };
-        audit.write(&audit.end().unwrap(), long, Timestamp::UNIX_EPOCH).unwrap();
+        audit.write(&audit.end().unwrap(), [long], Timestamp::UNIX_EPOCH).unwrap();
         Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap().append(entry("c"), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(verified(&path), Ok(3));
+    }
+
+    #[test]
+    fn several_entries_are_lines_that_follow_on_each_other_and_lines_without_a_user_number_stay_good() {
+        let (_folder, path) = log(&["a"]);
+        let by = |uid| Author { name: "bob".into(), uid };
+        let entries = [Entry::by(&by(Some(1_001)), "grant"), Entry::by(&by(None), "reload")];
+        let mut audit = Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap();
+        audit.append_all(entries.clone(), Timestamp::UNIX_EPOCH).unwrap();
+        audit.append_all([], Timestamp::UNIX_EPOCH).unwrap();
+        audit.append(entries[0].failed(&["full".into()]), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(verified(&path), Ok(4));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<Line> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((lines[1].entry.uid, lines[2].entry.uid), (Some(1_001), None));
+        assert!(!text.lines().next().unwrap().contains("uid"), "as it always was");
+        assert_eq!(
+            (lines[3].entry.what.as_str(), &lines[3].entry.after[0]),
+            ("grant failed", &"full".into())
+        );
     }
 
     #[test]

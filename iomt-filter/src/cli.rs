@@ -75,7 +75,7 @@ pub enum Verb {
     /// List remembered flows
     Flows(cmd::flows::Options),
     /// Read policy, inventory, feeds and geo again: all of it, or nothing where something is invalid
-    Reload,
+    Reload(cmd::reload::Options),
     /// Ask the real program about a packet, without sending one
     Explain(cmd::explain::Options),
     /// Run a capture through the real program, without an interface
@@ -150,7 +150,7 @@ pub fn main() -> ExitCode {
         Verb::Events(options) => cmd::events::run(config, options, *output),
         Verb::Devices => cmd::devices::run(config, *output),
         Verb::Flows(options) => cmd::flows::run(config, options, *output),
-        Verb::Reload => cmd::reload::run(config, *output),
+        Verb::Reload(options) => cmd::reload::run(config, options, *output),
         Verb::Explain(options) => cmd::explain::run(config, options, *output),
         Verb::Replay(options) => cmd::replay::run(config, options, *output),
         Verb::Doctor(options) => cmd::doctor::run(config, options, *output),

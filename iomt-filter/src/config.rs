@@ -28,6 +28,9 @@ pub const PATH: &str = "/etc/iomt-filter/config.toml";
 /// Where the control socket is, where nothing else is configured.
 pub const SOCKET: &str = "/run/iomt-filter/control.sock";
 
+/// The group whose members may change things, where nothing else is configured.
+pub const GROUP: &str = "iomt-filter";
+
 /// The configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -51,6 +54,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// `[agent]`.
     pub agent: AgentConfig,
+    /// `[access]`.
+    pub access: AccessConfig,
     /// What deserves a look.
     pub warnings: Vec<Diagnostic>,
     /// What the file says.
@@ -129,10 +134,21 @@ pub struct Events {
 }
 
 /// `[agent]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentConfig {
+    /// The user that an agent becomes that is started as root.
+    pub user: Option<String>,
     /// How long the agent may be missing before `on_agent_loss` counts, in seconds.
     pub loss_after: u16,
+}
+
+/// `[access]`: who may do what over the control socket, beside root and the agent's own user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// Groups whose members may read, by name or number.
+    pub read: Vec<String>,
+    /// Groups whose members may change things too; [`GROUP`] where nothing is said.
+    pub write: Option<Vec<String>>,
 }
 
 /// `[metrics]`.

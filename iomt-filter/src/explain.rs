@@ -157,6 +157,27 @@ pub fn leased(rows: &Rows, learned: &Learned, now: u64) -> Vec<(u32, IpAddr)> {
     leases.map(|(device, lease)| (*device, lease.address.into())).collect()
 }
 
+/// A private copy of the program, which answers one question after the other: who may load one at the start only.
+pub struct Understudy(Replay);
+
+impl Understudy {
+    /// Loads it, for devices with numbers up to `devices`.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn load(devices: usize) -> Result<Self, ReplayError> {
+        Ok(Self(Replay::load(LoadOptions { devices, flows: FLOWS, ..LoadOptions::default() })?))
+    }
+
+    /// Has both packets of a scene judged. What it knows of the scene before is forgotten.
+    ///
+    /// # Errors
+    /// When a packet cannot be judged.
+    pub fn play(&mut self, scene: Scene, setting: Setting) -> Result<Explanation, ReplayError> {
+        scene.played_by(&mut self.0, setting)
+    }
+}
+
 impl Scene {
     /// The frame that opens, and where it comes in.
     #[must_use]
@@ -177,21 +198,24 @@ impl Scene {
         [key, key.reversed()]
     }
 
-    /// Has both packets judged.
+    /// Has both packets judged, by a copy of the program that is loaded for it.
     ///
     /// # Errors
     /// When the program cannot be loaded, or a packet not be judged.
     pub fn play(self, setting: Setting) -> Result<Explanation, ReplayError> {
         let most = setting.rows.devices.keys().next_back().copied().unwrap_or(0);
-        let mut replay =
-            Replay::load(LoadOptions { devices: most as usize, flows: FLOWS, ..LoadOptions::default() })?;
+        Understudy::load(most as usize)?.play(self, setting)
+    }
+
+    fn played_by(self, replay: &mut Replay, setting: Setting) -> Result<Explanation, ReplayError> {
+        replay.forget()?;
         replay.apply(setting.rows.clone())?;
         replay.learn(&setting.learned, setting.generation)?;
-        let opening = judge(&mut replay, &self.opening, setting.now, &setting)?;
+        let opening = judge(replay, &self.opening, setting.now, &setting)?;
         let passes = matches!(opening.verdict.as_str(), "pass" | "would-drop");
         let answer = match self.opening.answer().filter(|_| passes) {
             Some(sent) => {
-                let mut answer = judge(&mut replay, &sent, setting.now + ROUND_TRIP, &setting)?;
+                let mut answer = judge(replay, &sent, setting.now + ROUND_TRIP, &setting)?;
                 if answer.next.is_some() && opening.verdict != "pass" {
                     answer.next = Some("allow the first packet, then its answers pass with it".to_owned());
                 }

@@ -11,6 +11,7 @@ pub mod glob;
 pub mod document;
 pub mod host;
 mod clock;
+pub mod privileges;
 mod hex;
 pub mod numbers;
 pub mod config;

@@ -43,6 +43,7 @@ const RAW: &[&str] = &[
     "iomt-filter-ebpf/src/report.rs",
     "iomt-filter-ebpf/src/tables.rs",
     "iomt-filter/build.rs",
+    "iomt-filter/src/api/credentials.rs",
     "iomt-filter/src/datapath/generation.rs",
     "iomt-filter/src/datapath/link.rs",
     "iomt-filter/src/datapath/shared.rs",

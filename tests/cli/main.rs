@@ -11,3 +11,4 @@ mod doctor;
 mod audit;
 mod corpus;
 mod feed;
+mod service;

@@ -2,7 +2,7 @@
 
 use iomt_filter::datapath::Learned;
 use iomt_filter::datapath::replay::Replay;
-use iomt_filter::explain::{Question, Setting, Surroundings};
+use iomt_filter::explain::{Question, Setting, Surroundings, Understudy};
 use iomt_filter::policy::Vocabulary;
 use iomt_filter_common::Stage;
 use iomt_filter_common::policy::Mode;
@@ -19,6 +19,8 @@ fn an_explanation_is_what_the_program_says_of_the_frame() {
     let mut seen = std::collections::BTreeSet::new();
     let mut replay = Replay::load(few(64)).unwrap();
     replay.apply(rows.clone()).unwrap();
+    // Asked one question after the other, as by an agent that may load nothing any more.
+    let mut understudy = Understudy::load(64).unwrap();
     for device in ["ct-1", "pump-1"] {
         for (peer, is_from, service) in [
             ("10.20.0.10", false, "104/tcp"),
@@ -40,7 +42,7 @@ fn an_explanation_is_what_the_program_says_of_the_frame() {
             let (event, case) = replay.judge_and_tell(&frame, port, NOW).unwrap();
             assert_eq!((case.packet, case.decision), (event.packet, event.decision));
 
-            let setting = Setting {
+            let setting = || Setting {
                 source: "files",
                 rows: rows.about(&scene.addresses()),
                 countries: None,
@@ -48,7 +50,15 @@ fn an_explanation_is_what_the_program_says_of_the_frame() {
                 generation: 7,
                 now: NOW,
             };
-            let said = scene.play(setting).unwrap().opening;
+            let (own, again) = (setting(), surroundings.understand(&question, &[]).unwrap());
+            let explained = understudy.play(again, setting()).unwrap();
+            let alone = scene.play(own).unwrap();
+            assert_eq!(
+                serde_json::to_value(&explained).unwrap(),
+                serde_json::to_value(&alone).unwrap(),
+                "{question:?}"
+            );
+            let said = alone.opening;
             let decision = event.decision;
             assert_eq!(said.verdict, decision.verdict().name(), "{question:?}");
             assert_eq!(said.reason, decision.reason().unwrap().name(), "{question:?}");

@@ -8,3 +8,4 @@ mod explain;
 mod generations;
 mod program;
 mod swaps;
+mod unprivileged;

@@ -72,7 +72,7 @@ fn mode(filter: &Filter<'_>, interface: &str) -> Option<String> {
     found.and_then(|found| found["mode"].as_str()).map(str::to_owned)
 }
 
-fn wait_for_mode(filter: &Filter<'_>, interface: &str, wanted: &[&str]) {
+pub(crate) fn wait_for_mode(filter: &Filter<'_>, interface: &str, wanted: &[&str]) {
     let what = format!("`{interface}` to be {wanted:?}");
     wait::until(&what, LIMIT, || {
         Ok(mode(filter, interface).is_some_and(|mode| wanted.contains(&mode.as_str())).then_some(()))
@@ -81,7 +81,7 @@ fn wait_for_mode(filter: &Filter<'_>, interface: &str, wanted: &[&str]) {
 }
 
 /// Whether the kernel runs an XDP program on an interface.
-fn is_judged(filter: &Filter<'_>, interface: &str) -> bool {
+pub(crate) fn is_judged(filter: &Filter<'_>, interface: &str) -> bool {
     filter.host().run(&["ip", "link", "show", "dev", interface]).unwrap().contains("xdp")
 }
 

@@ -17,6 +17,8 @@ mod kept_leases;
 mod contacts;
 mod flow_limit;
 mod doctor;
+mod service;
+mod access;
 mod readme;
 
 use std::sync::Once;

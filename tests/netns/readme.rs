@@ -1,4 +1,4 @@
-//! Every command of the README, and of the pages beside it, that asks an agent, asked of one.
+//! Every command of the README and of the other pages that asks an agent, asked of one.
 
 use iomt_filter_tests::hospital::Hospital;
 use iomt_filter_tests::readme::{commands, commands_of};
@@ -15,7 +15,7 @@ fn every_command_for_an_agent_works() {
     let filter = filter(&hospital, &agent());
     let commands = commands("agent");
     assert!(commands.len() >= 9);
-    let pages = ["docs/feeds.md", "docs/operations.md", "docs/doctor.md"];
+    let pages = ["docs/feeds.md", "docs/service.md", "docs/operations.md", "docs/doctor.md"];
     for command in commands.into_iter().chain(pages.iter().flat_map(|page| commands_of(page, "agent"))) {
         let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
         let answer = filter.ask(&arguments).unwrap();

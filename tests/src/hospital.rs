@@ -27,6 +27,8 @@ pub mod connection;
 pub mod dicom;
 pub mod events;
 pub mod filter;
+pub mod somebody;
+pub mod manager;
 
 pub use host::{Host, Version};
 

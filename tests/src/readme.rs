@@ -25,21 +25,42 @@ pub fn commands(kind: &str) -> Vec<Vec<String>> {
 #[must_use]
 #[allow(clippy::expect_used, reason = "what fails here fails the test that asked")]
 pub fn commands_of(page: &str, kind: &str) -> Vec<Vec<String>> {
+    let lines = blocks_of(page, &format!("sh {kind}")).concat();
+    lines.iter().map(|line| words(line.strip_prefix("iomt-filter ").expect("an own command"))).collect()
+}
+
+/// The words of every command, whosever it is, in a page's blocks marked `` ```sh KIND ``.
+///
+/// # Panics
+/// When the page cannot be read.
+#[must_use]
+pub fn any_commands_of(page: &str, kind: &str) -> Vec<Vec<String>> {
+    blocks_of(page, &format!("sh {kind}")).concat().iter().map(|line| words(line)).collect()
+}
+
+/// The lines of each block of a page that is marked so.
+///
+/// # Panics
+/// When the page cannot be read.
+#[must_use]
+#[allow(clippy::expect_used, reason = "what fails here fails the test that asked")]
+pub fn blocks_of(page: &str, mark: &str) -> Vec<Vec<String>> {
     let text = fs::read_to_string(root().join(page)).expect("the page is readable");
-    let opening = format!("```sh {kind}");
-    let mut commands = Vec::new();
+    let opening = format!("```{mark}");
+    let mut blocks: Vec<Vec<String>> = Vec::new();
     let mut inside = false;
     for line in text.lines() {
-        match line {
-            "```" => inside = false,
-            line if line == opening => inside = true,
-            line if inside => {
-                commands.push(words(line.strip_prefix("iomt-filter ").expect("an own command")))
+        match (line, blocks.last_mut()) {
+            ("```", _) => inside = false,
+            (line, _) if line == opening => {
+                inside = true;
+                blocks.push(Vec::new());
             }
+            (line, Some(block)) if inside => block.push(line.to_owned()),
             _ => {}
         }
     }
-    commands
+    blocks
 }
 
 /// Words of a command line, as a shell splits them: double quotes hold together.

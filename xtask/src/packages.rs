@@ -8,7 +8,7 @@ pub(crate) struct Program {
 }
 
 /// What tests and demo run. The compiler for the kernel program is found by `ebpf-toolchain` instead.
-pub(crate) const PROGRAMS: [Program; 13] = [
+pub(crate) const PROGRAMS: [Program; 15] = [
     Program { name: "ip", package: "iproute2", reason: "network namespaces and veth pairs" },
     Program {
         name: "ping",
@@ -33,6 +33,8 @@ pub(crate) const PROGRAMS: [Program; 13] = [
         package: "xdp-tools",
         reason: "an XDP filter of the same kind, which is in the way, and measured beside ours",
     },
+    Program { name: "setpriv", package: "util-linux", reason: "programs that run as somebody else" },
+    Program { name: "systemd-analyze", package: "systemd", reason: "reads the service's unit" },
     BUSYBOX,
 ];
 

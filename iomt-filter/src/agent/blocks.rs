@@ -13,9 +13,12 @@ use super::journal::{self, Journal};
 use super::store::{self, StoreError};
 use super::term::{Term, between};
 use crate::api::messages::{BlockRequest, Changed, ListedBlock, UnblockRequest};
+use crate::audit::{self, Author};
 use crate::clock::{BootTime, Clocks, boottime};
 use crate::feeds::manual::ManualBlock;
 use crate::numbers::Numbers;
+
+mod log;
 
 /// The file of the manual blocks, in the state folder.
 const BLOCKS: &str = "blocks.json";
@@ -253,19 +256,34 @@ fn is_restored(folder: &Path, before: Option<&[u8]>) -> bool {
 impl Core {
     /// Adds blocks for all who ask, with one generation: the answers, in order. What one of them may not block is no
     /// reason to refuse the others.
-    pub(super) fn block(&mut self, asked: &[(BlockRequest, String)]) -> Vec<Result<Changed, Errors>> {
+    pub(super) fn block(&mut self, asked: &[(BlockRequest, Author)]) -> Vec<Result<Changed, Errors>> {
         let now = Clocks::now();
-        let mut changes = Vec::new();
-        let add = |(request, by): &(BlockRequest, String)| {
-            self.may_block(request).map(|()| {
-                let entries = self.blocks.without_weaker(entries(request, by, &now), request);
-                let count = entries.len();
-                changes.push(Change::Add(entries));
-                count
-            })
+        let examine = |(request, by): &(BlockRequest, Author)| {
+            self.may_block(request)?;
+            Ok(self.blocks.without_weaker(entries(request, &by.name, &now), request))
         };
-        let added: Vec<Result<usize, Errors>> = asked.iter().map(add).collect();
-        let count = added.iter().flatten().sum();
+        let wanted: Vec<Result<Vec<Entry>, Errors>> = asked.iter().map(examine).collect();
+        let audited = log::added(&self.blocks, asked, &wanted, now.boot.nanoseconds);
+        if let Err(errors) = self.auditing.write(audited.iter().flatten().cloned()) {
+            return wanted.into_iter().map(|wanted| wanted.and(Err(errors.clone()))).collect();
+        }
+        let done = self.add_blocks(wanted, now.boot.nanoseconds);
+        let told = |(done, entry): (Result<Changed, Errors>, Option<audit::Entry>)| match entry {
+            Some(entry) => done.map_err(|errors| self.auditing.failed(&entry, errors)),
+            None => done,
+        };
+        done.into_iter().zip(audited).map(told).collect()
+    }
+
+    /// Adds entries at `now`.
+    fn add_blocks(
+        &mut self,
+        wanted: Vec<Result<Vec<Entry>, Errors>>,
+        now: u64,
+    ) -> Vec<Result<Changed, Errors>> {
+        let counts: Vec<Result<usize, Errors>> =
+            wanted.iter().map(|wanted| wanted.as_ref().map(Vec::len).map_err(Clone::clone)).collect();
+        let count = counts.iter().flatten().sum();
         if count == 0 {
             let none = |count| Changed {
                 changed: count,
@@ -273,16 +291,24 @@ impl Core {
                 warnings: Vec::new(),
                 cuts: Vec::new(),
             };
-            return added.into_iter().map(|added| added.map(none)).collect();
+            return counts.into_iter().map(|count| count.map(none)).collect();
         }
-        match self.replace_blocks(now.boot.nanoseconds, changes, count) {
+        // One who asks alone may bring a long list, and nobody needs it any more.
+        let (again, changes) = match wanted.len() {
+            1 => (Vec::new(), wanted.into_iter().flatten().map(Change::Add).collect()),
+            _ => {
+                let changes = wanted.iter().flatten().cloned().map(Change::Add).collect();
+                (wanted, changes)
+            }
+        };
+        match self.replace_blocks(now, changes, count) {
             Ok(changed) => {
                 let of = |count| Changed { changed: count, ..changed.clone() };
-                added.into_iter().map(|added| added.map(of)).collect()
+                counts.into_iter().map(|count| count.map(of)).collect()
             }
-            Err(errors) if asked.len() == 1 => vec![Err(errors)],
+            Err(errors) if again.is_empty() => vec![Err(errors)],
             // Together they do not fit: some may by themselves.
-            Err(_) => asked.chunks(1).flat_map(|asked| self.block(asked)).collect(),
+            Err(_) => again.into_iter().flat_map(|wanted| self.add_blocks(vec![wanted], now)).collect(),
         }
     }
 
@@ -297,7 +323,7 @@ impl Core {
         if refused.is_empty() { Ok(()) } else { Err(refused) }
     }
 
-    pub(super) fn unblock(&mut self, request: &UnblockRequest) -> Result<Changed, Errors> {
+    pub(super) fn unblock(&mut self, request: &UnblockRequest, by: &Author) -> Result<Changed, Errors> {
         let now = boottime();
         let blocks = self.blocks.at(now);
         let targets: BTreeSet<IpNet> = request.targets.iter().copied().collect();
@@ -312,7 +338,8 @@ impl Core {
             return Err(unknown);
         }
         let count = targets.len();
-        self.replace_blocks(now, vec![Change::Remove(targets)], count)
+        let entry = log::removed(&blocks, request, by, &targets);
+        self.auditing.clone().change(entry, || self.replace_blocks(now, vec![Change::Remove(targets)], count))
     }
 
     /// Lets manual blocks go whose time is up.

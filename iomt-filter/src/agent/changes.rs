@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::Errors;
-use super::core::{Core, Refusal, chain, shown};
-use crate::api::messages::{
-    Applied, ApplyRequest, Changed, GenerationStatus, PendingStatus, RollbackRequest,
-};
+use super::auditing::files;
+use super::core::{Core, Refusal, chain, nobody, shown};
+use crate::api::messages::{Applied, Changed, GenerationStatus, PendingStatus, RollbackRequest};
+use crate::audit::{Author, Entry};
 use crate::clock::{BootTime, Clocks, boottime};
 use crate::config::Config;
 use crate::diagnostic::SourceFile;
@@ -26,9 +27,11 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 const SHORTEST: Duration = Duration::from_secs(5);
 
 /// Who changes something, and why.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
-    pub(super) by: String,
+    pub(super) by: Author,
+    /// The command.
+    pub(super) what: &'static str,
     pub(super) note: Option<String>,
     /// How long until it is to be confirmed; nothing where it holds at once.
     pub(super) within: Option<Duration>,
@@ -52,6 +55,7 @@ pub(super) struct Before {
     pub(super) config: Arc<Config>,
     pub(super) host: HostNetworks,
     pub(super) current: Option<Current>,
+    pub(super) files: Value,
 }
 
 /// The generation on disk that holds.
@@ -126,20 +130,42 @@ impl Core {
         let within = asked.within.map(bounded).transpose()?;
         let host = HostNetworks::read()
             .map_err(|error| vec![format!("failed to read the host's addresses: {error}")])?;
+        let files = files(sources);
+        let about = |generation, number, files: &Value| json!({ "generation": generation, "number": number, "files": files });
+        let current = self.current.as_ref().map(|current| current.number);
+        let mut after = about(self.datapath.next_number(), None, &files);
+        if let (Some(within), Value::Object(after)) = (within, &mut after) {
+            after.insert("confirm_within_seconds".to_owned(), within.as_secs().into());
+        }
+        let entry = Entry {
+            before: about(self.generation(), current, &self.files),
+            after,
+            note: asked.note.clone(),
+            ..Entry::by(&asked.by, asked.what)
+        };
+        self.auditing
+            .clone()
+            .change(entry, || self.make_hold((config, sources, host), (asked, within), files))
+    }
+
+    fn make_hold(
+        &mut self,
+        (config, sources, host): (Config, &Sources, HostNetworks),
+        (asked, within): (&Asked, Option<Duration>),
+        files: Value,
+    ) -> Result<Applied, Errors> {
         let (blocks, before) = (self.blocks.clone(), self.before());
         let mut refused = None;
         // A list that had no room may have it by now; where it has not, it waits on.
         for makes_tables in [true, false] {
-            let mut numbers = Numbers::clone(&self.numbers);
-            let listed = blocks.list();
-            let intent = self.read_again(&config, sources, &host, &mut numbers, &listed, makes_tables)?;
+            let (intent, numbers) = self.read_again(&config, sources, &host, &blocks.list(), makes_tables)?;
             let until = within.map(|within| Clocks::now().until(within));
             // Before it holds: what is active is always written down.
             let record = self.written_down(sources, &intent, asked, until)?;
             let deadline = until.map(|(_, deadline)| deadline);
             match self.make_active(intent, numbers, blocks.clone(), deadline.map(|it| it.nanoseconds)) {
                 Ok((changed, last_good)) => {
-                    (self.config, self.host) = (Arc::new(config), host);
+                    (self.config, self.host, self.files) = (Arc::new(config), host, files);
                     self.held(&record, deadline, before, last_good);
                     let confirm_by = until.map(|(time, _)| time);
                     return Ok(Applied {
@@ -167,6 +193,7 @@ impl Core {
             config: self.config.clone(),
             host: self.host.clone(),
             current: self.current.clone(),
+            files: self.files.clone(),
         }
     }
 
@@ -184,7 +211,7 @@ impl Core {
         }
         let about = About {
             at: Timestamp::now(),
-            by: asked.by.clone(),
+            by: asked.by.name.clone(),
             note: asked.note.clone(),
             devices: intent.devices,
             rules: intent.rules,
@@ -238,12 +265,12 @@ impl Core {
     }
 
     /// Makes the change that is pending hold for good.
-    pub(super) fn confirm(&mut self, by: &str) -> Result<Applied, Errors> {
+    pub(super) fn confirm(&mut self, by: &Author) -> Result<Applied, Errors> {
         self.look_after_change();
         let Some(waiting) = &self.waiting else { return Err(vec![NOTHING_PENDING.to_owned()]) };
         let number = waiting.record.number;
         // Written down first: a kernel that has it and an agent that does not know would part at the next start.
-        let decided = self.generations.decide(number, Outcome::Confirmed, by, Timestamp::now());
+        let decided = self.generations.decide(number, Outcome::Confirmed, &by.name, Timestamp::now());
         decided.map_err(|error| vec![chain(&error)])?;
         if self.datapath.confirm(&self.token).is_none() {
             self.look_after_change();
@@ -255,7 +282,8 @@ impl Core {
         self.keep_last_good(waiting.and_then(|waiting| waiting.last_good));
         self.drop_gone_grants();
         self.know_tables();
-        tracing::info!(number, by, "the change is confirmed");
+        self.told(by, "confirm", format!("generation {number}"), None);
+        tracing::info!(number, by = by.name, "the change is confirmed");
         Ok(self.applied(Some(number)))
     }
 
@@ -273,7 +301,7 @@ impl Core {
         }
         let fell_back = self.datapath.fall_back(&self.token).is_some();
         if fell_back {
-            self.go_back(&asked.by);
+            self.go_back(&asked.by, asked.note.clone());
         } else {
             self.look_after_change();
         }
@@ -291,19 +319,20 @@ impl Core {
                 "the change was not confirmed in time: what held before holds again"
             );
         }
-        self.go_back("the deadline");
+        self.go_back(&nobody("the deadline"), None);
     }
 
     /// What held before holds again in the kernel, and here.
-    fn go_back(&mut self, by: &str) {
+    fn go_back(&mut self, by: &Author, note: Option<String>) {
         let Some(waiting) = self.waiting.take() else { return };
-        self.reverted(Some(&waiting.record), by);
-        let Before { intent, config, host, current } = waiting.before.clone();
-        (self.intent, self.config, self.host, self.current) = (intent, config, host, current);
+        self.reverted(Some(&waiting.record), &by.name);
+        let Before { intent, config, host, current, files } = waiting.before.clone();
+        (self.intent, self.config, self.host, self.current, self.files) =
+            (intent, config, host, current, files);
         self.generation_since = Timestamp::now();
         self.know_tables();
         self.write_exceptions();
-        self.told(by, "rollback", format!("generation {}", waiting.record.number), None);
+        self.told(by, "rollback", format!("generation {}", waiting.record.number), note);
     }
 
     /// Writes what holds once more where the tables hold something else, or what an earlier agent wrote.
@@ -333,7 +362,8 @@ impl Core {
         if self.current.is_some() {
             return;
         }
-        let asked = Asked { by: "the start of the agent".to_owned(), ..Asked::default() };
+        let by = nobody("the start of the agent");
+        let asked = Asked { by, what: "start", note: None, within: None };
         match self.written_down(sources, &self.intent, &asked, None) {
             Ok(record) => self.held(&record, None, self.before(), None),
             Err(errors) => {
@@ -404,14 +434,4 @@ fn bounded(within: Duration) -> Result<Duration, Errors> {
         return Ok(within);
     }
     Err(vec!["a change is to be confirmed within `5s` to `24h`".to_owned()])
-}
-
-impl From<&ApplyRequest> for Asked {
-    fn from(request: &ApplyRequest) -> Self {
-        Self {
-            by: String::new(),
-            note: request.note.clone(),
-            within: request.seconds.map(Duration::from_secs),
-        }
-    }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use iomt_filter_common::exception::Exception;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::Errors;
+use super::auditing::Auditing;
 use super::blocks::Blocks;
 use super::changes::{Asked, Current, Waiting};
 use super::exceptions::Exceptions;
@@ -18,7 +20,7 @@ use super::leases::Leases;
 use super::recorder::{Book, Page};
 use super::store;
 use crate::api::messages::{Applied, Changed, FailedReload};
-use crate::audit;
+use crate::audit::{Author, Entry};
 use crate::config::Config;
 use crate::datapath::{ApplyError, Attachment, Datapath, Drift, WriterToken};
 use crate::diagnostic::{Diagnostic, Place};
@@ -66,18 +68,32 @@ pub struct Core {
     pub(super) waiting: Option<Waiting>,
     /// Names of the devices in what is on trial.
     pub(super) tried_names: Shared<BTreeMap<u32, String>>,
-    /// What the audit log is still to be told.
-    pub(super) untold: Vec<audit::Entry>,
     pub(super) kept_leases: Leases,
     /// Since when flows go by the numbers of devices that hold now, in nanoseconds since boot.
     pub(super) numbered_since: u64,
     /// Seconds that this agent has worked through.
     pub(super) seconds: u32,
     pub(super) book: Arc<Book>,
+    pub(super) auditing: Arc<Auditing>,
+    /// The files that what runs was made of, as the audit log names them.
+    pub(super) files: Value,
     pub(super) token: WriterToken,
 }
 
 impl Core {
+    /// Writes down what an agent began with: files that changed while none ran took hold with it.
+    pub(super) fn note_start(&self) {
+        let entry = Entry {
+            after: json!({
+                "version": env!("CARGO_PKG_VERSION"), "generation": self.generation(), "files": self.files,
+            }),
+            ..Entry::by(&Author::of_this_process(), "start")
+        };
+        if let Err(errors) = self.auditing.write([entry]) {
+            tracing::error!(errors = errors.join("; "), "the start is not in the audit log");
+        }
+    }
+
     /// What has to be done every second: manual blocks and grants whose time is up go, a country database that has
     /// become too old is noticed, interfaces are looked after, leases and what is left of blocks and grants are kept.
     pub(super) fn work(&mut self) {
@@ -117,7 +133,7 @@ impl Core {
             tables,
             "the kernel's tables hold something else than was written: they are written anew"
         );
-        self.told("the agent", "repair", "tables".to_owned(), Some(tables));
+        self.told(&nobody("the agent"), "repair", "tables".to_owned(), Some(tables));
         self.datapath.doubt(&self.token);
         let (intent, numbers) = (self.intent.again(), Numbers::clone(&self.numbers));
         let blocks = self.blocks.clone();
@@ -181,21 +197,21 @@ impl Core {
         config: &Config,
         sources: &Sources,
         host: &HostNetworks,
-        numbers: &mut Numbers,
         blocks: &[ManualBlock],
         makes_tables: bool,
-    ) -> Result<Intent, Errors> {
+    ) -> Result<(Intent, Numbers), Errors> {
+        let mut numbers = Numbers::clone(&self.numbers);
         let flows = far_ends::flows(&self.running());
         let far_ends = |rows: &Rows| far_ends::of(&flows, rows, &config.paths.state, config.gate.impact);
         let (copies, grants) = (self.lists().copies(), self.grants.models());
         let known = Known { copies, reads_files: true, makes_tables, far_ends: &far_ends };
-        let read = intent::read_sources(config, sources, host, numbers, blocks, grants, &known);
+        let read = intent::read_sources(config, sources, host, &mut numbers, blocks, grants, &known);
         let mut intent = read.map_err(shown)?;
         if let Some(lost) = intent.loses(&self.intent) {
             return Err(shown(vec![lost]));
         }
         intent.warnings.extend(newly_cut(&self.intent.rows, &intent.rows, &far_ends(&intent.rows)));
-        Ok(intent)
+        Ok((intent, numbers))
     }
 
     /// What the feeds list.
@@ -338,10 +354,17 @@ impl Core {
         Ok((Changed { generation: generation.number, changed, warnings, cuts: Vec::new() }, last_good))
     }
 
-    /// Has the audit log told of something that was done.
-    pub(super) fn told(&mut self, who: &str, what: &str, about: String, note: Option<String>) {
-        let (who, what, about) = (who.to_owned(), what.to_owned(), Some(about));
-        self.untold.push(audit::Entry { who, what, about, note, ..audit::Entry::default() });
+    /// Writes down what was done by whom; that it cannot be written undoes nothing.
+    pub(super) fn told(&self, by: &Author, what: &str, about: String, note: Option<String>) {
+        self.note(Entry { about: Some(about), note, ..Entry::by(by, what) });
+    }
+
+    /// The same, of an entry.
+    pub(super) fn note(&self, entry: Entry) {
+        let what = entry.what.clone();
+        if let Err(errors) = self.auditing.write([entry]) {
+            tracing::error!(errors = errors.join("; "), "`{what}` is not in the audit log");
+        }
     }
 }
 
@@ -372,6 +395,11 @@ impl From<Refusal> for Errors {
     }
 }
 
+/// Something that is no user.
+pub(super) fn nobody(name: &str) -> Author {
+    Author { name: name.to_owned(), uid: None }
+}
+
 /// Tables, and how many rows of each differ.
 pub(super) fn drifted(found: &[Drift]) -> String {
     let table = |drift: &Drift| format!("{} ({} rows)", drift.table, drift.rows);
@@ -388,6 +416,10 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> 
         Some("`[interfaces]`")
     } else if paths(old) != paths(new) {
         Some("`paths.socket`, `paths.state` or `paths.pins`")
+    } else if old.access != new.access {
+        Some("`[access]`")
+    } else if old.agent.user != new.agent.user {
+        Some("`user` in `[agent]`")
     } else {
         None
     }

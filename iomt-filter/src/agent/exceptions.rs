@@ -11,14 +11,16 @@ use std::time::Duration;
 use iomt_filter_common::exception::Exception;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::Errors;
-use super::core::{Core, chain};
+use super::core::{Core, chain, nobody};
 use super::store;
 use super::term::Term;
 use crate::api::messages::{
     Excepted, ExceptionKind, ExceptionRequest, ExceptionStatus, ReleaseExceptionRequest, Scope,
 };
+use crate::audit::{self, Author};
 use crate::clock::{BootTime, Clocks, boottime};
 use crate::config::parse_duration;
 use crate::intent::Intent;
@@ -129,7 +131,7 @@ fn unknown(scope: &Scope, intent: &Intent) -> String {
 
 impl Core {
     /// Makes something hold by hand, at once.
-    pub(super) fn except(&mut self, request: &ExceptionRequest, by: &str) -> Result<Excepted, Errors> {
+    pub(super) fn except(&mut self, request: &ExceptionRequest, by: &Author) -> Result<Excepted, Errors> {
         let ExceptionRequest { kind, scope, seconds, note } = request.clone();
         let lasts = seconds.map(Duration::from_secs);
         if lasts.is_some_and(|lasts| lasts.is_zero()) {
@@ -148,18 +150,31 @@ impl Core {
         let now = Clocks::now();
         let (until, ends) = lasts.map(|lasts| now.until(lasts)).unzip();
         let added = now.time_of_day;
-        let exception = ExceptionStatus { kind, scope, until, note, added, by: by.to_owned() };
+        let exception = ExceptionStatus { kind, scope, until, note, added, by: by.name.clone() };
         let mut exceptions = self.exceptions.after(now.boot.nanoseconds);
         exceptions.0.retain(|entry| entry.exception.scope != exception.scope);
         exceptions.0.push(Entry { exception: exception.clone(), ends });
         let ExceptionStatus { kind, scope, .. } = exception;
         let until = until.map_or_else(|| "released".to_owned(), |until| format!("{until:.0}"));
-        tracing::warn!(by, devices = concerned.len(), "{} of {scope} until {until}", kind.name());
-        self.replace_exceptions(exceptions, concerned.len())
+        tracing::warn!(by = by.name, devices = concerned.len(), "{} of {scope} until {until}", kind.name());
+        let before = json!(self.exceptions.list());
+        let done = self.replace_exceptions(exceptions, concerned.len())?;
+        self.excepted_by(by, kind.name(), &scope, before, request.note.clone());
+        Ok(done)
+    }
+
+    /// Writes down what was excepted, or is no more: behind the change, which waits for no disk.
+    fn excepted_by(&self, by: &Author, what: &str, scope: &Scope, before: Value, note: Option<String>) {
+        let (about, after) = (Some(scope.to_string()), json!(self.exceptions.list()));
+        self.note(audit::Entry { about, before, after, note, ..audit::Entry::by(by, what) });
     }
 
     /// Lets policy hold again of what was excepted.
-    pub(super) fn end_exception(&mut self, request: &ReleaseExceptionRequest) -> Result<Excepted, Errors> {
+    pub(super) fn end_exception(
+        &mut self,
+        request: &ReleaseExceptionRequest,
+        by: &Author,
+    ) -> Result<Excepted, Errors> {
         let mut exceptions = self.exceptions.after(boottime());
         let before = exceptions.0.len();
         exceptions.0.retain(|entry| entry.exception.scope != request.scope);
@@ -173,7 +188,10 @@ impl Core {
                 false => format!("nothing holds of {} by hand", request.scope),
             }]);
         }
-        self.replace_exceptions(exceptions, concerned.len())
+        let before = json!(self.exceptions.list());
+        let done = self.replace_exceptions(exceptions, concerned.len())?;
+        self.excepted_by(by, "release", &request.scope, before, request.note.clone());
+        Ok(done)
     }
 
     fn quarantined_by_policy(&self, devices: &[u32]) -> bool {
@@ -255,10 +273,8 @@ impl Core {
         if let Err(error) = fs::rename(trigger, taken) {
             return tracing::error!(%error, "`{}` cannot be moved aside, and is not acted on", trigger.display());
         }
-        let by = "the file of the console";
-        match self.except(&request, by) {
-            Ok(_) => self.told(by, "bypass", Scope::All.to_string(), request.note),
-            Err(errors) => tracing::error!(errors = errors.join("; "), "nothing is let through"),
+        if let Err(errors) = self.except(&request, &nobody("the file of the console")) {
+            tracing::error!(errors = errors.join("; "), "nothing is let through");
         }
     }
 }

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use iomt_filter_common::policy::RuleDirection;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Errors;
 use super::core::{Core, chain, shown};
 use super::store;
 use super::term::Term;
-use crate::api::messages::{Changed, Grant, GrantRequest, Granted};
+use crate::api::messages::{Changed, Grant, GrantRequest, Granted, RevokeRequest};
+use crate::audit::{self, Author};
 use crate::clock::{BootTime, Clocks, boottime};
 use crate::numbers::Numbers;
 use crate::policy::model;
@@ -102,7 +104,7 @@ impl Entry {
 
 impl Core {
     /// Begins a grant.
-    pub(super) fn grant(&mut self, request: &GrantRequest, by: &str) -> Result<Granted, Errors> {
+    pub(super) fn grant(&mut self, request: &GrantRequest, by: &Author) -> Result<Granted, Errors> {
         let lasts = Duration::from_secs(request.seconds);
         if lasts.is_zero() || lasts > LONGEST {
             return Err(vec![
@@ -127,28 +129,39 @@ impl Core {
             until,
             note: request.note.clone(),
             added,
-            by: by.to_owned(),
+            by: by.name.clone(),
         };
         let ends = now.boot.after(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX));
         let entry = Entry { grant: grant.clone(), ends };
         let warnings = self.intent.examine(&entry.model())?;
         ledger.grants.push(entry);
-        let changed = self.replace_grants(ledger)?;
-        tracing::info!(grant.id, device = grant.device, by, %until, "access is granted");
+        let audited = audit::Entry {
+            about: Some(grant.device.clone()),
+            after: json!(grant),
+            note: request.note.clone(),
+            ..audit::Entry::by(by, "grant")
+        };
+        let changed = self.auditing.clone().change(audited, || self.replace_grants(ledger))?;
+        tracing::info!(grant.id, device = grant.device, by = by.name, %until, "access is granted");
         Ok(Granted { grant, generation: changed.generation, warnings })
     }
 
     /// Ends a grant.
-    pub(super) fn revoke(&mut self, id: u32) -> Result<Changed, Errors> {
-        let mut ledger = self.grants.after(boottime());
-        let before = ledger.grants.len();
-        ledger.grants.retain(|entry| entry.grant.id != id);
-        if ledger.grants.len() == before {
+    pub(super) fn revoke(&mut self, request: &RevokeRequest, by: &Author) -> Result<Changed, Errors> {
+        let (id, mut ledger) = (request.id, self.grants.after(boottime()));
+        let Some(at) = ledger.grants.iter().position(|entry| entry.grant.id == id) else {
             return Err(vec![format!(
                 "no grant has the number {id}; `iomt-filter grant list` shows those there are"
             )]);
-        }
-        let changed = self.replace_grants(ledger)?;
+        };
+        let revoked = ledger.grants.remove(at).grant;
+        let audited = audit::Entry {
+            about: Some(revoked.device.clone()),
+            before: json!(revoked),
+            note: request.note.clone(),
+            ..audit::Entry::by(by, "grant revoke")
+        };
+        let changed = self.auditing.clone().change(audited, || self.replace_grants(ledger))?;
         Ok(Changed { changed: 1, ..changed })
     }
 

@@ -1,4 +1,4 @@
-//! Tells the kernel program that the agent lives, twice a second.
+//! Tells the kernel program that the agent lives, twice a second, and the service manager as often as that asks for.
 //!
 //! Signs of life come in from what the agent has to do: its loop turns, and the work of every second is
 //! done. While both are fresh, a thread of its own writes the time; it waits for no lock. So a long reload
@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::service;
 use crate::clock::boottime;
 use crate::datapath::Heartbeat;
+use crate::privileges;
 
 const PACE: Duration = Duration::from_millis(500);
 const SECOND: u64 = 1_000_000_000;
@@ -50,24 +52,56 @@ impl Signs {
     }
 }
 
+/// When the service manager is told.
+#[derive(Debug)]
+struct Watchdog {
+    /// From one time to the next, in nanoseconds; nothing where nobody watches.
+    every: Option<u64>,
+    last: u64,
+}
+
+impl Watchdog {
+    /// A manager waits for so long. Three times in it, so that one that comes late on a busy host is no reason to start
+    /// the agent anew.
+    fn new(patience: Option<Duration>) -> Self {
+        let every = patience.map(|patience| u64::try_from(patience.as_nanos() / 3).unwrap_or(u64::MAX));
+        Self { every, last: 0 }
+    }
+
+    /// Whether it is to be told at `now`, and notes that it was.
+    fn is_due(&mut self, now: u64) -> bool {
+        let is_due = self.every.is_some_and(|every| self.last == 0 || now.saturating_sub(self.last) >= every);
+        if is_due {
+            self.last = now;
+        }
+        is_due
+    }
+}
+
 /// Beats until the process ends.
 ///
 /// # Errors
 /// When there is no thread for it.
 pub(super) fn start(heartbeat: Arc<Heartbeat>, signs: Arc<Signs>) -> std::io::Result<()> {
+    let patience = service::watchdog();
+    let pace = patience.map_or(PACE, |patience| PACE.min(patience / 6));
     let beat = move || {
-        let mut was_fresh = true;
+        privileges::give_up_here();
+        let (mut was_fresh, mut watchdog) = (true, Watchdog::new(patience));
         loop {
             let now = boottime();
             let is_fresh = signs.are_fresh(now);
             if is_fresh {
                 heartbeat.beat(now);
             }
+            if is_fresh && watchdog.is_due(now) {
+                service::alive();
+            }
             if was_fresh && !is_fresh {
                 tracing::error!("the agent is stuck: its heartbeat stops until it goes on");
             }
             was_fresh = is_fresh;
-            thread::sleep(PACE);
+            thread::sleep(pace);
         }
     };
     // The first beat is there before any packet is judged by a new table.
@@ -90,5 +124,14 @@ mod tests {
         signs.turn();
         signs.work();
         assert!(signs.are_fresh(boottime()));
+    }
+
+    #[test]
+    fn a_service_manager_is_told_three_times_in_its_patience_and_nobody_where_there_is_none() {
+        let mut watchdog = Watchdog::new(Some(Duration::from_secs(30)));
+        let told: Vec<u64> = (1..=60).filter(|second| watchdog.is_due(second * SECOND)).collect();
+        assert_eq!(told, [1, 11, 21, 31, 41, 51]);
+        let mut nobody = Watchdog::new(None);
+        assert!((1..=60).all(|second| !nobody.is_due(second * SECOND)));
     }
 }

@@ -17,6 +17,7 @@ use crate::datapath::Attachment;
 use crate::events::{EnrichContext, Expected, Record, decode, expectations};
 use crate::geo::CountryDatabase;
 use crate::intent::Intent;
+use crate::privileges;
 use crate::rows::Rows;
 
 /// The program submits records without waking anybody; this is how long one waits at most.
@@ -90,6 +91,7 @@ impl Book {
 /// Drains records until the process ends.
 pub(crate) fn start(mut events: RingBuf<MapData>, book: Arc<Book>, history: Arc<History>) {
     let drain = move || {
+        privileges::give_up_here();
         loop {
             let time_base = time_base();
             while let Some(record) = events.next() {
@@ -108,9 +110,12 @@ pub(crate) fn start(mut events: RingBuf<MapData>, book: Arc<Book>, history: Arc<
 
 /// Hands the program's own diagnostics to the agent's log until the process ends.
 pub(crate) fn start_log(mut log: EbpfLogger<&'static dyn Log>) {
-    let drain = move || loop {
-        log.flush();
-        thread::sleep(LOG_PAUSE);
+    let drain = move || {
+        privileges::give_up_here();
+        loop {
+            log.flush();
+            thread::sleep(LOG_PAUSE);
+        }
     };
     if let Err(error) = thread::Builder::new().name("program-log".into()).spawn(drain) {
         tracing::error!(%error, "no thread to read the program's diagnostics with: none will be shown");

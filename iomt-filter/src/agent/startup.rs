@@ -13,15 +13,17 @@ use iomt_filter_common::abi::map;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use jiff::Timestamp;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::unistd::Uid;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::auditing::{self, Auditing};
 use super::blocks::Blocks;
 use super::changes::{self, Before, Current, Waiting};
 use super::contacts;
-use super::core::{Core, NUMBERS, chain, drifted};
+use super::core::{Core, NUMBERS, chain, drifted, nobody};
 use super::exceptions::{EXCEPTIONS, Exceptions};
 use super::far_ends;
 use super::feeds;
@@ -32,24 +34,29 @@ use super::interfaces;
 use super::journal::Journal;
 use super::leases::Leases;
 use super::recorder::{self, Book, Page};
+use super::service;
 use super::store;
 use super::term;
 use super::work;
 use super::{Agent, Errors};
+use crate::api::access::Access;
+use crate::api::messages::ReloadRequest;
 use crate::api::server;
 use crate::audit::{self, Audit, AuditError};
 use crate::cli::FINDING;
 use crate::clock::{BootTime, Clocks, boottime};
-use crate::config::Config;
+use crate::config::{Config, Paths};
 use crate::contacts::Bounds;
 use crate::datapath::{Datapath, LoadOptions, Room, WriterToken};
 use crate::diagnostic::Diagnostic;
 use crate::doctor::Finding;
+use crate::explain::Understudy;
 use crate::generations::{Generations, Outcome, Record, Sources};
 use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Known};
 use crate::numbers::Numbers;
 use crate::output;
+use crate::privileges::{self, Folders, Privileges};
 use crate::rows::{Rows, Shared};
 
 mod choice;
@@ -66,6 +73,9 @@ pub fn run(config: &Path) -> Result<ExitCode> {
         Err(found) => return Ok(invalid(&found)),
     };
     let config = choices.first.config.clone();
+    // Before there is a second thread: each begins with what the one has that starts it.
+    privileges::never_more().context("failed to give up the right to get more rights")?;
+    privileges::keep_needed().context("failed to give up rights that nothing needs")?;
     let state = &config.paths.state;
     fs::DirBuilder::new()
         .recursive(true)
@@ -76,11 +86,21 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     // Whoever asks much is answered late; the agent's own loop turns elsewhere.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("failed to start the runtime")?;
-    let answers = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let answers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .on_thread_start(privileges::give_up_here)
+        .enable_all()
+        .build();
     let answers = answers.context("failed to start the runtime of the control socket")?;
     // A reload that is asked for during the start follows it, and does not end the process.
     let hangup = within(&runtime, || signal(SignalKind::hangup())).context("failed to wait for signals")?;
-    let listener = within(&answers, || server::listen(&config.paths.socket))?;
+    let access = access(&config);
+    let (listener, access) = within(&answers, || server::listen(&config.paths.socket, access))?;
+    if let Some(user) = &config.agent.user {
+        let Paths { state, pins, socket, .. } = &config.paths;
+        privileges::become_user(user, &Folders { whole: &[state, pins], files: &[socket] })?;
+    }
+    let access = access.run_by(Uid::effective());
 
     let numbers: Numbers = store::load(state, NUMBERS)?;
     let (seen, now) = (term::seen(state), Clocks::now());
@@ -102,26 +122,29 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let history = Arc::new(History::default());
     let signs = Arc::new(Signs::new());
     let state = &config.paths.state.clone();
-    let kept = Kept { numbers, blocks: (blocks, journal), grants, exceptions };
-    let core = match start(choices, token, kept, &history, &signs)? {
+    let audit = open_audit(state).inspect_err(|error| {
+        tracing::error!(
+            "nothing can be written into the audit log, and nothing be changed until it can: {error:#}"
+        );
+    });
+    let auditing = Arc::new(Auditing::new(audit.ok()));
+    let kept = Kept { numbers, blocks, journal, grants, exceptions };
+    let mut core = match start(choices, token, kept, auditing, &history, &signs)? {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
     };
     core.keep_ends(seen);
+    core.note_start();
+    let understudy = give_up_rights(&mut core)?;
     let socket = core.config.paths.socket.clone();
-    let audit = open_audit(state).inspect_err(|error| {
-        tracing::error!(
-            "nothing can be written into the audit log, and nothing be released until it can: {error:#}"
-        );
-    });
     let numbered_since = core.numbered_since;
-    let agent = Arc::new(Agent::new(core, history, signs, audit.ok()));
+    let agent = Arc::new(Agent::new(core, history, signs, understudy));
     feeds::start(agent.clone()).context("no thread to fetch feeds with")?;
     work::start(agent.clone()).context("no thread for the work of every second")?;
     if let Err(error) = contacts::start(agent.clone(), state, Bounds::default(), numbered_since) {
         tracing::error!(%error, "no thread to read flows with: who talked to whom is not kept");
     }
-    let served = runtime.block_on(serve(listener, answers.handle(), hangup, agent.clone()));
+    let served = runtime.block_on(serve((listener, access), answers.handle(), hangup, agent.clone()));
     let _nothing_changes = agent.stop();
     // The socket is ours until the process ends: nobody else could have made another.
     let _ = fs::remove_file(&socket);
@@ -130,6 +153,36 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     served.context("failed to wait for signals")?;
     tracing::info!("the agent stops; the program stays attached and goes on judging");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who may do what; what is configured and cannot be is said.
+fn access(config: &Config) -> Access {
+    let (access, unknown) = Access::of(&config.access);
+    for group in unknown {
+        tracing::warn!(
+            group,
+            "no such group on this host: nobody has a role by it; `groupadd --system` makes it"
+        );
+    }
+    access
+}
+
+/// Everything that takes rights is done: they go, for good. Who explains packets from then on has to be there already.
+/// Root keeps its rights, and loads what it needs when it needs it.
+fn give_up_rights(core: &mut Core) -> Result<Option<Understudy>> {
+    if Uid::effective().is_root() {
+        return Ok(None);
+    }
+    let understudy = Understudy::load(core.datapath.most_devices())
+        .inspect_err(|error| tracing::error!(error = chain(error), "no packet can be explained"));
+    // Whoever was started with rights and is to end, has ended.
+    core.wait_for_readers();
+    privileges::give_up().context("failed to give up rights that nothing needs any more")?;
+    let left = Privileges::read().context("failed to find out which rights are left")?;
+    if !left.capabilities.is_empty() {
+        tracing::error!(capabilities = ?left.capabilities, "some thread has kept rights that it does not need");
+    }
+    Ok(understudy.ok())
 }
 
 /// The audit log; one that is damaged is moved aside, because nothing could follow on it.
@@ -147,10 +200,11 @@ fn open_audit(state: &Path) -> Result<Audit> {
     }
 }
 
-/// What was kept in the state folder.
+/// What an agent before has kept.
 struct Kept {
     numbers: Numbers,
-    blocks: (Blocks, Journal),
+    blocks: Blocks,
+    journal: Journal,
     grants: Ledger,
     exceptions: Exceptions,
 }
@@ -160,12 +214,13 @@ fn start(
     choices: Choices,
     token: WriterToken,
     kept: Kept,
+    auditing: Arc<Auditing>,
     history: &Arc<History>,
     signs: &Arc<Signs>,
 ) -> Result<Result<Core, Vec<Diagnostic>>> {
     let Choices { generations, first, second } = choices;
     let host = HostNetworks::read().context("failed to read the host's addresses")?;
-    let listed = kept.blocks.0.list();
+    let listed = kept.blocks.list();
     let mut damaged = Vec::new();
     let Known { copies, .. } = Known::kept(&first.config, &mut damaged);
     let read = |choice: &Choice, reads_files, flows: &[(FlowKey, Flow)], numbers: &mut Numbers| {
@@ -257,7 +312,7 @@ fn start(
             failed_reload: None,
             numbers: Arc::new(kept.numbers),
             blocks: Arc::default(),
-            journal: kept.blocks.1,
+            journal: kept.journal,
             grants: Arc::new(kept.grants),
             exceptions: Arc::new(kept.exceptions),
             excepted: None,
@@ -266,7 +321,6 @@ fn start(
             kept_because: choice.kept_because.take(),
             waiting: None,
             tried_names: Shared::default(),
-            untold: Vec::new(),
             kept_leases: Leases::new(),
             numbered_since: 0,
             seconds: 0,
@@ -275,9 +329,11 @@ fn start(
             config: Arc::new(config),
             datapath,
             book,
+            auditing,
+            files: auditing::files(&choice.sources),
             token,
         };
-        let blocks = kept.blocks.0;
+        let blocks = kept.blocks;
         return match (waiting, last) {
             (Some((record, candidate)), Some((before, _))) => {
                 take_up(core, (intent, numbers), before, blocks, record, &candidate).map(Ok)
@@ -335,6 +391,7 @@ fn take_up(
         config: mem::replace(&mut core.config, config),
         host: core.host.clone(),
         current: mem::replace(&mut core.current, candidate.current.clone()),
+        files: mem::replace(&mut core.files, auditing::files(&candidate.sources)),
     };
     core.waiting = Some(Waiting::taken_over(record, deadline, before));
     (core.intent, core.numbers, core.blocks) = (Arc::new(intent), Arc::new(numbers), Arc::new(blocks));
@@ -388,7 +445,7 @@ fn fill_and_attach(
 }
 
 async fn serve(
-    listener: tokio::net::UnixListener,
+    listener: (tokio::net::UnixListener, Access),
     answers: &Handle,
     mut hangup: Signal,
     agent: Arc<Agent>,
@@ -400,6 +457,7 @@ async fn serve(
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let server = answers.spawn(server::serve(listener, agent.clone(), shutdown(stopped.clone())));
+    agent.ready();
     tracing::info!("ready");
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -411,6 +469,7 @@ async fn serve(
             _ = second.tick() => agent.turn(),
         }
     }
+    service::stopping();
     let _ = stop.send(true);
     // Followers never hang up by themselves.
     let _ = tokio::time::timeout(Duration::from_millis(500), server).await;
@@ -419,7 +478,8 @@ async fn serve(
 
 fn reload(agent: Arc<Agent>) {
     tokio::task::spawn_blocking(move || {
-        if let Err(errors) = agent.reload("a signal") {
+        let by = nobody("a signal");
+        if let Err(errors) = agent.reload(&ReloadRequest::default(), &by) {
             for error in errors {
                 tracing::error!("reload refused, what runs stays: {error}");
             }

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::intent::copies;
 use crate::intent::last_good::LastGood;
+use crate::privileges::as_owner_of;
 
 /// Why state could not be read or kept.
 #[derive(Debug, Error)]
@@ -173,8 +174,11 @@ fn feed_of(file: &Path) -> Option<String> {
 
 /// Puts a file in the place of another one, whole or not at all.
 fn replace(path: &Path, bytes: &[u8], modified: Option<SystemTime>) -> io::Result<()> {
-    write_beside(path, bytes, modified)?;
-    rename_beside(path)
+    // Commands of root's keep something here too, and the folder may be another user's.
+    as_owner_of(path.parent().unwrap_or(Path::new("")), || {
+        write_beside(path, bytes, modified)?;
+        rename_beside(path)
+    })
 }
 
 /// Writes and syncs a file beside the one of that path; nothing is left of it where that fails.

@@ -12,7 +12,6 @@ use crate::clock::boottime;
 use crate::config::Config;
 use crate::host::HostNetworks;
 use crate::intent::{self, Overrides};
-use crate::numbers::Numbers;
 
 /// A trial costs every packet the long way, twice.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -28,9 +27,7 @@ impl Core {
         let sources = intent::sources(&config, &Overrides::default()).map_err(shown)?;
         let host = HostNetworks::read()
             .map_err(|error| vec![format!("failed to read the host's addresses: {error}")])?;
-        let mut numbers = Numbers::clone(&self.numbers);
-        let listed = self.blocks.list();
-        let intent = self.read_again(&config, &sources, &host, &mut numbers, &listed, false)?;
+        let (intent, numbers) = self.read_again(&config, &sources, &host, &self.blocks.list(), false)?;
         // Differences go by number.
         self.keep_numbers(&numbers).map_err(Errors::from)?;
         self.numbers = numbers.into();

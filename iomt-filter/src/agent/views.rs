@@ -27,7 +27,21 @@ use crate::datapath::{AttachMode, Attachment, Fill, Standing};
 use crate::events::protocol_name;
 use crate::intent::{self, Overrides};
 use crate::inventory::show_mac;
+use crate::privileges::Privileges;
 use crate::rows::Rows;
+
+/// What runs, in a line for the service manager.
+pub(super) fn line(running: &Running) -> String {
+    let is_judged = |standing| matches!(standing, Standing::Judging | Standing::LeftOver);
+    let judged = running.attachments.iter().filter(|attachment| is_judged(attachment.standing)).count();
+    let failed = running.failed_reload.as_ref().map_or("", |_| ", the last reload was refused");
+    format!(
+        "judging on {judged} of {} interfaces, generation {}, {} devices{failed}",
+        running.attachments.len(),
+        running.generation,
+        running.intent.rows.devices.len()
+    )
+}
 
 pub(super) fn status(running: &Running, contacts: ContactsStatus) -> Result<Status, Errors> {
     let rows = &running.intent.rows;
@@ -61,6 +75,8 @@ pub(super) fn status(running: &Running, contacts: ContactsStatus) -> Result<Stat
             midstream: otherwise(settings.midstream),
         },
         heartbeat: heartbeat(running),
+        privileges: Privileges::read()
+            .map_err(|error| vec![format!("failed to read `/proc/self`: {error}")])?,
         profiles: profiles(rows),
         interfaces: running
             .attachments

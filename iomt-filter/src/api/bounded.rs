@@ -54,7 +54,8 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{UnixListener, UnixStream};
 
-    use super::super::connections::{self, Limits, Peer};
+    use super::super::access::Peer;
+    use super::super::connections::{self, Desks, Limits};
     use super::super::messages::LookupRequest;
     use super::*;
 
@@ -94,7 +95,7 @@ mod tests {
             let listener = UnixListener::bind(&path).unwrap();
             let serve = connections::serve(
                 listener,
-                (router, Router::new()),
+                Desks { router, full: Router::new(), strangers: Router::new() },
                 Limits::default(),
                 |_| Peer::reader(),
                 std::future::pending(),

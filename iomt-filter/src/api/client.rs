@@ -95,10 +95,11 @@ async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<std::
         StatusCode::OK => {
             Ok(Ok(serde_json::from_slice(&body).context("the agent's answer is of another version")?))
         }
-        StatusCode::FORBIDDEN => bail!("only root and the agent's own user may change anything; use `sudo`"),
         _ => match serde_json::from_slice::<Refused>(&body) {
-            // Not looked at, let alone refused.
-            Ok(busy) if status == StatusCode::SERVICE_UNAVAILABLE => bail!("{}", busy.errors.join("; ")),
+            // Not looked at, let alone refused for what it is.
+            Ok(turned_away) if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN) => {
+                bail!("{}", turned_away.errors.join("; "))
+            }
             Ok(refused) => Ok(Err(refused)),
             Err(_) => Err(anyhow!("the agent answered {status}: {}", String::from_utf8_lossy(&body).trim())),
         },
@@ -114,7 +115,9 @@ fn explain(socket: &Path, error: io::Error) -> anyhow::Error {
             )
         }
         io::ErrorKind::PermissionDenied => {
-            anyhow!("not allowed to open `{path}`; be root or in the group `iomt-filter`")
+            anyhow!(
+                "not allowed to open `{path}`; be root, or in a group that `[access]` of the configuration names (`iomt-filter` where it names none), and log in again after you were added to it"
+            )
         }
         _ => anyhow::Error::new(error).context(format!("failed to reach the agent on `{path}`")),
     }

@@ -1,7 +1,7 @@
-//! Connections to the control socket: who is at the other end, how many there may be, and how long one may
-//! say nothing.
+//! Connections to the control socket: how many there may be, and how long one may say nothing.
 //!
-//! What is bounded is what those have who may only read. However many of them come, root gets through.
+//! What is bounded is what those have who may only read. However many of them come, root gets through. Who may not even
+//! read is told so, and listened to no further.
 
 use std::io;
 use std::pin::pin;
@@ -14,42 +14,16 @@ use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use nix::unistd::{Uid, User};
-use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+
+use super::access::{Peer, Role};
 
 /// How long one is listened to that is only to be told that there are too many.
 const REFUSAL: Duration = Duration::from_secs(2);
 /// How long nothing is taken where the host has no room for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Who is at the other end of a connection.
-#[derive(Clone, Debug)]
-pub(super) struct Peer(Option<Uid>);
-
-impl Peer {
-    /// As the kernel knows it.
-    pub(super) fn of(stream: &UnixStream) -> Self {
-        let uid = stream.peer_cred().ok().as_ref().map(UCred::uid);
-        Self(uid.map(Uid::from_raw))
-    }
-
-    /// Whether it may change anything: root, and the agent's own user.
-    pub(super) fn may_write(&self) -> bool {
-        self.0.is_some_and(|uid| uid.is_root() || uid == Uid::effective())
-    }
-
-    /// As it stands beside a manual block and a grant.
-    pub(super) fn name(&self) -> String {
-        let Some(uid) = self.0 else { return "unknown".into() };
-        match User::from_uid(uid) {
-            Ok(Some(user)) => user.name,
-            _ => format!("uid {uid}"),
-        }
-    }
-}
 
 /// What those have who may only read.
 #[derive(Clone, Copy, Debug)]
@@ -66,11 +40,21 @@ impl Default for Limits {
     }
 }
 
-/// Serves `router` until `shutdown` completes, and what is under way to its end. Connections beyond the limit
-/// are served `refusal`.
+/// What connections are served with.
+#[derive(Clone, Debug)]
+pub(super) struct Desks {
+    /// Whoever is listened to.
+    pub(super) router: Router,
+    /// Those beyond the limit.
+    pub(super) full: Router,
+    /// Those who may not even read.
+    pub(super) strangers: Router,
+}
+
+/// Serves the desks until `shutdown` completes, and what is under way to its end.
 pub(super) async fn serve(
     listener: UnixListener,
-    (router, refusal): (Router, Router),
+    desks: Desks,
     limits: Limits,
     who: impl Fn(&UnixStream) -> Peer,
     shutdown: impl Future<Output = ()>,
@@ -92,13 +76,18 @@ pub(super) async fn serve(
             },
         };
         let peer = who(&stream);
+        if !peer.has(Role::Read) {
+            let router = desks.strangers.clone().layer(Extension(ConnectInfo(peer)));
+            connections.spawn(refuse(stream, router));
+            continue;
+        }
         let place = if peer.may_write() { None } else { Some(places.clone().try_acquire_owned()) };
         match place.transpose() {
             Ok(place) => {
-                let router = router.clone().layer(Extension(ConnectInfo(peer)));
+                let router = desks.router.clone().layer(Extension(ConnectInfo(peer)));
                 connections.spawn(converse(stream, router, limits.silence, place, stopping.clone()));
             }
-            Err(_) => drop(connections.spawn(refuse(stream, refusal.clone()))),
+            Err(_) => drop(connections.spawn(refuse(stream, desks.full.clone()))),
         }
     }
     drop(listener);
@@ -147,18 +136,6 @@ async fn pause_after(error: &io::Error) {
 }
 
 #[cfg(test)]
-impl Peer {
-    /// Somebody who may only read.
-    pub(super) const fn reader() -> Self {
-        Self(None)
-    }
-
-    pub(super) const fn of_user(user: Uid) -> Self {
-        Self(Some(user))
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use std::time::Instant;
 
@@ -194,12 +171,14 @@ mod tests {
         runtime.block_on(async {
             let listener = UnixListener::bind(&path).unwrap();
             let router = Router::new().route("/", get(async || "yes"));
-            let refusal = Router::new().fallback(async || StatusCode::SERVICE_UNAVAILABLE);
+            let full = Router::new().fallback(async || StatusCode::SERVICE_UNAVAILABLE);
+            let strangers = Router::new().fallback(async || StatusCode::FORBIDDEN);
+            let desks = Desks { router, full, strangers };
             let (stop, stopped) = oneshot::channel::<()>();
             let shutdown = async {
                 let _ = stopped.await;
             };
-            let server = serve(listener, (router, refusal), LIMITS, move |_| who.clone(), shutdown);
+            let server = serve(listener, desks, LIMITS, move |_| who.clone(), shutdown);
             let server = tokio::spawn(server);
             test(&path).await;
             stop.send(()).unwrap();
@@ -224,13 +203,26 @@ mod tests {
 
     #[test]
     fn who_may_change_something_is_not_counted() {
-        with_server(Peer::of_user(Uid::effective()), async |path| {
+        with_server(Peer::writer(), async |path| {
             let mut connections = Vec::new();
             for _ in 0..5 {
                 let (connection, answer) = ask(path).await;
                 assert_eq!(answer, "HTTP/1.1 200 OK");
                 connections.push(connection);
             }
+        });
+    }
+
+    #[test]
+    fn strangers_are_told_so_take_no_place_and_are_hung_up_on() {
+        with_server(Peer::with(Role::None), async |path| {
+            let mut connections = Vec::new();
+            for _ in 0..5 {
+                let (connection, answer) = ask(path).await;
+                assert_eq!(answer, "HTTP/1.1 403 Forbidden");
+                connections.push(connection);
+            }
+            assert!(ends(&mut connections[0]).await);
         });
     }
 

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::privileges::Privileges;
+
 pub mod change;
 
 pub use change::{
@@ -36,6 +38,9 @@ pub struct Status {
     pub defaults: Defaults,
     /// Whether the kernel program hears of the agent.
     pub heartbeat: Heartbeat,
+    /// What the agent may do.
+    #[serde(default)]
+    pub privileges: Privileges,
     /// What profiles say of the time without a policy or an agent.
     pub profiles: Vec<ProfileStatus>,
     /// Interfaces that are filtered.
@@ -277,6 +282,17 @@ pub struct ListedBlock {
 pub struct UnblockRequest {
     /// The addresses, exactly as they were added.
     pub targets: Vec<IpNet>,
+    /// Why, for the audit log.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// `POST /v1/reload`; nothing where there is nothing to say.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ReloadRequest {
+    /// Why, for the audit log.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// `POST /v1/feeds/refresh`: feeds to be fetched now.
@@ -284,6 +300,9 @@ pub struct UnblockRequest {
 pub struct RefreshRequest {
     /// One of them; all where nothing is said.
     pub name: Option<String>,
+    /// Why, for the audit log.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// The answer: which feeds are fetched.
@@ -369,10 +388,13 @@ pub struct Granted {
 }
 
 /// `POST /v1/grants/revoke`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RevokeRequest {
     /// The number of the grant.
     pub id: u32,
+    /// Why, for the audit log.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// The answer to a change.

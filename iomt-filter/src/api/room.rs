@@ -12,7 +12,7 @@ use axum::body::{Body, Bytes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::connections::Peer;
+use super::access::Peer;
 
 /// Requests that only read, at once; a status with a thousand devices takes a processor for a while.
 const READING: usize = 4;
@@ -129,10 +129,8 @@ async fn next_piece(pieces: Option<Pieces>) -> Option<(io::Result<Bytes>, Option
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt as _;
-    use nix::unistd::Uid;
-
     use super::*;
+    use http_body_util::BodyExt as _;
 
     fn run<T>(test: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
@@ -141,7 +139,7 @@ mod tests {
     #[test]
     fn readers_who_take_all_their_places_leave_root_its_own() {
         run(async {
-            let (room, reader, root) = (Room::default(), Peer::reader(), Peer::of_user(Uid::from_raw(0)));
+            let (room, reader, root) = (Room::default(), Peer::reader(), Peer::writer());
             let mut taken = Vec::new();
             for _ in 0..READING {
                 taken.push(room.reading(&reader).await.unwrap());

@@ -12,32 +12,29 @@ use axum::Json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use nix::unistd::{Group, chown};
+use nix::unistd::chown;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::access::{Access, LOOKUP, Peer, Role};
 use super::bounded;
-use super::connections::{self, Limits, Peer};
+use super::connections::{self, Desks, Limits};
 use super::messages::{
     ApplyRequest, BlockRequest, EventQuery, ExceptionRequest, GrantRequest, LookupRequest, RefreshRequest,
-    Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, RevokeRequest, RollbackRequest,
-    TrialRequest, UnblockRequest,
+    Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, ReloadRequest, RevokeRequest,
+    RollbackRequest, TrialRequest, UnblockRequest,
 };
 use super::room::{self, Busy, Place, Room};
 use crate::agent::Agent;
 use crate::agent::history::Follower;
 use crate::explain::Question;
 
-/// The group whose members may read.
-pub(crate) const GROUP: &str = "iomt-filter";
-/// Where questions about addresses and domains go.
-const LOOKUP: &str = "/v1/lookup";
 /// An import of a million addresses is some 20 MB of JSON.
 const LARGEST_REQUEST: usize = 64 << 20;
 
@@ -61,11 +58,12 @@ pub enum SocketError {
     },
 }
 
-/// Makes the socket: mode 0660, group `iomt-filter` where there is such a group.
+/// Makes the socket. Where one group has a role, it is that group's, with mode 0660. A mode cannot speak of several, nor
+/// of one that the agent's user is not in: then anybody can connect, and is asked who they are.
 ///
 /// # Errors
 /// When another agent listens there, or the path cannot be used.
-pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
+pub fn listen(path: &Path, access: Access) -> Result<(UnixListener, Access), SocketError> {
     let failed = |error| SocketError::Listen { path: path.to_owned(), error };
     if let Ok(found) = fs::symlink_metadata(path) {
         use std::os::unix::fs::FileTypeExt as _;
@@ -85,15 +83,22 @@ pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let listener = UnixListener::bind(path);
     nix::sys::stat::umask(mask);
     let listener = listener.map_err(failed)?;
-    if let Ok(Some(group)) = Group::from_name(GROUP) {
-        chown(path, None, Some(group.gid)).map_err(|error| failed(error.into()))?;
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
-    Ok(listener)
+    let is_enough = match access.only_group() {
+        Some(group) => chown(path, None, Some(group)).is_ok(),
+        None => !access.names_groups(),
+    };
+    let mode = if is_enough { 0o660 } else { 0o666 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
+    Ok((listener, if is_enough { access.behind_mode() } else { access }))
 }
 
 /// Answers until `shutdown` completes.
-pub async fn serve(listener: UnixListener, agent: Arc<Agent>, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    (listener, access): (UnixListener, Access),
+    agent: Arc<Agent>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let access = Arc::new(access);
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/devices", get(devices))
@@ -117,11 +122,13 @@ pub async fn serve(listener: UnixListener, agent: Arc<Agent>, shutdown: impl Fut
         .route("/v1/exceptions/release", post(end_exception))
         .route("/v1/trial", get(trial).post(begin_trial))
         .route("/v1/trial/end", post(end_trial))
-        .layer(middleware::from_fn(authorise))
+        .layer(middleware::from_fn_with_state(access.clone(), authorise))
         .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
         .with_state(Desk { agent, room: Arc::default() });
-    let refusal = Router::new().fallback(async || busy(Busy("too many connections are open")));
-    connections::serve(listener, (router, refusal), Limits::default(), Peer::of, shutdown).await;
+    let full = Router::new().fallback(async || busy(Busy("too many connections are open")));
+    let strangers = Router::new().fallback(turn_away).with_state(access.clone());
+    let desks = Desks { router, full, strangers };
+    connections::serve(listener, desks, Limits::default(), |stream| access.peer(stream), shutdown).await;
 }
 
 /// Where requests are answered.
@@ -131,13 +138,22 @@ struct Desk {
     room: Arc<Room>,
 }
 
-async fn authorise(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
-    // A lookup may be long, and changes nothing.
-    let only_reads = request.method() == Method::GET || request.uri().path() == LOOKUP;
-    if only_reads || peer.may_write() {
+/// Lets nobody do what is not for their role.
+async fn authorise(
+    State(access): State<Arc<Access>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let needed = Role::needed(request.method(), request.uri().path());
+    if peer.has(needed) {
         return next.run(request).await;
     }
-    refuse(StatusCode::FORBIDDEN, vec!["only root and the agent's own user may change anything".into()])
+    refuse(StatusCode::FORBIDDEN, vec![access.refusal(&peer, needed)])
+}
+
+async fn turn_away(State(access): State<Arc<Access>>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    refuse(StatusCode::FORBIDDEN, vec![access.refusal(&peer, Role::Read)])
 }
 
 fn refuse(status: StatusCode, errors: Vec<String>) -> Response {
@@ -224,19 +240,27 @@ async fn block(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<BlockRequest>,
 ) -> Response {
-    desk.change(move |agent| agent.block(request, peer.name())).await
+    desk.change(move |agent| agent.block(request, peer.author())).await
 }
 
-async fn unblock(State(desk): State<Desk>, Json(request): Json<UnblockRequest>) -> Response {
-    desk.change(move |agent| agent.unblock(&request)).await
+async fn unblock(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<UnblockRequest>,
+) -> Response {
+    desk.change(move |agent| agent.unblock(&request, &peer.author())).await
 }
 
 async fn feeds(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
     desk.read(&peer, |agent| Ok(agent.feeds())).await
 }
 
-async fn refresh(State(desk): State<Desk>, Json(request): Json<RefreshRequest>) -> Response {
-    let ask = move |agent: &Agent| agent.refresh(request.name.as_deref()).map(|feeds| Refreshing { feeds });
+async fn refresh(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<RefreshRequest>,
+) -> Response {
+    let ask = move |agent: &Agent| agent.refresh(&request, &peer.author()).map(|feeds| Refreshing { feeds });
     desk.change(ask).await
 }
 
@@ -245,7 +269,7 @@ async fn release(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<ReleaseRequest>,
 ) -> Response {
-    desk.change(move |agent| agent.release(&request.name, request.note, &peer.name())).await
+    desk.change(move |agent| agent.release(&request, &peer.author())).await
 }
 
 async fn lookup(
@@ -268,15 +292,23 @@ async fn grant(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<GrantRequest>,
 ) -> Response {
-    desk.change(move |agent| agent.grant(&request, &peer.name())).await
+    desk.change(move |agent| agent.grant(&request, &peer.author())).await
 }
 
-async fn revoke(State(desk): State<Desk>, Json(request): Json<RevokeRequest>) -> Response {
-    desk.change(move |agent| agent.revoke(request.id)).await
+async fn revoke(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<RevokeRequest>,
+) -> Response {
+    desk.change(move |agent| agent.revoke(&request, &peer.author())).await
 }
 
-async fn reload(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
-    desk.change(move |agent| agent.reload(&peer.name())).await
+async fn reload(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<Option<ReloadRequest>>,
+) -> Response {
+    desk.change(move |agent| agent.reload(&request.unwrap_or_default(), &peer.author())).await
 }
 
 async fn apply(
@@ -284,11 +316,11 @@ async fn apply(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<ApplyRequest>,
 ) -> Response {
-    desk.change(move |agent| agent.apply(&request, &peer.name())).await
+    desk.change(move |agent| agent.apply(&request, &peer.author())).await
 }
 
 async fn confirm(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
-    desk.change(move |agent| agent.confirm(&peer.name())).await
+    desk.change(move |agent| agent.confirm(&peer.author())).await
 }
 
 async fn roll_back(
@@ -296,7 +328,7 @@ async fn roll_back(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<RollbackRequest>,
 ) -> Response {
-    desk.change(move |agent| agent.roll_back(&request, &peer.name())).await
+    desk.change(move |agent| agent.roll_back(&request, &peer.author())).await
 }
 
 async fn generations(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
@@ -312,7 +344,7 @@ async fn except(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<ExceptionRequest>,
 ) -> Response {
-    desk.change(move |agent| agent.except(&request, &peer.name())).await
+    desk.change(move |agent| agent.except(&request, &peer.author())).await
 }
 
 async fn end_exception(
@@ -320,7 +352,7 @@ async fn end_exception(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<ReleaseExceptionRequest>,
 ) -> Response {
-    desk.change(move |agent| agent.end_exception(&request, &peer.name())).await
+    desk.change(move |agent| agent.end_exception(&request, &peer.author())).await
 }
 
 async fn trial(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {

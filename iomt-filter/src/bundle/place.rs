@@ -14,12 +14,14 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 use tar::Archive;
 
 use super::{BundleError, Content, Manifest, Opened, Trusted, incoming};
 use crate::agent::store;
 use crate::config::Config;
+use crate::privileges::as_owner_of;
 
 /// What is kept of the last bundle, in the state folder.
 const APPLIED: &str = "bundle.json";
@@ -65,6 +67,8 @@ pub struct Prepared {
 struct Replacement {
     content: Content,
     path: PathBuf,
+    /// As whose owner it is replaced: that of the path that was configured, wherever a link in its place leads.
+    folder: PathBuf,
 }
 
 impl Places {
@@ -79,8 +83,8 @@ impl Places {
         }
     }
 
-    /// Where `content` goes; why nowhere.
-    fn of_content(&self, content: &Content) -> Result<PathBuf, String> {
+    /// Where `content` goes, and the folder in which that is said; why nowhere.
+    fn of_content(&self, content: &Content) -> Result<(PathBuf, PathBuf), String> {
         let path = match content {
             Content::Policy => self.policy.clone(),
             Content::Countries => match &self.countries {
@@ -90,8 +94,9 @@ impl Places {
             Content::Feed(name) if self.feeds.contains(name) => incoming(&self.state, name),
             Content::Feed(_) => return Err("no feed with this name is configured".to_owned()),
         };
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         // What a link leads to is replaced, and not the link.
-        Ok(fs::canonicalize(&path).unwrap_or(path))
+        Ok((fs::canonicalize(&path).unwrap_or(path), folder))
     }
 }
 
@@ -128,9 +133,9 @@ pub fn prepare(bundle: &Path, trusted: &Trusted, places: &Places) -> Result<Prep
     opened.members(
         |_, member| -> Result<Box<dyn Write>, BundleError> {
             match places.of_content(&member.content) {
-                Ok(path) => {
-                    let file = create(&path)?;
-                    files.push(Replacement { content: member.content.clone(), path });
+                Ok((path, folder)) => {
+                    let file = as_owner_of(&folder, || create(&path))?;
+                    files.push(Replacement { content: member.content.clone(), path, folder });
                     Ok(Box::new(file))
                 }
                 Err(why) => {
@@ -173,8 +178,8 @@ impl Prepared {
         for (file, had_one) in done.into_iter().rev() {
             let taken_back = match (&placed, had_one) {
                 (Ok(()), _) => continue,
-                (Err(_), true) => fs::rename(file.old(), &file.path),
-                (Err(_), false) => fs::remove_file(&file.path),
+                (Err(_), true) => as_owner_of(&file.folder, || fs::rename(file.old(), &file.path)),
+                (Err(_), false) => as_owner_of(&file.folder, || fs::remove_file(&file.path)),
             };
             if let Err(error) = taken_back {
                 tracing::error!(%error, path = %file.path.display(), "a file of the bundle could not be taken back");
@@ -186,9 +191,11 @@ impl Prepared {
     fn replace<'p>(&'p self, done: &mut Vec<(&'p Replacement, bool)>) -> Result<(), BundleError> {
         for file in &self.files {
             let failed = |error| BundleError::Write(file.path.clone(), error);
-            let had_one = file.keep().map_err(failed)?;
-            fs::rename(file.beside(), &file.path).map_err(failed)?;
-            done.push((file, had_one));
+            let replaced = as_owner_of(&file.folder, || {
+                let had_one = file.keep()?;
+                fs::rename(file.beside(), &file.path).map(|()| had_one)
+            });
+            done.push((file, replaced.map_err(failed)?));
         }
         let folders: BTreeSet<_> = self.files.iter().filter_map(|file| file.path.parent()).collect();
         folders.into_iter().try_for_each(|folder| {
@@ -202,8 +209,10 @@ impl Drop for Prepared {
     fn drop(&mut self) {
         for file in &self.files {
             // What was placed is there no more, and what was not is of no use.
-            let _ = fs::remove_file(file.beside());
-            let _ = fs::remove_file(file.old());
+            as_owner_of(&file.folder, || {
+                let _ = fs::remove_file(file.beside());
+                let _ = fs::remove_file(file.old());
+            });
         }
     }
 }
@@ -224,7 +233,9 @@ impl Replacement {
             let file = File::options().append(true).open(&new)?;
             if let Ok(before) = fs::metadata(&self.path) {
                 let about = file.metadata()?;
-                if (before.uid(), before.gid()) != (about.uid(), about.gid()) {
+                // In a folder of somebody else's it is theirs by now.
+                let is_own = about.uid() == Uid::effective().as_raw();
+                if is_own && (before.uid(), before.gid()) != (about.uid(), about.gid()) {
                     chown(&new, Some(before.uid()), Some(before.gid()))?;
                 }
                 file.set_permissions(before.permissions())?;
@@ -234,7 +245,7 @@ impl Replacement {
             }
             file.sync_all()
         };
-        finish().map_err(|error| BundleError::Write(self.beside(), error))
+        as_owner_of(&self.folder, finish).map_err(|error| BundleError::Write(self.beside(), error))
     }
 
     /// Keeps the file that is there, so that it can be taken back; whether there is one.
@@ -258,7 +269,7 @@ impl Replacement {
 /// # Errors
 /// When it cannot be made.
 pub fn prepare_state(state: &Path) -> Result<(), BundleError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(state);
+    let made = as_owner_of(state, || fs::DirBuilder::new().recursive(true).mode(0o750).create(state));
     made.map_err(|error| BundleError::Write(state.to_owned(), error))
 }
 
@@ -279,7 +290,7 @@ fn with(path: &Path, end: &str) -> PathBuf {
 fn lock(state: &Path) -> Result<Flock<File>, BundleError> {
     prepare_state(state)?;
     let path = state.join(LOCK);
-    let file = File::options().create(true).append(true).open(&path);
+    let file = as_owner_of(state, || File::options().create(true).append(true).open(&path));
     let file = file.map_err(|error| BundleError::Write(path.clone(), error))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
         Errno::EWOULDBLOCK => BundleError::Busy,

@@ -66,6 +66,9 @@ pub struct Remove {
     /// Addresses or prefixes
     #[arg(required = true, value_name = "ADDR")]
     targets: Vec<String>,
+    /// Why, for the audit log
+    #[arg(long)]
+    note: Option<String>,
 }
 
 /// Options of `block import`.
@@ -90,7 +93,7 @@ pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
         Verb::Add(add) => block(&socket, targets(&add.targets)?, Vec::new(), &add.about, output),
         Verb::Import(import) => block(&socket, Vec::new(), entries(import)?, &import.about, output),
         Verb::Remove(remove) => {
-            let request = UnblockRequest { targets: targets(&remove.targets)? };
+            let request = UnblockRequest { targets: targets(&remove.targets)?, note: remove.note.clone() };
             told(client::post(&socket, "/v1/blocks/remove", &request)?, output, said("withdrawn"))
         }
         Verb::List => {

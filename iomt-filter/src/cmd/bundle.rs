@@ -9,14 +9,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use nix::unistd::{Uid, User};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::agent::store;
 use crate::api::client;
-use crate::api::messages::{Changed, Refused};
-use crate::audit::{self, Audit, Entry};
+use crate::api::messages::{Changed, Refused, ReloadRequest};
+use crate::audit::{self, Audit, Author, Entry};
 use crate::bundle::{self, BundleError, Content, FORMAT, Manifest, Placement, Places, Prepared, Trusted};
 use crate::cli::{FINDING, Output};
 use crate::cmd::joined;
@@ -182,7 +181,7 @@ fn apply(config: &Path, options: &Apply, output: Output) -> Result<ExitCode> {
     let (left_out, placed) = (prepared.left_out.clone(), prepared.contents().cloned().collect::<Vec<_>>());
     let placement = audited(&config.paths.state, prepared)?;
     left_out.iter().for_each(|left_out| output::note(format!("left out: {left_out}")));
-    let agent = reload(&config.paths.socket)?;
+    let agent = reload(&config.paths.socket, placement.version)?;
     let is_refused = matches!(agent, Some(Answer::Refused(_)));
     let applied = Applied { placement, placed, left_out, agent };
     match output {
@@ -199,31 +198,20 @@ fn audited(state: &Path, prepared: Prepared) -> Result<Placement> {
     let manifest = &prepared.manifest;
     let placed: Vec<_> = prepared.contents().map(ToString::to_string).collect();
     let entry = Entry {
-        who: caller(),
-        what: "bundle apply".to_owned(),
         about: Some(manifest.version.to_string()),
         before: json!({ "version": bundle::applied(state)?.map(|applied| applied.version) }),
         after: json!({ "version": manifest.version, "host": manifest.host, "placed": placed }),
         note: manifest.note.clone(),
+        ..Entry::by(&Author::of_this_process(), "bundle apply")
     };
     audit.append(entry.clone(), now)?;
     prepared.place(now).map_err(|error| {
         let error = anyhow::Error::new(error);
-        let (what, after) = ("bundle apply failed".to_owned(), json!(format!("{error:#}")));
-        match audit.append(Entry { what, after, ..entry }, Timestamp::now()) {
+        match audit.append(entry.failed(&[format!("{error:#}")]), Timestamp::now()) {
             Ok(()) => error,
             Err(unsaid) => error.context(unsaid),
         }
     })
-}
-
-/// Who runs this, as it stands in the audit log.
-fn caller() -> String {
-    let user = Uid::current();
-    match User::from_uid(user) {
-        Ok(Some(user)) => user.name,
-        _ => format!("uid {user}"),
-    }
 }
 
 /// That the agent would take what the bundle holds: it is read as the agent reads it.
@@ -266,11 +254,12 @@ fn refused(why: &str, output: Output) -> Result<ExitCode> {
 }
 
 /// Has the agent read everything again, where one runs.
-fn reload(socket: &Path) -> Result<Option<Answer>> {
+fn reload(socket: &Path, version: u64) -> Result<Option<Answer>> {
     if UnixStream::connect(socket).is_err() {
         return Ok(None);
     }
-    let answer = client::post::<Changed>(socket, "/v1/reload", &());
+    let request = ReloadRequest { note: Some(format!("bundle {version}")) };
+    let answer = client::post::<Changed>(socket, "/v1/reload", &request);
     let answer = answer.context(
         "the bundle is in place, and the agent could not be asked to read it; run `iomt-filter reload`",
     )?;

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
 
+use crate::audit::{self, Audit, Author, Entry};
 use crate::config::Config;
 use crate::datapath::{WriterToken, attach};
 use crate::output;
@@ -23,6 +26,9 @@ pub struct Options {
     /// Take the program off this interface alone; the tables stay
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
+    /// Why, for the audit log
+    #[arg(long)]
+    note: Option<String>,
 }
 
 /// Takes the program off every interface and removes tables, flows and counters from the kernel.
@@ -53,6 +59,7 @@ pub fn run(config: &Path, options: &Options) -> Result<ExitCode> {
     if !options.yes && !confirmed(&interfaces)? {
         bail!("not confirmed, nothing was changed");
     }
+    noted(&config, options, &interfaces);
     let detached =
         attach::detach(pins).with_context(|| format!("failed to remove the pins in `{}`", pins.display()))?;
     output::text(format!("filtering has ended on {}", named(&detached)))?;
@@ -85,10 +92,31 @@ fn detach_one(
     if !options.yes && !confirmed(&[interface.to_owned()])? {
         bail!("not confirmed, nothing was changed");
     }
+    noted(config, options, &[interface.to_owned()]);
     attach::detach_interface(pins, interface)
         .with_context(|| format!("failed to remove the pin of `{interface}`"))?;
     output::text(format!("filtering has ended on `{interface}`"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes down in the audit log that filtering ends. This is the emergency exit: a log that cannot be written does not
+/// shut it.
+fn noted(config: &Config, options: &Options, interfaces: &[String]) {
+    let state = &config.paths.state;
+    if options.pins.is_some() || !state.exists() {
+        return;
+    }
+    let entry = Entry {
+        about: options.interface.clone(),
+        before: json!({ "interfaces": interfaces }),
+        note: options.note.clone(),
+        ..Entry::by(&Author::of_this_process(), "detach")
+    };
+    let now = Timestamp::now();
+    let written = Audit::open(&state.join(audit::FILE), now).and_then(|mut audit| audit.append(entry, now));
+    if let Err(error) = written {
+        output::note(format!("warning: this is not in the audit log: {:#}", anyhow::Error::new(error)));
+    }
 }
 
 fn confirmed(interfaces: &[String]) -> Result<bool> {

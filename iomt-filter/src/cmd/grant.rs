@@ -38,6 +38,9 @@ enum Verb {
 struct Revoke {
     /// Its number, as `grant list` shows it
     id: u32,
+    /// Why, for the audit log
+    #[arg(long)]
+    note: Option<String>,
 }
 
 /// A new grant.
@@ -72,8 +75,8 @@ pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode>
     match &options.verb {
         None => grant(config, &options.new, output),
         Some(Verb::Revoke(revoke)) => {
-            let answer =
-                client::post(&socket(config)?, "/v1/grants/revoke", &RevokeRequest { id: revoke.id })?;
+            let request = RevokeRequest { id: revoke.id, note: revoke.note.clone() };
+            let answer = client::post(&socket(config)?, "/v1/grants/revoke", &request)?;
             told(answer, output, |changed: &Changed| {
                 format!("grant {} revoked, generation {}", revoke.id, changed.generation)
             })

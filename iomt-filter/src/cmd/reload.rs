@@ -4,19 +4,29 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::Args;
 
 use crate::api::client;
-use crate::api::messages::Changed;
+use crate::api::messages::{Changed, ReloadRequest};
 use crate::cli::{FINDING, Output};
 use crate::cmd::socket;
 use crate::output;
+
+/// Options of `reload`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Why, for the audit log
+    #[arg(long)]
+    note: Option<String>,
+}
 
 /// Asks the agent to read everything again.
 ///
 /// # Errors
 /// When no agent answers, or the caller may not change anything.
-pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
-    let answer = client::post::<Changed>(&socket(config)?, "/v1/reload", &())?;
+pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode> {
+    let request = ReloadRequest { note: options.note.clone() };
+    let answer = client::post::<Changed>(&socket(config)?, "/v1/reload", &request)?;
     match (answer, output) {
         (Ok(changed), Output::Json) => output::document(&changed)?,
         (Ok(changed), Output::Text) => {

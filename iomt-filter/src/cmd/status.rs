@@ -12,6 +12,7 @@ use crate::api::messages::{ChangeStatus, ContactsStatus, Status};
 use crate::cli::Output;
 use crate::cmd::{exceptions, socket};
 use crate::output;
+use crate::privileges::Privileges;
 
 /// Shows what runs.
 ///
@@ -46,6 +47,7 @@ fn shown(status: &Status) -> String {
         age.map_or("none yet".to_owned(), |age| format!("{}.{} s ago", age / 1_000, age % 1_000 / 100)),
         status.heartbeat.loss_after_seconds
     ));
+    lines.push(format!("privileges  {}", privileges(&status.privileges)));
     for interface in &status.interfaces {
         let vlans: String =
             interface.vlans.iter().map(|(vlan, port)| format!(", VLAN {vlan} {port}")).collect();
@@ -174,6 +176,19 @@ fn text(value: &Value, key: &str) -> String {
         Some(Value::Null) | None => "?".to_owned(),
         Some(other) => other.to_string(),
     }
+}
+
+fn privileges(privileges: &Privileges) -> String {
+    let Privileges { user, uid, capabilities, no_new_privileges } = privileges;
+    let held = match capabilities.len() {
+        _ if *uid == 0 => {
+            "every right of root; name a `user` in `[agent]`, or run it as a service".to_owned()
+        }
+        0 => "no capabilities".to_owned(),
+        _ => capabilities.join(", "),
+    };
+    let more = if *no_new_privileges { "" } else { ", and may get more" };
+    format!("{user} ({uid}), {held}{more}")
 }
 
 fn counts<N: std::fmt::Display>(counts: &BTreeMap<String, N>) -> String {

@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use super::location::locations;
 use super::parse_duration;
 use super::{
-    AgentConfig, AttachMode, BundleConfig, Config, Events, GeoConfig, Interfaces, Metrics, Paths, feed,
+    AccessConfig, AgentConfig, AttachMode, BundleConfig, Config, Events, GeoConfig, Interfaces, Metrics,
+    Paths, feed,
 };
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::document::{Located, Reader, Section};
@@ -18,8 +19,19 @@ use crate::policy::service::{Named, Services};
 
 const MODES: &[(&str, AttachMode)] =
     &[("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
-const SECTIONS: [&str; 10] =
-    ["interfaces", "paths", "management", "geo", "feed", "gate", "bundle", "events", "metrics", "agent"];
+const SECTIONS: [&str; 11] = [
+    "interfaces",
+    "paths",
+    "management",
+    "access",
+    "geo",
+    "feed",
+    "gate",
+    "bundle",
+    "events",
+    "metrics",
+    "agent",
+];
 /// The agent beats twice a second: on a busy host some of ten beats come late, and never all of them.
 const SHORTEST_LOSS: Duration = Duration::from_secs(5);
 /// The tables count the seconds of `loss_after` in 16 bits.
@@ -44,6 +56,7 @@ pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> 
         events: events(&root, folder, &mut reader),
         metrics: metrics(&root, &mut reader),
         agent: agent(&root, &mut reader),
+        access: access(&root, &mut reader),
         warnings: Vec::new(),
         text: file.text().into(),
     };
@@ -161,7 +174,8 @@ fn events<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) ->
 }
 
 fn agent<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> AgentConfig {
-    let section = root.section("agent", &["loss_after"], reader);
+    let section = root.section("agent", &["user", "loss_after"], reader);
+    let user = section.as_ref().and_then(|section| section.string("user", reader)).map(|user| user.value);
     let minute = Duration::from_secs(60);
     let loss_after = duration("loss_after", section.as_ref(), minute, reader);
     let wrong = if loss_after < SHORTEST_LOSS {
@@ -179,7 +193,21 @@ fn agent<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> AgentConfig {
         let place = section.and_then(|section| Some(reader.place(section.get("loss_after")?.span())));
         reader.error(&place.unwrap_or_default(), message, help);
     }
-    AgentConfig { loss_after: loss_after.as_secs() as u16 }
+    AgentConfig { user, loss_after: loss_after.as_secs() as u16 }
+}
+
+fn access<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> AccessConfig {
+    let Some(section) = root.section("access", &["read", "write"], reader) else {
+        return AccessConfig::default();
+    };
+    let mut groups = |key: &str| {
+        let groups = section.strings(key, reader);
+        for group in groups.iter().filter(|group| group.value.is_empty()) {
+            reader.error(&group.place, "a group has a name", "`getent group` lists those there are");
+        }
+        section.get(key).map(|_| values(groups))
+    };
+    AccessConfig { read: groups("read").unwrap_or_default(), write: groups("write") }
 }
 
 fn metrics<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Metrics {

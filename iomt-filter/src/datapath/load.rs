@@ -35,6 +35,7 @@ use super::pins::{self, Found, Shape};
 use super::plan;
 use super::readings::Readings;
 use super::shelves::Room;
+use crate::privileges;
 use crate::rows::Rows;
 
 /// The kernel program, compiled for BPF.
@@ -90,8 +91,18 @@ impl Default for LoadOptions {
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The process may not use BPF.
-    #[error("not allowed to load BPF programs; run as root, or give the process CAP_BPF and CAP_NET_ADMIN")]
-    NotAllowed,
+    #[error(
+        "not allowed to load BPF programs: this process lacks {}; run it as root, or give it CAP_BPF, CAP_NET_ADMIN \
+         and CAP_PERFMON",
+        .0.join(" and ")
+    )]
+    NotAllowed(Vec<String>),
+    /// Something else than a missing capability forbids it.
+    #[error(
+        "the kernel forbids this process to load BPF programs, though it has the capabilities; does a sandbox, a \
+         container or the kernel's lockdown keep it from `bpf(2)`?"
+    )]
+    Forbidden,
     /// The kernel lacks something that the program needs.
     #[error("kernel {release} cannot run this program: it needs {}.{} or newer", OLDEST_KERNEL.0, OLDEST_KERNEL.1)]
     KernelTooOld {
@@ -261,6 +272,12 @@ impl Datapath {
         options.pins.as_ref().is_some_and(|pins| matches!(pins::found(pins, options), Found::Tables(_)))
     }
 
+    /// For how many devices a copy with tables as large as these has to be [`load`](Self::load)ed.
+    #[must_use]
+    pub const fn most_devices(&self) -> usize {
+        self.device_capacity as usize / 2
+    }
+
     /// Whether tables of an earlier process were taken over.
     #[must_use]
     pub const fn is_adopted(&self) -> bool {
@@ -399,11 +416,22 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
 }
 
 fn refused_object(error: EbpfError) -> LoadError {
-    if is_permission(&error) { LoadError::NotAllowed } else { too_old().unwrap_or(LoadError::Object(error)) }
+    not_allowed(&error).or_else(too_old).unwrap_or(LoadError::Object(error))
 }
 
 fn refused_program(error: ProgramError) -> LoadError {
-    if is_permission(&error) { LoadError::NotAllowed } else { too_old().unwrap_or(LoadError::Program(error)) }
+    not_allowed(&error).or_else(too_old).unwrap_or(LoadError::Program(error))
+}
+
+/// The reason where it is one of rights. The verifier answers EACCES, for programs that it takes from others too.
+fn not_allowed(error: &(dyn std::error::Error + 'static)) -> Option<LoadError> {
+    let refusal = refusal(error)?;
+    let missing = privileges::missing();
+    match refusal {
+        libc::EPERM | libc::EACCES if !missing.is_empty() => Some(LoadError::NotAllowed(missing)),
+        libc::EPERM => Some(LoadError::Forbidden),
+        _ => None,
+    }
 }
 
 /// The reason that stands behind any refusal of a kernel that is too old.
@@ -413,15 +441,16 @@ fn too_old() -> Option<LoadError> {
     is_older_than(&release, OLDEST_KERNEL).then_some(LoadError::KernelTooOld { release })
 }
 
-fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
+/// What the kernel answered.
+fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            return io.raw_os_error() == Some(libc::EPERM); // the verifier answers EACCES
+            return io.raw_os_error();
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 /// Whether a release, as `uname -r` says it, comes before a version.

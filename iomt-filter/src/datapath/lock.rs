@@ -9,6 +9,8 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use thiserror::Error;
 
+use crate::privileges::as_owner_of;
+
 /// The file in the state folder that the agent holds.
 pub(crate) const FILE: &str = "agent.lock";
 
@@ -50,13 +52,11 @@ impl WriterToken {
     /// When another process has it, or the lock file cannot be made.
     pub fn take(state: &Path) -> Result<Self, LockError> {
         let path = state.join(FILE);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| LockError::Open(path.clone(), error))?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        // A command of root's must not leave one behind that the agent's user cannot open.
+        let file = as_owner_of(state, || options.open(&path));
+        let file = file.map_err(|error| LockError::Open(path.clone(), error))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Self { _state: Some(lock), _pins: None }),
             Err((_, Errno::EWOULDBLOCK)) => Err(LockError::Held(path)),

@@ -118,6 +118,9 @@ impl Replay {
         let words = query::places(self.datapath.device_capacity) as usize * size_of::<Query>() / 8;
         SharedWords::map(maps.queries.fd(), words).map_err(LoadError::Shared)?.clear();
         self.datapath.readings.flows.clear();
+        for &device in self.devices.iter().chain(&[0]) {
+            maps.exceptions.set(device, Exception::default(), 0).map_err(ReplayError::Input)?;
+        }
         let forgotten = clear(&mut maps.fragments)
             .and_then(|()| clear(&mut maps.other_fragments))
             .and_then(|()| clear(&mut maps.far_hosts))

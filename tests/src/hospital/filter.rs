@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use super::Hospital;
 use super::host::Host;
 use super::program::{self, Answer, Program};
+use super::somebody::Somebody;
 use super::wait;
 use crate::netns::Namespace;
 
@@ -43,6 +45,9 @@ pub struct Filter<'h> {
     folder: PathBuf,
     pins: PathBuf,
     agent: Option<Program>,
+    /// Who the agent runs as, where that is not root.
+    somebody: Option<Somebody>,
+    environment: Vec<(String, String)>,
 }
 
 /// The interfaces that an agent judges on, and what lives behind them.
@@ -107,7 +112,15 @@ impl<'h> Filter<'h> {
         );
         let folder = place.1.join("iomt-filter");
         fs::create_dir_all(&folder).context("failed to make a folder for the filter")?;
-        let filter = Self { host, binary: binary.to_owned(), folder, pins: pins(place.0), agent: None };
+        let filter = Self {
+            host,
+            binary: binary.to_owned(),
+            folder,
+            pins: pins(place.0),
+            agent: None,
+            somebody: None,
+            environment: Vec::new(),
+        };
         filter.write("config.toml", filter.configuration(ports))?;
         Ok(filter)
     }
@@ -129,6 +142,38 @@ impl<'h> Filter<'h> {
         )
     }
 
+    /// Lets everybody on this machine go to the folder and run the program: a copy of it lies there from then on.
+    ///
+    /// # Errors
+    /// When there is no room for one.
+    pub fn open_to_everybody(&mut self) -> Result<()> {
+        let copy = self.folder.join("iomt-filter");
+        // Not every file system knows links, and the folder may lie on another one.
+        if fs::hard_link(&self.binary, &copy).is_err() {
+            fs::copy(&self.binary, &copy).context("failed to copy the program")?;
+        }
+        for path in [self.folder.parent().unwrap_or(&self.folder), &self.folder] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        }
+        self.binary = copy;
+        Ok(())
+    }
+
+    /// Runs the agent as somebody else from its next start on, as a service manager does: with folders of its own, and
+    /// with what it is to have in its environment.
+    ///
+    /// # Errors
+    /// When a folder cannot be made or given to it.
+    pub fn run_as(&mut self, somebody: Somebody, environment: &[(String, String)]) -> Result<()> {
+        for folder in [&self.folder, &self.folder.join("state"), &self.pins] {
+            fs::create_dir_all(folder)?;
+            chown(folder, Some(somebody.user), Some(somebody.group))?;
+        }
+        self.somebody = Some(somebody);
+        self.environment = environment.to_vec();
+        Ok(())
+    }
+
     /// Writes one of the filter's files.
     ///
     /// # Errors
@@ -144,7 +189,12 @@ impl<'h> Filter<'h> {
     /// When it ends or does not answer, with what it said.
     pub fn start(&mut self) -> Result<()> {
         let log = self.folder.join("agent.log");
-        self.agent = Some(Program::start(self.host(), &mut self.command(&["run"]), &log)?);
+        let mut command = self.command(&["run"]);
+        if let Some(somebody) = &self.somebody {
+            command = somebody.runs(&command);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        self.agent = Some(Program::start(self.host(), &mut command, &log)?);
         let answered = wait::until("the agent to answer `iomt-filter status`", START, || {
             self.check()?;
             Ok(self.ask(&["status"])?.status.success().then_some(()))
@@ -170,6 +220,32 @@ impl<'h> Filter<'h> {
     /// When there is none.
     pub fn kill(&mut self) -> Result<()> {
         self.agent.take().context("the agent was not started")?.signal(Signal::SIGKILL)
+    }
+
+    /// Stops the agent as it wants to be stopped, and leaves what it attached.
+    ///
+    /// # Errors
+    /// When there is none, or it does not end, or not well.
+    pub fn stop(&mut self) -> Result<()> {
+        let status = self.agent.take().context("the agent was not started")?.stop()?;
+        ensure!(status.success(), "the agent ended with {status}");
+        Ok(())
+    }
+
+    /// Sends the agent a signal.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.agent.as_ref().context("the agent was not started")?.signal(signal)
+    }
+
+    /// The agent's process.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.agent.as_ref().context("the agent was not started")?.id())
     }
 
     /// The end of the agent's log.
@@ -198,6 +274,14 @@ impl<'h> Filter<'h> {
     /// When it does not end in time.
     pub fn ask(&self, arguments: &[&str]) -> Result<Answer> {
         program::run(self.host(), &mut self.command(arguments), COMMAND)
+    }
+
+    /// Runs a command as somebody else to its end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn ask_as(&self, somebody: &Somebody, arguments: &[&str]) -> Result<Answer> {
+        program::run(self.host(), &mut somebody.runs(&self.command(arguments)), COMMAND)
     }
 
     /// Runs a command that must succeed; returns what it printed.

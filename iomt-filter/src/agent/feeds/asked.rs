@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::Taken;
 use super::fetching::Progress;
 use crate::agent::{Agent, Errors};
-use crate::api::messages::Changed;
-use crate::audit::Entry;
+use crate::api::messages::{Changed, RefreshRequest, ReleaseRequest};
+use crate::audit::{Author, Entry};
 use crate::events::Notice;
 use crate::intent::lists::{Content, Release, digest};
 use crate::intent::{FeedReport, Standing, copies};
@@ -19,7 +19,8 @@ impl Agent {
     ///
     /// # Errors
     /// When none waits, it cannot be released, or the tables cannot be written.
-    pub fn release(&self, name: &str, note: Option<String>, by: &str) -> Result<Changed, Errors> {
+    pub fn release(&self, request: &ReleaseRequest, by: &Author) -> Result<Changed, Errors> {
+        let name = request.name.as_str();
         let intent = self.running().intent.clone();
         let Some(standing) = intent.lists().get(name).cloned() else {
             return Err(vec![format!(
@@ -44,22 +45,21 @@ impl Agent {
             return Err(vec![format!("another list of feed `{name}` has come since it was judged; {help}")]);
         }
         let reasons: Vec<_> = held.reasons.iter().map(ToString::to_string).collect();
-        let about = Some(name.to_owned());
-        self.audit(Entry {
-            who: by.to_owned(),
-            what: "feed release".to_owned(),
-            about: about.clone(),
+        let entry = Entry {
+            about: Some(name.to_owned()),
             before: json!({ "entries": known.list.len(), "content": known.notes.content }),
             after: json!({ "entries": held.entries, "content": held.content, "held": reasons }),
-            note,
-        })?;
+            note: request.note.clone(),
+            ..Entry::by(by, "feed release")
+        };
+        self.auditing().write([entry.clone()])?;
         let now = Timestamp::now();
         let content = Content {
             parts,
             resume: known.notes.resume.clone(),
             modified: held.updated,
             is_kept_list: held.is_kept_list,
-            released: Some(Release { by: by.to_owned(), reasons: held.reasons.clone() }),
+            released: Some(Release { by: by.name.clone(), reasons: held.reasons.clone() }),
         };
         let outcome = self.judge(&intent, &standing, content, now);
         let entries = outcome.copy.list.len();
@@ -83,16 +83,12 @@ impl Agent {
             )]),
             Err(refusal) => Err(refusal.into()),
         };
-        let changed = match done {
-            Ok(changed) => changed,
-            Err(errors) => {
-                let what = "feed release failed".to_owned();
-                let failed = Entry { who: by.to_owned(), what, about, ..Entry::default() };
-                self.audit(Entry { after: json!(errors), ..failed })?;
-                return Err(errors);
-            }
-        };
-        self.notice(Notice::FeedReleased, name, format!("{by} let a list of {entries} entries through"));
+        let changed = done.map_err(|errors| self.auditing().failed(&entry, errors))?;
+        self.notice(
+            Notice::FeedReleased,
+            name,
+            format!("{} let a list of {entries} entries through", by.name),
+        );
         Ok(changed)
     }
 
@@ -100,7 +96,8 @@ impl Agent {
     ///
     /// # Errors
     /// When there is no such feed, or it is not enabled.
-    pub fn refresh(&self, name: Option<&str>) -> Result<Vec<String>, Errors> {
+    pub fn refresh(&self, request: &RefreshRequest, by: &Author) -> Result<Vec<String>, Errors> {
+        let name = request.name.as_deref();
         let intent = self.running().intent.clone();
         let now = Timestamp::now();
         let is_meant = |standing: &&Standing| name.is_none_or(|name| name == standing.feed.name);
@@ -122,6 +119,13 @@ impl Agent {
         }
         let may_be = meant.into_iter().filter(|standing| earliest(standing) <= now);
         let asked: Vec<String> = may_be.map(|standing| standing.feed.name.clone()).collect();
+        let entry = Entry {
+            about: request.name.clone(),
+            after: json!({ "fetched": asked }),
+            note: request.note.clone(),
+            ..Entry::by(by, "feed refresh")
+        };
+        self.auditing().write([entry])?;
         self.fetching().ask(asked.clone());
         Ok(asked)
     }

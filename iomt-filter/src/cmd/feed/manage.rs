@@ -30,6 +30,9 @@ pub struct Refresh {
     /// Do not wait until they are fetched
     #[arg(long)]
     no_wait: bool,
+    /// Why, for the audit log
+    #[arg(long)]
+    note: Option<String>,
 }
 
 /// Options of `feed show`.
@@ -81,7 +84,7 @@ pub fn show(config: &Path, options: &Show, output: Output) -> Result<ExitCode> {
 /// When no agent answers, or there is no such feed.
 pub fn refresh(config: &Path, options: &Refresh, output: Output) -> Result<ExitCode> {
     let socket = socket(config)?;
-    let request = RefreshRequest { name: options.name.clone() };
+    let request = RefreshRequest { name: options.name.clone(), note: options.note.clone() };
     let refreshing: Refreshing = match client::post(&socket, "/v1/feeds/refresh", &request)? {
         Ok(refreshing) => refreshing,
         Err(refused) => bail!("{}", refused.errors.join("; ")),

@@ -67,7 +67,7 @@ fn chosen(text: &str) -> Option<&str> {
 fn trial() -> Trial {
     match Datapath::load(&LoadOptions { flows: FLOWS, ..LoadOptions::default() }) {
         Ok(_) => Trial::Taken,
-        Err(LoadError::NotAllowed) => Trial::NotAllowed,
+        Err(LoadError::NotAllowed(_)) => Trial::NotAllowed,
         Err(error) => Trial::Refused(chain(&error)),
     }
 }

@@ -13,7 +13,7 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, Group, User, eaccess};
 
-use crate::api::server;
+use crate::config::GROUP;
 use crate::datapath::lock;
 
 /// A folder that is to be used, whether it is there or not.
@@ -120,7 +120,7 @@ impl Socket {
             found: found(path, state),
             // `sun_path` of `struct sockaddr_un` has 108 bytes, one of them for the end.
             is_short: CString::new(path.as_os_str().as_bytes()).is_ok_and(|path| path.count_bytes() < 108),
-            has_group: matches!(Group::from_name(server::GROUP), Ok(Some(_))),
+            has_group: matches!(Group::from_name(GROUP), Ok(Some(_))),
         }
     }
 }
