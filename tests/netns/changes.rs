@@ -150,6 +150,14 @@ fn what_is_blocked_while_a_change_is_pending_stays_blocked() {
     filter.tell(&["block", "add", "198.51.100.7"]).unwrap();
     assert_eq!(attempt(&hospital[Host::Ct], vendor, ATTEMPT).unwrap(), Outcome::NoAnswer);
     // A list that comes meanwhile counts in both too.
+    let list = fs::read_to_string(filter.folder().join("threats.txt")).unwrap();
+    filter.write("threats.txt", format!("{list}\n203.0.113.77\n")).unwrap();
+    filter.tell(&["feed", "refresh", "threats"]).unwrap();
+    let is_listed = |filter: &Filter<'_>| {
+        let found = filter.json(&["lookup", "203.0.113.77"]).unwrap();
+        found["listings"][0]["feed"] == "threats"
+    };
+    assert!(is_listed(&filter));
     let refused =
         filter.ask(&["grant", "pump-1", "--to", "198.51.100.7", "--service", "https", "--for", "1h"]);
     assert!(refused.unwrap().errors.contains("pending"));
@@ -162,6 +170,7 @@ fn what_is_blocked_while_a_change_is_pending_stays_blocked() {
     assert_eq!(attempt(&hospital[Host::Ct], vendor, ATTEMPT).unwrap(), Outcome::NoAnswer);
     wait::until("the agent to notice", LIMIT, || Ok((states(&filter)[1].1 == "reverted").then_some(())))
         .unwrap();
+    assert!(is_listed(&filter));
     filter.tell(&["block", "remove", "198.51.100.7"]).unwrap();
     assert_eq!(attempt(&hospital[Host::Ct], vendor, LIMIT).unwrap(), Outcome::Connected);
     assert!(filter.tell(&["events", "--reason", "blocklist"]).unwrap().contains("198.51.100.7"));

@@ -1,10 +1,9 @@
 //! WS-Discovery: who may ask gets an answer, though it comes from an address that was never asked.
 
-use std::net::UdpSocket;
 use std::time::Duration;
 
 use iomt_filter_tests::hospital::Version;
-use iomt_filter_tests::ward::discovery::{Client, PORT, Target, group};
+use iomt_filter_tests::ward::discovery::{Client, PORT, Target, bind, group};
 use iomt_filter_tests::ward::{Placement, Station, Ward};
 
 use super::{build, dropped, filter, in_both_placements};
@@ -43,7 +42,7 @@ fn discovery(placement: Placement) {
 
         // Answers that nobody asked for are no answers, though the pump may answer the monitor.
         let quiet = ward.at(Station::Monitor, version, UNASKED);
-        let bound = ward[Station::Pump].inside(|| UdpSocket::bind((address(Station::Pump), PORT)));
+        let bound = ward[Station::Pump].inside(|| bind(address(Station::Pump)));
         bound.unwrap().unwrap().send_to(b"<wsd:ProbeMatches/>", quiet).unwrap();
         dropped(&events, Some("pump-1"), "not-allowed", |event| {
             event["source_port"] == PORT && event["destination_port"] == UNASKED && event["ip_version"] == ip

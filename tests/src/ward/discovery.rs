@@ -22,6 +22,8 @@ const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xc);
 /// How often a service looks whether it is to end.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// How long a port may be in use by nobody.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Larger than any message here.
 const BUFFER: usize = 4096;
 const NAMESPACES: &str = "xmlns:s12=\"http://www.w3.org/2003/05/soap-envelope\" \
@@ -75,15 +77,32 @@ impl Drop for Target {
     }
 }
 
+/// Binds the port of WS-Discovery. A program that another test is about to start holds copies of our sockets for a
+/// moment, of those too that were closed by then.
+///
+/// # Errors
+/// When the kernel refuses, for whatever reason else.
+pub fn bind(address: IpAddr) -> io::Result<UdpSocket> {
+    let start = Instant::now();
+    loop {
+        match UdpSocket::bind((address, PORT)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && start.elapsed() < PATIENCE => {
+                thread::sleep(INTERVAL);
+            }
+            bound => return bound,
+        }
+    }
+}
+
 fn listen(address: IpAddr) -> io::Result<UdpSocket> {
     match address {
         IpAddr::V4(v4) => {
-            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, PORT))?;
+            let socket = bind(Ipv4Addr::UNSPECIFIED.into())?;
             socket.join_multicast_v4(&GROUP_V4, &v4)?;
             Ok(socket)
         }
         IpAddr::V6(_) => {
-            let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, PORT))?;
+            let socket = bind(Ipv6Addr::UNSPECIFIED.into())?;
             socket.join_multicast_v6(&GROUP_V6, if_nametoindex(INTERFACE)?)?;
             Ok(socket)
         }
