@@ -28,7 +28,7 @@ pub mod dicom;
 pub mod events;
 pub mod filter;
 pub mod somebody;
-pub mod manager;
+pub mod service_manager;
 
 pub use host::{Host, Version};
 

@@ -1,3 +1,5 @@
+//! Generations on a disk of which the power can be cut.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
