@@ -12,7 +12,7 @@ use iomt_filter_common::policy::{Mode, Otherwise};
 use iomt_filter_common::{Direction, Reason, Verdict};
 
 use crate::judge::{Fields, Judge, Listed, Observed};
-use crate::world::{Device, Opens, World};
+use crate::world::{Opens, World};
 
 mod ends;
 mod dhcp;
@@ -25,6 +25,7 @@ mod queries;
 mod quoted;
 mod questions;
 mod remember;
+mod standing;
 
 use ends::{End, Ends};
 use flows::{Found, Memory, Owners};
@@ -443,50 +444,6 @@ impl Oracle {
             Mode::Monitor => about(end, Verdict::WouldDrop, reason),
             Mode::Enforce | Mode::Quarantine => about(end, Verdict::Drop, reason),
         }
-    }
-
-    fn mode(&self, end: &End) -> Mode {
-        self.mode_of(&end.device)
-    }
-
-    fn mode_of(&self, device: &Device) -> Mode {
-        let profile = self.world.profile(&device.profile);
-        match profile.mode {
-            _ if self.now < self.world.exception(Some(&device.name)).quarantined_until => Mode::Quarantine,
-            _ if self.is_bypassed(device) => Mode::Monitor,
-            Mode::Quarantine => Mode::Quarantine,
-            _ if self.is_open(device) => Mode::Monitor,
-            _ if profile.is_unset => Mode::Enforce,
-            mode => mode,
-        }
-    }
-
-    /// Where somebody has let everything through, nothing is dropped but what is cut off by hand.
-    fn opened(&self, answer: Answer) -> Answer {
-        let is_open = self.now < self.world.exception(None).open_until;
-        let is_dropped = answer.verdict == Verdict::Drop && answer.reason != Reason::Quarantine;
-        Answer { verdict: if is_open && is_dropped { Verdict::WouldDrop } else { answer.verdict }, ..answer }
-    }
-
-    /// Whether somebody has let a device through for now.
-    fn is_bypassed(&self, device: &Device) -> bool {
-        self.now < self.world.exception(Some(&device.name)).open_until
-    }
-
-    /// Whether a device goes without its policy for now.
-    fn is_open(&self, device: &Device) -> bool {
-        let profile = self.world.profile(&device.profile);
-        if self.is_bypassed(device) {
-            return true;
-        }
-        if profile.is_unset {
-            return profile.fails_open;
-        }
-        let beat = self.world.heartbeat;
-        let is_late = beat.last != 0
-            && beat.loss_after != 0
-            && self.now.saturating_sub(beat.last) > u64::from(beat.loss_after) * 1_000_000_000;
-        profile.open_on_agent_loss && is_late
     }
 }
 
