@@ -23,6 +23,7 @@ pub mod intent;
 pub mod bundle;
 pub mod rows;
 pub mod image;
+pub mod judge;
 pub mod datapath;
 pub mod audit;
 pub mod capture;

@@ -6,7 +6,6 @@
 //! | [`world`] | a model hospital as data, and as the files and rows that say the same |
 //! | [`oracle`] | the reference model, written from the rules and sharing no code with the filter |
 //! | [`judge`] | whatever judges frames: the host build here, the kernel program elsewhere |
-//! | [`tables`] | the tables of the host build: rows, searched plainly |
 //! | [`lookups`] | the tables in lines, compared with a plain search of the same rows |
 //! | [`random`], [`generate`], [`differential`] | random hospitals and frames, and the comparison |
 //! | [`invariants`] | what must hold of the answers alone, whatever model and filter agree on |
@@ -21,8 +20,6 @@ pub mod packet;
 pub mod world;
 pub mod oracle;
 pub mod judge;
-mod flows;
-pub mod tables;
 pub mod lookups;
 pub mod random;
 pub mod generate;
