@@ -28,5 +28,6 @@ pub mod datapath;
 pub mod audit;
 pub mod capture;
 pub mod events;
+mod frame;
 pub mod explain;
 pub mod lookup;
