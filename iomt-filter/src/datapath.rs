@@ -24,7 +24,7 @@ mod readings;
 
 pub use apply::ApplyError;
 pub use attach::{AttachError, AttachMode, Attachment, Standing};
-pub use capacity::Fill;
+pub use capacity::{Fill, used};
 pub use generation::{Generation, Heartbeat};
 pub use learned::Learned;
 pub use load::{Datapath, LoadError, LoadOptions};
