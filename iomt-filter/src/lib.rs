@@ -31,3 +31,4 @@ pub mod events;
 mod frame;
 pub mod explain;
 pub mod lookup;
+pub mod plan;
