@@ -9,6 +9,7 @@ pub mod recorder;
 pub mod contacts;
 pub mod views;
 mod explaining;
+mod planning;
 pub mod store;
 mod journal;
 mod term;
@@ -36,12 +37,14 @@ use self::heartbeat::Signs;
 use self::history::History;
 use self::running::Running;
 use crate::api::messages::{
-    BlockRequest, Changed, DeviceStatus, FlowStatus, Grant, GrantRequest, Granted, Status, UnblockRequest,
+    BlockRequest, Changed, DeviceStatus, FlowStatus, Grant, GrantRequest, Granted, PlanRequest, Status,
+    UnblockRequest,
 };
 use crate::audit::{Audit, Entry};
 use crate::explain::{Explanation, Question};
 use crate::feeds::manual::ManualBlock;
 use crate::lookup::Answer;
+use crate::plan::Plan;
 
 /// What the control socket and the tasks share.
 pub struct Agent {
@@ -75,6 +78,7 @@ pub fn kept_blocks(state: &Path) -> Result<Vec<ManualBlock>, store::StoreError> 
 }
 
 pub use looking::talks;
+pub use planning::{from_files, since};
 
 impl Agent {
     pub(crate) fn new(core: Core, history: Arc<History>, signs: Arc<Signs>, audit: Option<Audit>) -> Self {
@@ -135,6 +139,15 @@ impl Agent {
     pub fn explain(&self, question: &Question) -> Result<Explanation, Errors> {
         let (scene, setting) = explaining::prepare(&self.running(), question)?;
         scene.play(setting).map_err(|error| vec![core::chain(&error)])
+    }
+
+    /// What would change if the files were loaded as they are now, or others in their place, and what that would cut.
+    /// Nothing changes.
+    ///
+    /// # Errors
+    /// When the host's addresses cannot be read.
+    pub fn plan(&self, request: &PlanRequest) -> Result<Plan, Errors> {
+        planning::plan(&self.running(), &self.history, request)
     }
 
     /// What is known of addresses, prefixes and domains.

@@ -284,7 +284,7 @@ impl From<Refusal> for Errors {
 }
 
 /// What a reload cannot change.
-fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
+pub(super) fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
     let ports = |config: &Config| (config.interfaces.device.clone(), config.interfaces.uplink.clone());
     let paths = |config: &Config| -> [PathBuf; 3] {
         [config.paths.socket.clone(), config.paths.state.clone(), config.paths.pins.clone()]

@@ -17,7 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use nix::unistd::{Group, chown};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
@@ -25,7 +25,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::bounded;
 use super::connections::{self, Limits, Peer};
 use super::messages::{
-    BlockRequest, EventQuery, GrantRequest, LookupRequest, RefreshRequest, Refreshing, Refused,
+    BlockRequest, EventQuery, GrantRequest, LookupRequest, PlanRequest, RefreshRequest, Refreshing, Refused,
     ReleaseRequest, RevokeRequest, UnblockRequest,
 };
 use super::room::{self, Busy, Place, Room};
@@ -37,6 +37,8 @@ use crate::explain::Question;
 const GROUP: &str = "iomt-filter";
 /// Where questions about addresses and domains go.
 const LOOKUP: &str = "/v1/lookup";
+/// Where plans are made.
+const PLAN: &str = "/v1/plan";
 /// An import of a million addresses is some 20 MB of JSON.
 const LARGEST_REQUEST: usize = 64 << 20;
 
@@ -104,7 +106,8 @@ pub async fn serve(listener: UnixListener, agent: Arc<Agent>, shutdown: impl Fut
         .route("/v1/feeds", get(feeds))
         .route("/v1/feeds/refresh", post(refresh))
         .route("/v1/feeds/release", post(release))
-        .route(LOOKUP, post(lookup).layer(bounded::limit()))
+        .route(LOOKUP, post(lookup).layer(bounded::limit::<LookupRequest>()))
+        .route(PLAN, get(plan).post(plan_of).layer(bounded::limit::<PlanRequest>()))
         .route("/v1/grants", get(grants).post(grant))
         .route("/v1/grants/revoke", post(revoke))
         .route("/v1/reload", post(reload))
@@ -123,8 +126,8 @@ struct Desk {
 }
 
 async fn authorise(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
-    // A lookup may be long, and changes nothing.
-    let only_reads = request.method() == Method::GET || request.uri().path() == LOOKUP;
+    // A question may be long, and changes nothing.
+    let only_reads = request.method() == Method::GET || [LOOKUP, PLAN].contains(&request.uri().path());
     if only_reads || peer.may_write() {
         return next.run(request).await;
     }
@@ -204,6 +207,38 @@ async fn explain(
 ) -> Response {
     let place = desk.room.question(&peer);
     desk.answer(place, move |agent| agent.explain(&question)).await
+}
+
+async fn plan(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(PlanQuery { seconds }): Query<PlanQuery>,
+) -> Response {
+    let place = desk.room.plan(&peer);
+    let request = PlanRequest { seconds, ..PlanRequest::default() };
+    desk.answer(place, move |agent| agent.plan(&request)).await
+}
+
+async fn plan_of(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
+    // Before it is read: long ones are in memory one at a time.
+    let place = match desk.room.plan(&peer) {
+        Ok(place) => place,
+        Err(why) => return busy(why),
+    };
+    match bounded::document::<PlanRequest>(request, bounded::PATIENCE).await {
+        Ok(request) => desk.answer(Ok(place), move |agent| agent.plan(&request)).await,
+        Err(refused) => refused.into_response(),
+    }
+}
+
+/// The query of `GET /v1/plan`.
+#[derive(Deserialize)]
+struct PlanQuery {
+    seconds: Option<u64>,
 }
 
 async fn blocks(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
