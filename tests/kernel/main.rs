@@ -5,5 +5,6 @@ mod cases;
 mod differential;
 mod explain;
 mod generations;
+mod plans;
 mod program;
 mod swaps;

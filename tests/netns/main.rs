@@ -14,6 +14,7 @@ mod agent_loss;
 mod busy;
 mod kept_leases;
 mod contacts;
+mod plan;
 mod flow_limit;
 mod readme;
 

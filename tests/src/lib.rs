@@ -9,6 +9,7 @@
 //! | [`lookups`] | the tables in lines, compared with a plain search of the same rows |
 //! | [`random`], [`generate`], [`differential`] | random hospitals and frames, and the comparison |
 //! | [`invariants`] | what must hold of the answers alone, whatever model and filter agree on |
+//! | [`plans`] | plans of random hospitals, compared with any judge |
 //! | [`cases`] | named cases, told at every level in every variation that must not matter |
 //! | [`kernel`] | the real program in the kernel |
 //! | [`readme`] | the commands that the README shows |
@@ -26,6 +27,7 @@ pub mod generate;
 mod shrink;
 pub mod differential;
 pub mod invariants;
+pub mod plans;
 pub mod cases;
 pub mod kernel;
 pub mod netns;
