@@ -1,4 +1,4 @@
-//! Every command of the README, and of the page about feeds, that asks an agent, asked of one.
+//! Every command of the README, and of the pages about feeds and plans, that asks an agent, asked of one.
 
 use iomt_filter_tests::hospital::Hospital;
 use iomt_filter_tests::readme::{commands, commands_of};
@@ -15,7 +15,11 @@ fn every_command_for_an_agent_works() {
     let filter = filter(&hospital, &agent());
     let commands = commands("agent");
     assert!(commands.len() >= 9);
-    for command in commands.into_iter().chain(commands_of("docs/feeds.md", "agent")) {
+    for command in commands
+        .into_iter()
+        .chain(commands_of("docs/feeds.md", "agent"))
+        .chain(commands_of("docs/plan.md", "agent"))
+    {
         let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
         let answer = filter.ask(&arguments).unwrap();
         assert!(answer.status.success(), "{command:?}: {answer:?}");
