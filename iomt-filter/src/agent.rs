@@ -9,6 +9,7 @@ pub mod recorder;
 pub mod contacts;
 pub mod views;
 mod explaining;
+mod planning;
 pub mod store;
 mod journal;
 mod auditing;
@@ -45,14 +46,15 @@ use self::running::Running;
 use self::service::Told;
 use crate::api::messages::{
     Applied, ApplyRequest, BlockRequest, Changed, DeviceStatus, Excepted, ExceptionRequest, ExceptionStatus,
-    FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, ReleaseExceptionRequest, ReloadRequest,
-    RevokeRequest, RollbackRequest, Status, TrialRequest, TrialStatus, UnblockRequest,
+    FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, PlanRequest, ReleaseExceptionRequest,
+    ReloadRequest, RevokeRequest, RollbackRequest, Status, TrialRequest, TrialStatus, UnblockRequest,
 };
 use crate::audit::Author;
 use crate::explain::{Explanation, Question, Understudy};
 use crate::feeds::manual::ManualBlock;
 use crate::generations::Generations;
 use crate::lookup::Answer;
+use crate::plan::Plan;
 
 /// What the control socket and the tasks share.
 pub struct Agent {
@@ -89,6 +91,7 @@ pub fn kept_blocks(state: &Path) -> Result<Vec<ManualBlock>, store::StoreError> 
 }
 
 pub use looking::talks;
+pub use planning::{from_files, since};
 
 impl Agent {
     pub(crate) fn new(
@@ -164,6 +167,15 @@ impl Agent {
             None => scene.play(setting),
         };
         explained.map_err(|error| vec![core::chain(&error)])
+    }
+
+    /// What would change if the files were loaded as they are now, or others in their place, and what that would cut.
+    /// Nothing changes.
+    ///
+    /// # Errors
+    /// When the host's addresses cannot be read.
+    pub fn plan(&self, request: &PlanRequest) -> Result<Plan, Errors> {
+        planning::plan(&self.running(), &self.history, request)
     }
 
     /// What is known of addresses, prefixes and domains.

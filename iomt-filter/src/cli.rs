@@ -40,6 +40,8 @@ pub enum Verb {
     Run(cmd::run::Options),
     /// Validate configuration, policy, inventory and feeds; touch nothing
     Check(cmd::check::Options),
+    /// Show what would change and what it would cut, by what devices did; touch nothing
+    Plan(cmd::plan::Options),
     /// Show what runs: interfaces, generation, tables, feeds, counters
     Status,
     /// Make what the files say hold, until it is confirmed or at once
@@ -133,6 +135,7 @@ pub fn main() -> ExitCode {
     let result = match verb {
         Verb::Run(options) => cmd::run::run(config, options),
         Verb::Check(options) => cmd::check::run(config, options, *output),
+        Verb::Plan(options) => cmd::plan::run(config, options, *output),
         Verb::Status => cmd::status::run(config, *output),
         Verb::Apply(options) => cmd::apply::run(config, options, *output),
         Verb::Confirm => cmd::apply::confirm(config, *output),

@@ -17,12 +17,15 @@ pub mod flows;
 pub mod generations;
 pub mod grant;
 pub mod lookup;
+pub mod plan;
 pub mod reload;
 pub mod replay;
 pub mod run;
 mod sources;
 pub mod status;
 
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -51,6 +54,16 @@ fn socket(path: &Path) -> Result<PathBuf> {
             Ok(config.paths.socket)
         }
         Err(found) => Err(anyhow!(joined(&found))),
+    }
+}
+
+/// The agent's socket, unless nobody listens there.
+fn listening(config: &Path) -> Option<PathBuf> {
+    let socket = socket(config).ok()?;
+    match UnixStream::connect(&socket) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => None,
+        // What else is wrong with it, the request says.
+        Ok(_) | Err(_) => Some(socket),
     }
 }
 

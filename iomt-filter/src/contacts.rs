@@ -285,7 +285,15 @@ impl Contacts {
     /// # Errors
     /// When the database cannot be read.
     pub fn far_ends(&self, since: Timestamp) -> Result<Vec<Contact>, ContactsError> {
-        self.select("contact.last_seen >= ?1 ORDER BY peer", params![since.as_second()])
+        self.select(OF_FAR_ENDS, params![since.as_second()])
+    }
+
+    /// Hands the same to `each`, one after the other, so that nobody has to hold them all.
+    ///
+    /// # Errors
+    /// When the database cannot be read; some may have been handed out then.
+    pub fn each(&self, since: Timestamp, each: impl FnMut(Contact)) -> Result<(), ContactsError> {
+        self.each_of(OF_FAR_ENDS, params![since.as_second()], each)
     }
 
     /// Contacts with any address of `network`: the latest `most` of them, the latest first. No more than `looked_at`
@@ -359,6 +367,17 @@ impl Contacts {
     }
 
     fn select(&self, which: &str, values: impl rusqlite::Params) -> Result<Vec<Contact>, ContactsError> {
+        let mut contacts = Vec::new();
+        self.each_of(which, values, |contact| contacts.push(contact))?;
+        Ok(contacts)
+    }
+
+    fn each_of(
+        &self,
+        which: &str,
+        values: impl rusqlite::Params,
+        mut each: impl FnMut(Contact),
+    ) -> Result<(), ContactsError> {
         let read = || {
             let mut names = self.connection.prepare_cached("SELECT id, name FROM device")?;
             let names = names.query_map([], |row| Ok((row.get(0)?, row.get::<_, Box<str>>(1)?.into())))?;
@@ -368,8 +387,11 @@ impl Contacts {
                  FROM contact WHERE {which}"
             );
             let mut statement = self.connection.prepare_cached(&sql)?;
-            let contacts = statement.query_map(values, |row| contact(row, &names))?;
-            contacts.collect::<rusqlite::Result<_>>()
+            let mut rows = statement.query(values)?;
+            while let Some(row) = rows.next()? {
+                each(contact(row, &names)?);
+            }
+            Ok(())
         };
         read().map_err(|error| self.explain(error))
     }
@@ -378,6 +400,9 @@ impl Contacts {
         explain(&self.path, error)
     }
 }
+
+/// Contacts since a moment, in the order of their far ends.
+const OF_FAR_ENDS: &str = "contact.last_seen >= ?1 ORDER BY peer";
 
 type Names = HashMap<i64, Arc<str>>;
 

@@ -27,7 +27,7 @@ mod readings;
 
 pub use apply::ApplyError;
 pub use attach::{AttachError, AttachMode, Attachment, Standing};
-pub use capacity::Fill;
+pub use capacity::{Fill, used};
 pub use change::{Pending, Trial};
 pub use drift::Drift;
 pub use generation::{Generation, Heartbeat};

@@ -7,10 +7,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Whether something cannot be used, or only deserves a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Nothing is loaded.
@@ -51,7 +51,7 @@ impl fmt::Display for Place {
 }
 
 /// One error or warning.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// How grave.
     pub severity: Severity,
@@ -61,8 +61,7 @@ pub struct Diagnostic {
     pub line: u32,
     /// Column from 1, in characters; 0 with line 0.
     pub column: u32,
-    /// Characters that the caret marks.
-    #[serde(skip)]
+    /// Characters from there on that are meant; 0 with line 0.
     pub width: u32,
     /// The line itself.
     pub snippet: String,

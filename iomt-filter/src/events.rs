@@ -19,7 +19,7 @@ mod text;
 
 pub use enrich::EnrichContext;
 pub use expected::{Expected, expectations};
-pub use protocols::protocol_name;
+pub use protocols::{protocol_name, protocol_number};
 
 /// A word of a fixed vocabulary.
 pub type Word = Cow<'static, str>;

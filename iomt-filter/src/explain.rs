@@ -15,16 +15,15 @@ use serde::{Deserialize, Serialize};
 use crate::datapath::replay::{Replay, ReplayError};
 use crate::datapath::{Learned, LoadOptions};
 use crate::events::{self, EnrichContext, MacPair};
+use crate::frame::Sent;
 use crate::geo::CountryDatabase;
 use crate::rows::Rows;
 
 mod advice;
-mod frame;
 mod question;
 mod stages;
 mod text;
 
-use self::frame::Sent;
 pub use self::question::{Question, QuestionError, Scene, Surroundings};
 
 /// Time between a packet and its answer.

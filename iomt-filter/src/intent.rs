@@ -43,9 +43,18 @@ pub use lists::{FeedReport, FeedState, Standing};
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// The policy.
-    pub policy: Option<PathBuf>,
+    pub policy: Option<Given>,
     /// The inventory.
-    pub devices: Option<PathBuf>,
+    pub devices: Option<Given>,
+}
+
+/// What stands in for a file of the configuration.
+#[derive(Clone, Debug)]
+pub enum Given {
+    /// Another file.
+    File(PathBuf),
+    /// The text of one that somebody else has read.
+    Text(SourceFile),
 }
 
 /// What is known before anything is read.
@@ -136,6 +145,11 @@ impl Intent {
     #[must_use]
     pub fn standings(&self) -> &[Standing] {
         self.lists.standings()
+    }
+
+    /// What was read of policy and inventory, and what host and configuration add to them.
+    pub(crate) fn sources(&self) -> Option<&(Policy, Inventory, Extras)> {
+        self.sources.as_deref()
     }
 
     /// Why no list may block a network, or a part of it.
@@ -241,10 +255,9 @@ pub fn read_knowing(
 
 /// The texts that `config` and `overrides` name, at this moment.
 pub fn sources(config: &Config, overrides: &Overrides) -> Result<Sources, Vec<Diagnostic>> {
-    let policy = overrides.policy.as_deref().unwrap_or(&config.paths.policy);
-    let devices = overrides.devices.as_deref().unwrap_or(&config.paths.devices);
-    let (policy, devices) =
-        both(source(policy, "policy", "policy"), source(devices, "device inventory", "devices"))?;
+    let policy = given(overrides.policy.as_ref(), &config.paths.policy, POLICY);
+    let devices = given(overrides.devices.as_ref(), &config.paths.devices, DEVICES);
+    let (policy, devices) = both(policy, devices)?;
     let text = |path: &Path, content: &str| Text { path: path.to_owned(), content: content.to_owned() };
     Ok(Sources {
         config: text(&config.paths.config, &config.text),
@@ -371,15 +384,28 @@ fn both<A, B>(
 
 /// Reads a policy file.
 pub fn read_policy(path: &Path) -> Result<(Policy, Vec<Diagnostic>), Vec<Diagnostic>> {
-    Policy::parse(&source(path, "policy", "policy")?)
+    Policy::parse(&source(path, POLICY)?)
 }
 
 /// Reads an inventory file.
 pub fn read_inventory(path: &Path) -> Result<(Inventory, Vec<Diagnostic>), Vec<Diagnostic>> {
-    Inventory::parse(&source(path, "device inventory", "devices")?)
+    Inventory::parse(&source(path, DEVICES)?)
 }
 
-fn source(path: &Path, what: &str, key: &str) -> Result<SourceFile, Vec<Diagnostic>> {
+/// What a file is called, and by which key of `[paths]` it is named.
+type Called = (&'static str, &'static str);
+const POLICY: Called = ("policy", "policy");
+const DEVICES: Called = ("device inventory", "devices");
+
+fn given(given: Option<&Given>, path: &Path, called: Called) -> Result<SourceFile, Vec<Diagnostic>> {
+    match given {
+        Some(Given::Text(text)) => Ok(text.clone()),
+        Some(Given::File(path)) => source(path, called),
+        None => source(path, called),
+    }
+}
+
+fn source(path: &Path, (what, key): Called) -> Result<SourceFile, Vec<Diagnostic>> {
     let shown = path.display().to_string();
     let failed = |error: std::io::Error| {
         let message = match error.kind() {

@@ -16,6 +16,7 @@ use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Mac};
 use ipnet::IpNet;
 
+pub(crate) mod longest;
 mod prefixes;
 mod shared;
 
@@ -87,9 +88,14 @@ impl Rows {
     /// Whether an address lies behind the device ports.
     #[must_use]
     pub fn in_segment(&self, address: Address) -> bool {
-        let host = Prefix { address, bits: 128 };
-        let holding = self.peers.iter().filter(|(prefix, _)| prefix.holds(&host));
-        holding.max_by_key(|(prefix, _)| prefix.bits).is_some_and(|(_, class)| class.in_segment != 0)
+        self.peer(address).in_segment != 0
+    }
+
+    /// What rules know of an address.
+    #[must_use]
+    pub fn peer(&self, address: Address) -> PeerClass {
+        let last = |to| self.peers.range(..=to).next_back().map(|(prefix, class)| (*prefix, *class));
+        longest::around(address, last).unwrap_or_default()
     }
 
     /// The most severe listing that covers `address`.

@@ -6,6 +6,7 @@ mod captures;
 mod readme;
 mod replay;
 mod explain;
+mod plan;
 mod bundle;
 mod doctor;
 mod audit;

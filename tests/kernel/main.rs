@@ -6,6 +6,7 @@ mod changes;
 mod differential;
 mod explain;
 mod generations;
+mod plans;
 mod program;
 mod swaps;
 mod unprivileged;

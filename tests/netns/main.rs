@@ -15,6 +15,7 @@ mod busy;
 mod changes;
 mod kept_leases;
 mod contacts;
+mod plan;
 mod flow_limit;
 mod doctor;
 mod service;

@@ -11,5 +11,6 @@ mod feed_corpus;
 mod feed_formats;
 mod invariants;
 mod lookups;
+mod plans;
 mod reading;
 mod worlds;

@@ -1,9 +1,9 @@
 //! The harness's own compiler: rows say what the world says, asked in two ways.
 
+use iomt_filter::judge::RowsTables;
 use iomt_filter_common::Tables;
 use iomt_filter_common::policy::{RuleDirection, Service};
 use iomt_filter_tests::random::Random;
-use iomt_filter_tests::tables::RowsTables;
 use iomt_filter_tests::world::hospital;
 
 #[test]

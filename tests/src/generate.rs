@@ -15,7 +15,7 @@ mod frames;
 mod conversations;
 mod worlds;
 
-pub use worlds::world;
+pub use worlds::{address, world};
 
 /// When a script begins, in nanoseconds of the clock that judges are told.
 pub const START: u64 = 1_000_000_000_000;

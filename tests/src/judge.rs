@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use iomt_filter::judge::{Memory, RowsTables};
 use iomt_filter::rows::Rows;
 use iomt_filter_common::decide::{Moment, Settled, again, note, refused};
 use iomt_filter_common::device::Port;
@@ -10,7 +11,6 @@ use iomt_filter_common::packet::{Fragment, Kind, Packet};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Case, Decision, Direction, Reason, Unparsed, Verdict, decide, parse};
 
-use crate::tables::{Memory, RowsTables};
 use crate::world::World;
 
 /// What a judge said of a frame, with names instead of numbers.

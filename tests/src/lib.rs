@@ -6,10 +6,10 @@
 //! | [`world`] | a model hospital as data, and as the files and rows that say the same |
 //! | [`oracle`] | the reference model, written from the rules and sharing no code with the filter |
 //! | [`judge`] | whatever judges frames: the host build here, the kernel program elsewhere |
-//! | [`tables`] | the tables of the host build: rows, searched plainly |
 //! | [`lookups`] | the tables in lines, compared with a plain search of the same rows |
 //! | [`random`], [`generate`], [`differential`] | random hospitals and frames, and the comparison |
 //! | [`invariants`] | what must hold of the answers alone, whatever model and filter agree on |
+//! | [`plans`] | plans of random hospitals, compared with any judge |
 //! | [`cases`] | named cases, told at every level in every variation that must not matter |
 //! | [`kernel`] | the real program in the kernel |
 //! | [`readme`] | the commands that the README shows |
@@ -21,14 +21,13 @@ pub mod packet;
 pub mod world;
 pub mod oracle;
 pub mod judge;
-mod flows;
-pub mod tables;
 pub mod lookups;
 pub mod random;
 pub mod generate;
 mod shrink;
 pub mod differential;
 pub mod invariants;
+pub mod plans;
 pub mod cases;
 pub mod kernel;
 pub mod netns;

@@ -49,6 +49,12 @@ impl History {
         let _ = self.sender.send(line);
     }
 
+    /// Every event that is remembered, oldest first.
+    pub(crate) fn records(&self) -> Vec<Arc<Record>> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(|line| line.record.clone()).collect()
+    }
+
     /// The lines that match, oldest first, and a follower that goes on exactly behind them.
     pub(crate) fn read(&self, query: &EventQuery) -> (Vec<Arc<str>>, Follower) {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 
 use anyhow::Context as _;
 use iomt_filter_common::lease::Lease;
@@ -13,8 +14,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::core::{Core, chain};
-use super::store;
+use super::store::{self, StoreError};
 use crate::clock::{boottime, since_boot, time_of_day};
+use crate::numbers::Numbers;
 
 /// The file of the leases, in the state folder.
 const LEASES: &str = "leases.json";
@@ -63,6 +65,13 @@ impl Kept {
         };
         (now < expires).then(|| Lease { expires, address: self.address.into() })
     }
+}
+
+/// Addresses that were leased when an agent last looked, by the number of the device.
+pub(super) fn kept(state: &Path, numbers: &Numbers) -> Result<Vec<(u32, IpAddr)>, StoreError> {
+    let kept: Vec<Kept> = store::load(state, LEASES)?;
+    let numbered = kept.iter().filter_map(|kept| Some((*numbers.devices.get(&kept.device)?, kept.address)));
+    Ok(numbered.collect())
 }
 
 impl Core {

@@ -14,8 +14,11 @@ use crate::config::{AccessConfig, GROUP};
 /// Where questions about addresses and domains go.
 pub(super) const LOOKUP: &str = "/v1/lookup";
 
+/// Where plans are made.
+pub(super) const PLAN: &str = "/v1/plan";
+
 /// Requests that change nothing, though they are sent as if they did: they may be long.
-const ONLY_READ: [&str; 1] = [LOOKUP];
+const ONLY_READ: [&str; 2] = [LOOKUP, PLAN];
 
 /// What somebody may do; each may do what the one before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,21 +12,43 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::messages::{LONGEST_LOOKUP, Refused};
+use super::messages::{LONGEST_LOOKUP, LONGEST_PLAN, LookupRequest, PlanRequest, Refused};
 
 /// How long a document may take to arrive: a place among the connections is held meanwhile.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest that is read, for the route of [`document`]s.
-pub(super) fn limit() -> DefaultBodyLimit {
-    DefaultBodyLimit::max(LONGEST_LOOKUP)
+/// A document that is bounded.
+pub(super) trait Bounded: DeserializeOwned {
+    /// What it is called.
+    const WHAT: &str;
+    /// The longest that is read, in bytes.
+    const LONGEST: usize;
+    /// What to do with a longer one.
+    const HELP: &str;
+}
+
+impl Bounded for LookupRequest {
+    const WHAT: &str = "a lookup";
+    const LONGEST: usize = LONGEST_LOOKUP;
+    const HELP: &str = "ask in parts";
+}
+
+impl Bounded for PlanRequest {
+    const WHAT: &str = "what is to be planned";
+    const LONGEST: usize = LONGEST_PLAN;
+    const HELP: &str = "write it to where the configuration says, and plan that";
+}
+
+/// The longest that is read, for the route of such [`document`]s.
+pub(super) fn limit<T: Bounded>() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(T::LONGEST)
 }
 
 /// The document in a request.
 ///
 /// # Errors
 /// When it is too long, too slow, or none.
-pub(super) async fn document<T: DeserializeOwned>(
+pub(super) async fn document<T: Bounded>(
     request: Request,
     patience: Duration,
 ) -> Result<T, (StatusCode, Json<Refused>)> {
@@ -35,7 +57,7 @@ pub(super) async fn document<T: DeserializeOwned>(
         Ok(Ok(Json(document))) => Ok(document),
         Ok(Err(JsonRejection::BytesRejection(error))) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             let why =
-                format!("a lookup may have {LONGEST_LOOKUP} bytes, and this one has more; ask in parts");
+                format!("{} may have {} bytes, and this one has more; {}", T::WHAT, T::LONGEST, T::HELP);
             refused(error.status(), why)
         }
         Ok(Err(error)) => refused(error.status(), error.body_text()),
@@ -88,7 +110,7 @@ mod tests {
         let other =
             async |Json(request): Json<LookupRequest>| request.queries.len().to_string().into_response();
         let router = Router::new()
-            .route("/lookup", post(lookup).layer(limit()))
+            .route("/lookup", post(lookup).layer(limit::<LookupRequest>()))
             .route("/other", post(other))
             .layer(DefaultBodyLimit::max(64 << 20));
         runtime.block_on(async {

@@ -334,6 +334,30 @@ pub struct LookupRequest {
     pub queries: Vec<String>,
 }
 
+/// The longest question for a plan, as JSON, in bytes: inventories of ten thousand devices have two million.
+pub const LONGEST_PLAN: usize = 8 << 20;
+
+/// `GET /v1/plan`, and `POST /v1/plan` with a policy or an inventory: what would change if that were loaded, and what it
+/// would cut. Nothing changes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PlanRequest {
+    /// The policy in place of the configuration's.
+    pub policy: Option<FileText>,
+    /// The inventory in place of the configuration's.
+    pub devices: Option<FileText>,
+    /// How far back what devices did is looked at; 30 days where nothing is said.
+    pub seconds: Option<u64>,
+}
+
+/// A file that was read by who asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FileText {
+    /// Its name, as it was given.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
 /// `POST /v1/grants`: access of one device for a time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GrantRequest {

@@ -45,11 +45,13 @@ pub(super) struct Room {
 struct Places {
     reading: Arc<Semaphore>,
     questions: Arc<Semaphore>,
+    plans: Arc<Semaphore>,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self { reading: Arc::new(Semaphore::new(READING)), questions: Arc::new(Semaphore::new(1)) }
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { reading: places(READING), questions: places(1), plans: places(1) }
     }
 }
 
@@ -80,6 +82,15 @@ impl Room {
     pub(super) fn question(&self, peer: &Peer) -> Result<Place, Busy> {
         let free = self.places(peer).questions.clone().try_acquire_owned();
         free.map_err(|_| Busy("it explains one packet at a time"))
+    }
+
+    /// The place to have a plan made, for which everything is read.
+    ///
+    /// # Errors
+    /// When it is taken.
+    pub(super) fn plan(&self, peer: &Peer) -> Result<Place, Busy> {
+        let free = self.places(peer).plans.clone().try_acquire_owned();
+        free.map_err(|_| Busy("it makes one plan at a time"))
     }
 
     /// A place to change something.
@@ -144,10 +155,11 @@ mod tests {
             for _ in 0..READING {
                 taken.push(room.reading(&reader).await.unwrap());
             }
-            let question = room.question(&reader).unwrap();
+            let question = (room.question(&reader).unwrap(), room.plan(&reader).unwrap());
             assert!(room.reading(&reader).await.is_err(), "one more waits, and not for ever");
-            assert!(room.question(&reader).is_err());
-            assert!(room.reading(&root).await.is_ok() && room.question(&root).is_ok());
+            assert!(room.question(&reader).is_err() && room.plan(&reader).is_err());
+            assert!(room.reading(&root).await.is_ok());
+            assert!(room.question(&root).is_ok() && room.plan(&root).is_ok());
             drop((taken, question));
             assert!(room.reading(&reader).await.is_ok() && room.question(&reader).is_ok());
         });

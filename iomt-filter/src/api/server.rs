@@ -17,18 +17,18 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use nix::unistd::chown;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::access::{Access, LOOKUP, Peer, Role};
+use super::access::{Access, LOOKUP, PLAN, Peer, Role};
 use super::bounded;
 use super::connections::{self, Desks, Limits};
 use super::messages::{
-    ApplyRequest, BlockRequest, EventQuery, ExceptionRequest, GrantRequest, LookupRequest, RefreshRequest,
-    Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, ReloadRequest, RevokeRequest,
-    RollbackRequest, TrialRequest, UnblockRequest,
+    ApplyRequest, BlockRequest, EventQuery, ExceptionRequest, GrantRequest, LookupRequest, PlanRequest,
+    RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, ReloadRequest,
+    RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
 };
 use super::room::{self, Busy, Place, Room};
 use crate::agent::Agent;
@@ -110,7 +110,8 @@ pub async fn serve(
         .route("/v1/feeds", get(feeds))
         .route("/v1/feeds/refresh", post(refresh))
         .route("/v1/feeds/release", post(release))
-        .route(LOOKUP, post(lookup).layer(bounded::limit()))
+        .route(LOOKUP, post(lookup).layer(bounded::limit::<LookupRequest>()))
+        .route(PLAN, get(plan).post(plan_of).layer(bounded::limit::<PlanRequest>()))
         .route("/v1/grants", get(grants).post(grant))
         .route("/v1/grants/revoke", post(revoke))
         .route("/v1/reload", post(reload))
@@ -229,6 +230,38 @@ async fn explain(
 ) -> Response {
     let place = desk.room.question(&peer);
     desk.answer(place, move |agent| agent.explain(&question)).await
+}
+
+async fn plan(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(PlanQuery { seconds }): Query<PlanQuery>,
+) -> Response {
+    let place = desk.room.plan(&peer);
+    let request = PlanRequest { seconds, ..PlanRequest::default() };
+    desk.answer(place, move |agent| agent.plan(&request)).await
+}
+
+async fn plan_of(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
+    // Before it is read: long ones are in memory one at a time.
+    let place = match desk.room.plan(&peer) {
+        Ok(place) => place,
+        Err(why) => return busy(why),
+    };
+    match bounded::document::<PlanRequest>(request, bounded::PATIENCE).await {
+        Ok(request) => desk.answer(Ok(place), move |agent| agent.plan(&request)).await,
+        Err(refused) => refused.into_response(),
+    }
+}
+
+/// The query of `GET /v1/plan`.
+#[derive(Deserialize)]
+struct PlanQuery {
+    seconds: Option<u64>,
 }
 
 async fn blocks(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::geo::CountryDatabase;
 use crate::host::HostNetworks;
-use crate::intent::{self, Overrides};
+use crate::intent::{self, Given, Overrides};
 use crate::numbers::Numbers;
 use crate::output;
 
@@ -229,7 +229,7 @@ fn check(config: &Config, prepared: &Prepared) -> Result<(), Vec<Diagnostic>> {
     }
     // Feeds never stop a reload.
     config.feeds.clear();
-    let overrides = Overrides { policy: prepared.beside(&Content::Policy), devices: None };
+    let overrides = Overrides { policy: prepared.beside(&Content::Policy).map(Given::File), devices: None };
     let host = HostNetworks::read().unwrap_or_default();
     intent::read(&config, &overrides, &host, &mut Numbers::default(), &[], Vec::new()).map(drop)
 }

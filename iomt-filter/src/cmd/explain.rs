@@ -3,10 +3,8 @@
 //! A running agent answers from what it has loaded now; without one, the files of the configuration are judged
 //! with, as `replay` does. Nothing that runs is touched either way.
 
-use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -17,7 +15,7 @@ use super::sources::{SourceError, Sources};
 use crate::api::client;
 use crate::cli::{FAILURE, FINDING, Output};
 use crate::clock::boottime;
-use crate::cmd::socket;
+use crate::cmd::listening;
 use crate::datapath::Learned;
 use crate::explain::{Explanation, Question, Setting, Surroundings};
 use crate::output;
@@ -91,16 +89,6 @@ pub fn run(config: &Path, options: &Options, format: Output) -> Result<ExitCode>
         Output::Text => output::text(&explanation)?,
     }
     Ok(if explanation.is_cut() { ExitCode::from(FINDING) } else { ExitCode::SUCCESS })
-}
-
-/// The agent's socket, unless nobody listens there.
-fn listening(config: &Path) -> Option<PathBuf> {
-    let socket = socket(config).ok()?;
-    match UnixStream::connect(&socket) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => None,
-        // What else is wrong with it, the request says.
-        Ok(_) | Err(_) => Some(socket),
-    }
 }
 
 /// The answer of the files; nothing where they are invalid, which has been said then.

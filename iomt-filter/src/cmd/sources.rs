@@ -1,4 +1,4 @@
-//! Configuration, policy and inventory for verbs that need no agent: `check`, `replay` and `explain`.
+//! Configuration, policy and inventory for verbs that need no agent: `check`, `plan`, `replay` and `explain`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -8,9 +8,9 @@ use clap::Args;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::host::HostNetworks;
-use crate::intent::{self, Intent, Overrides};
+use crate::intent::{self, Given, Intent, Overrides};
 use crate::numbers::Numbers;
 
 /// What is read in place of what the configuration names.
@@ -62,34 +62,51 @@ impl Sources {
     /// When a file cannot be read, or is invalid.
     pub(super) fn read(&self, path: &Path) -> Result<Intent, SourceError> {
         let config = self.config(path)?;
-        let policy = self.policy.as_ref().unwrap_or(&config.paths.policy);
-        let devices = self.devices.as_ref().unwrap_or(&config.paths.devices);
-        readable(policy)?;
-        readable(devices)?;
         let host = HostNetworks::read().map_err(SourceError::Host)?;
-        let overrides = Overrides { policy: self.policy.clone(), devices: self.devices.clone() };
-        intent::read(&config, &overrides, &host, &mut Numbers::default(), &[], Vec::new())
+        intent::read(&config, &self.overrides(), &host, &mut Numbers::default(), &[], Vec::new())
             .map_err(SourceError::Invalid)
     }
 
-    fn config(&self, path: &Path) -> Result<Config, SourceError> {
-        match readable(path) {
-            Ok(()) => Config::load(path).map_err(SourceError::Invalid),
+    /// What is given, for whoever reads it.
+    pub(super) fn overrides(&self) -> Overrides {
+        let given = |path: &Option<PathBuf>| path.clone().map(Given::File);
+        Overrides { policy: given(&self.policy), devices: given(&self.devices) }
+    }
+
+    /// The policy and the inventory that are given, read.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(super) fn texts(&self) -> Result<[Option<SourceFile>; 2], SourceError> {
+        let read = |path: &Option<PathBuf>| match path {
+            Some(path) => Ok(Some(SourceFile::new(&path.display().to_string(), text(path)?))),
+            None => Ok(None),
+        };
+        Ok([read(&self.policy)?, read(&self.devices)?])
+    }
+
+    /// The configuration at `path`, whose policy and inventory, or what is given in their place, can be read.
+    ///
+    /// # Errors
+    /// When one of the files cannot be read, or the configuration is invalid.
+    pub(super) fn config(&self, path: &Path) -> Result<Config, SourceError> {
+        let config = match text(path) {
+            Ok(_) => Config::load(path).map_err(SourceError::Invalid)?,
             Err(SourceError::Unreadable { error, .. }) if error.kind() == ErrorKind::NotFound => {
                 if self.policy.is_none() || self.devices.is_none() {
                     return Err(SourceError::NoConfiguration(path.to_owned()));
                 }
-                Ok(Config::defaults(path))
+                Config::defaults(path)
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        text(self.policy.as_ref().unwrap_or(&config.paths.policy))?;
+        text(self.devices.as_ref().unwrap_or(&config.paths.devices))?;
+        Ok(config)
     }
 }
 
-/// Tells a file that cannot be read from one whose content is wrong.
-fn readable(path: &Path) -> Result<(), SourceError> {
-    match fs::read_to_string(path) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(SourceError::Unreadable { path: path.to_owned(), error }),
-    }
+/// The text of a file: one that cannot be read is told from one whose content is wrong.
+fn text(path: &Path) -> Result<String, SourceError> {
+    fs::read_to_string(path).map_err(|error| SourceError::Unreadable { path: path.to_owned(), error })
 }

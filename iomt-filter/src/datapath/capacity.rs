@@ -18,20 +18,27 @@ pub struct Fill {
     pub capacity: usize,
 }
 
-/// What `rows` take of each table that is written row by row, where there is room for `devices` numbers of devices.
-pub(super) fn fills(rows: &Rows, devices: u32) -> [Fill; 4] {
-    let devices = devices as usize;
-    let half = |rows: u32| rows as usize / 2;
-    // Arrays are as full as the highest number says.
+/// What `rows` take of each table that is written row by row: arrays are as full as the highest number says.
+#[must_use]
+pub fn used(rows: &Rows) -> [(&'static str, usize); 4] {
     let last_device = rows.devices.last_key_value().map_or(0, |(&number, _)| number as usize);
     let last_profile = rows.profiles.last_key_value().map_or(0, |(&number, _)| usize::from(number));
-    let of = |table, used, capacity| Fill { table, used, capacity };
     [
-        of(map::DEVICES, last_device, devices - 1),
-        of(map::PROFILES, last_profile, MAX_PROFILES as usize - 1),
-        of(map::GRANTS, rows.grants.len(), half(GRANT_CELLS)),
-        of(map::PROTECTED, rows.protected.len(), half(TRIE_ROWS)),
+        (map::DEVICES, last_device),
+        (map::PROFILES, last_profile),
+        (map::GRANTS, rows.grants.len()),
+        (map::PROTECTED, rows.protected.len()),
     ]
+}
+
+/// The same, where there is room for `devices` numbers of devices.
+pub(super) fn fills(rows: &Rows, devices: u32) -> [Fill; 4] {
+    let half = |rows: u32| rows as usize / 2;
+    let most = [devices as usize - 1, MAX_PROFILES as usize - 1, half(GRANT_CELLS), half(TRIE_ROWS)];
+    let [devices, profiles, grants, protected] = used(rows);
+    let of = |(table, used), capacity| Fill { table, used, capacity };
+    let [of_devices, of_profiles, of_grants, of_protected] = most;
+    [of(devices, of_devices), of(profiles, of_profiles), of(grants, of_grants), of(protected, of_protected)]
 }
 
 /// Refuses rows of which one table has more than it may.

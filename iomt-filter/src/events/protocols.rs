@@ -37,3 +37,23 @@ pub fn protocol_name(number: u8) -> Word {
         None => Cow::Owned(number.to_string()),
     }
 }
+
+/// The number of a protocol by its name, or by its number.
+#[must_use]
+pub fn protocol_number(name: &str) -> Option<u8> {
+    let known = NAMES.iter().find(|(_, known)| *known == name).map(|(number, _)| *number);
+    known.or_else(|| name.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_is_found_again_by_its_name() {
+        for number in 0..=u8::MAX {
+            assert_eq!(protocol_number(&protocol_name(number)), Some(number));
+        }
+        assert_eq!(protocol_number("tpc"), None);
+    }
+}

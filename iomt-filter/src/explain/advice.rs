@@ -6,7 +6,6 @@ use iomt_filter_common::Direction;
 use iomt_filter_common::case::End;
 use iomt_filter_common::policy::Mode;
 
-use super::question::service_name;
 use super::stages::View;
 use crate::feeds::manual;
 use crate::policy::service::{PortRange, has_ports};
@@ -66,7 +65,7 @@ fn rule(view: &View<'_>, end: &End) -> String {
     };
     let port = if is_reply { packet.source_port } else { packet.destination_port };
     let port = if has_ports(packet.protocol) { port } else { 0 };
-    let service = service_name(&PortRange { protocol: packet.protocol, first: port, last: port });
+    let service = PortRange { protocol: packet.protocol, first: port, last: port };
     let profile = view.profile_name(end);
     let line = format!("{{ {direction} = \"{peer}\", service = \"{service}\" }}");
     let both = if other.is_some() { "; the device at the other end must allow it too" } else { "" };

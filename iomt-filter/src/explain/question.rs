@@ -5,22 +5,20 @@
 
 use std::net::IpAddr;
 
+use iomt_filter_common::Mac;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::packet::{TCP_SYN, protocol};
-use iomt_filter_common::{Address, Mac};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::frame::{Host, Sent};
+use crate::frame::{self, Host, Sent, group_mac};
 use crate::nearest::did_you_mean;
 use crate::policy::Vocabulary;
 use crate::policy::builtin;
 use crate::policy::service::{PortRange, Services, has_ports};
 use crate::rows::Rows;
 
-/// The first of the ports that nobody registers (RFC 6335 §6).
-const SOURCE_PORT: u16 = 49_152;
 /// The letters of the TCP flags, from the lowest bit: as events show them.
 const FLAGS: &str = "FSRPAUEC";
 
@@ -259,8 +257,8 @@ impl Surroundings<'_> {
         }
         let one = PortRange { last: range.first, ..range };
         if ranges.len() > 1 || range.last != range.first {
-            let all: Vec<_> = ranges.iter().map(service_name).collect();
-            notes.push(format!("`{text}` is {}; this is about {}", all.join(", "), service_name(&one)));
+            let all: Vec<_> = ranges.iter().map(ToString::to_string).collect();
+            notes.push(format!("`{text}` is {}; this is about {one}", all.join(", ")));
         }
         Ok(one)
     }
@@ -269,20 +267,15 @@ impl Surroundings<'_> {
         let row = device.and_then(|device| self.rows.devices.get(&device)).copied().unwrap_or_default();
         let group = group_mac(address);
         let is_inside = device.is_some() || self.segments.iter().any(|segment| segment.contains(&address));
-        let own = if row.mac == Mac::UNSET { self.stranger(seed) } else { row.mac };
+        let is_taken = |mac| self.rows.device_macs.keys().any(|(taken, _)| *taken == mac);
+        let stranger = || frame::stranger(seed, is_taken);
+        let own = if row.mac == Mac::UNSET { stranger() } else { row.mac };
         Host {
             address,
             mac: group.unwrap_or(own),
             vlan: row.vlan,
             port: if is_inside && group.is_none() { Port::Device } else { Port::Uplink },
         }
-    }
-
-    /// A hardware address that no device has: a router's, say.
-    fn stranger(&self, seed: u8) -> Mac {
-        let mut candidates = (seed..=u8::MAX).step_by(2).map(|last| Mac([2, 0, 0, 0, 0xff, last]));
-        let is_free = |mac: &Mac| !self.rows.device_macs.keys().any(|(taken, _)| taken == mac);
-        candidates.find(is_free).unwrap_or(Mac([2, 0, 0, 0, 0xff, seed]))
     }
 }
 
@@ -313,12 +306,7 @@ fn source_port(question: &Question, service: &PortRange) -> Result<u16, Question
     match (question.source_port, has_ports(service.protocol)) {
         (Some(_), false) => Err(QuestionError::Superfluous(question.service.clone(), "--source-port")),
         (Some(port), true) => Ok(port),
-        // The ports of DHCP clients are fixed (RFC 2131 §4.1, RFC 8415 §7.2).
-        (None, true) if (service.protocol, service.first) == (protocol::UDP, 67) => Ok(68),
-        (None, true) if (service.protocol, service.first) == (protocol::UDP, 547) => Ok(546),
-        (None, true) => Ok(SOURCE_PORT),
-        (None, false) if matches!(service.protocol, protocol::ICMP | protocol::ICMPV6) => Ok(SOURCE_PORT),
-        (None, false) => Ok(0),
+        (None, _) => Ok(frame::source_port(service.protocol, service.first)),
     }
 }
 
@@ -334,42 +322,7 @@ fn flags(question: &Question, service: &PortRange) -> Result<u8, QuestionError> 
     })
 }
 
-/// As rules write it.
-pub(super) fn service_name(range: &PortRange) -> String {
-    let protocol = match range.protocol {
-        protocol::ICMP => return "icmp".into(),
-        protocol::ICMPV6 => return "icmpv6".into(),
-        protocol::TCP => "tcp",
-        protocol::UDP => "udp",
-        protocol::SCTP => "sctp",
-        number => return format!("proto/{number}"),
-    };
-    if range.first == range.last {
-        format!("{}/{protocol}", range.first)
-    } else {
-        format!("{}-{}/{protocol}", range.first, range.last)
-    }
-}
-
 /// The first address that a host of the network can have.
 fn first_host(network: &IpNet) -> IpAddr {
     network.hosts().next().unwrap_or_else(|| network.addr())
-}
-
-/// Where the hardware address says that a group is meant (RFC 1112 §6.4, RFC 2464 §7).
-fn group_mac(address: IpAddr) -> Option<Mac> {
-    if !Address::from(address).is_multicast() {
-        return None;
-    }
-    Some(match address {
-        IpAddr::V4(v4) if v4.is_broadcast() => Mac([0xff; 6]),
-        IpAddr::V4(v4) => {
-            let [_, b, c, d] = v4.octets();
-            Mac([1, 0, 0x5e, b & 0x7f, c, d])
-        }
-        IpAddr::V6(v6) => {
-            let octets = v6.octets();
-            Mac([0x33, 0x33, octets[12], octets[13], octets[14], octets[15]])
-        }
-    })
 }

@@ -1,6 +1,7 @@
 //! Services: what `service = …` in a rule and `ports = …` of a management pair stand for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
@@ -32,6 +33,25 @@ pub struct PortRange {
     pub first: u16,
     /// Last port.
     pub last: u16,
+}
+
+/// As rules write it.
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            ICMP => return f.write_str("icmp"),
+            ICMPV6 => return f.write_str("icmpv6"),
+            TCP => "tcp",
+            UDP => "udp",
+            SCTP => "sctp",
+            number => return write!(f, "proto/{number}"),
+        };
+        if self.first == self.last {
+            write!(f, "{}/{protocol}", self.first)
+        } else {
+            write!(f, "{}-{}/{protocol}", self.first, self.last)
+        }
+    }
 }
 
 /// What a rule allows to be opened.

@@ -5,9 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use iomt_filter_common::Address;
-use iomt_filter_common::addr::IPV4_PREFIX_BITS;
 
-use super::Prefix;
+use super::{Prefix, longest};
 
 /// A value for each of some prefixes. A copy costs nothing and is known to be one, so that what did not change
 /// is neither compared nor written again.
@@ -86,8 +85,11 @@ impl<V> Prefixes<V> {
     /// The value of the longest prefix that holds `address`; one of IPv6 never holds an IPv4 address.
     #[must_use]
     pub fn longest(&self, address: Address) -> Option<&V> {
-        let shortest = if address.is_v4() { IPV4_PREFIX_BITS } else { 0 };
-        (shortest..=128).rev().find_map(|bits| self.get(&Prefix::of(address, bits)))
+        longest::around(address, |to| {
+            let after = self.0.partition_point(|(prefix, _)| *prefix <= to);
+            let (prefix, value) = self.0.get(after.checked_sub(1)?)?;
+            Some((*prefix, value))
+        })
     }
 
     /// The rows inside of a prefix, itself included.

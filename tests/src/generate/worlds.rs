@@ -345,7 +345,8 @@ fn narrow_net(random: &mut Random) -> IpNet {
     }
 }
 
-pub(super) fn address(random: &mut Random) -> IpAddr {
+/// An address that frames and hospitals are made of.
+pub fn address(random: &mut Random) -> IpAddr {
     net(random.pick(ADDRESSES)).addr()
 }
 

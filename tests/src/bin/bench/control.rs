@@ -22,6 +22,7 @@ use crate::sample::Sample;
 mod cut;
 mod feed;
 mod memory;
+mod plan;
 mod push;
 
 pub(crate) const ABOUT: &str = "tables of 1000 devices; rows are prepared, `apply` makes lines of them, writes them and swaps; \
@@ -63,6 +64,7 @@ pub(crate) fn measure(countries: &Countries, is_short: bool) -> Result<Vec<Figur
     }
     figures.extend(memory::of_indicators(countries)?);
     figures.extend(cut::cut(countries, times.cut)?);
+    figures.extend(plan::plan(countries, times.applied)?);
     figures.push(look_up()?);
     Ok(figures)
 }

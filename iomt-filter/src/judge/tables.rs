@@ -1,24 +1,24 @@
-//! The filter's tables on the host: rows, searched plainly, and a flow table that never fills.
+//! What the judgement asks for, answered from rows, and what it remembers, in a memory that never fills.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use iomt_filter::rows::{GrantCell, Prefix, Rows, RuleCell, ServicePrefix};
-use iomt_filter_common::abi::{CLIENT, MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, PeerClass, SERVICE_ANY};
+use iomt_filter_common::abi::{CLIENT, MANAGEMENT_PROFILE, PEER_ANY, PEER_PROFILE, SERVICE_ANY};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::exception::Exception;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::flowtable::{self, Entry, Recalled, Sighting};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey, Shelf};
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::lease::{Lease, Request};
+use iomt_filter_common::lease::{self, Lease, Request};
 use iomt_filter_common::limit::Bucket;
 use iomt_filter_common::policy::{Grant, Profile, RuleDirection, Service, Settings};
 use iomt_filter_common::query::Query;
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Mac, Tables};
 
-use crate::flows::Flows;
+use super::flows::Flows;
+use crate::rows::{GrantCell, Prefix, Rows, RuleCell, longest};
 
 /// What outlives a generation.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +37,15 @@ pub struct Memory {
     pub exceptions: RefCell<HashMap<u32, Exception>>,
 }
 
+impl Memory {
+    /// Remembers that DHCP has given a device this address, for good.
+    pub fn lease(&self, device: u32, address: Address) {
+        self.leased.borrow_mut().insert(address, device);
+        let lease = Lease { expires: Lease::NEVER, address };
+        self.leases.borrow_mut().insert(lease::index(device, address), lease);
+    }
+}
+
 /// One generation of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct RowsTables<'a> {
@@ -51,16 +60,8 @@ impl<'a> RowsTables<'a> {
         Self { rows, memory, generation }
     }
 
-    fn peer_class(&self, address: Address) -> PeerClass {
-        longest(&self.rows.peers, address).copied().unwrap_or_default()
-    }
-
     fn service_class(&self, service: Service) -> u16 {
-        let candidates = (0..=16u8).rev().map(|bits| {
-            let mask = if bits == 0 { 0 } else { u16::MAX << (16 - bits) };
-            ServicePrefix { protocol: service.protocol, port: service.port & mask, bits }
-        });
-        candidates.filter_map(|prefix| self.rows.services.get(&prefix)).next().copied().unwrap_or(0)
+        longest::around_service(&self.rows.services, service).unwrap_or(0)
     }
 }
 
@@ -101,15 +102,15 @@ impl<'a> Tables for RowsTables<'a> {
     }
 
     fn in_segment(&self, address: Address) -> bool {
-        self.peer_class(address).in_segment != 0
+        self.rows.peer(address).in_segment != 0
     }
 
     fn is_own(&self, address: Address) -> bool {
-        self.peer_class(address).is_own != 0
+        self.rows.peer(address).is_own != 0
     }
 
     fn is_named(&self, address: Address) -> bool {
-        self.peer_class(address).is_named != 0
+        self.rows.peer(address).is_named != 0
     }
 
     fn is_far_host(&self, address: Address) -> bool {
@@ -125,7 +126,9 @@ impl<'a> Tables for RowsTables<'a> {
     }
 
     fn is_protected(&self, device: u32, peer: Address) -> bool {
-        prefixes_of(peer).any(|prefix| self.rows.protected.contains(&(device, prefix)))
+        let first = Prefix { address: Address::UNSPECIFIED, bits: 0 };
+        let last = |to| self.rows.protected.range((device, first)..=(device, to)).next_back();
+        longest::around(peer, |to| last(to).map(|(_, prefix)| (*prefix, ()))).is_some()
     }
 
     fn listing(&self, address: Address) -> Listing {
@@ -144,7 +147,7 @@ impl<'a> Tables for RowsTables<'a> {
         peer_profile: u16,
         service: Service,
     ) -> Option<u32> {
-        let class = self.peer_class(peer).class;
+        let class = self.rows.peer(peer).class;
         let of_profile = if peer_profile == 0 { PEER_ANY } else { PEER_PROFILE + peer_profile };
         let service = self.service_class(service);
         let mut first = None;
@@ -166,7 +169,7 @@ impl<'a> Tables for RowsTables<'a> {
         peer_profile: u16,
         service: Service,
     ) -> Grant {
-        let class = self.peer_class(peer).class;
+        let class = self.rows.peer(peer).class;
         let of_profile = if peer_profile == 0 { PEER_ANY } else { PEER_PROFILE + peer_profile };
         let service = self.service_class(service);
         let cells = [class, of_profile, PEER_ANY].into_iter().flat_map(|peer| {
@@ -247,29 +250,4 @@ impl<'a> Tables for RowsTables<'a> {
     fn recall(&self, key: &FlowKey, seen: &Sighting) -> Recalled {
         flowtable::recall(key, seen, &&self.memory.flows)
     }
-}
-
-/// The value of the longest prefix that covers `address`: small maps are read through, large ones asked
-/// for every length.
-fn longest<V>(prefixes: &BTreeMap<Prefix, V>, address: Address) -> Option<&V> {
-    if prefixes.len() > 128 {
-        return prefixes_of(address).find_map(|prefix| prefixes.get(&prefix));
-    }
-    let number = u128::from_be_bytes(address.octets());
-    let covers =
-        |prefix: &Prefix| (u128::from_be_bytes(prefix.address.octets()) ^ number) & mask_of(prefix.bits) == 0;
-    let covering = prefixes.iter().filter(|(prefix, _)| covers(prefix));
-    covering.max_by_key(|(prefix, _)| prefix.bits).map(|(_, value)| value)
-}
-
-/// Every prefix that covers `address`, the longest first.
-fn prefixes_of(address: Address) -> impl Iterator<Item = Prefix> {
-    let number = u128::from_be_bytes(address.octets());
-    (0..=128u8)
-        .rev()
-        .map(move |bits| Prefix { address: Address::from_v6((number & mask_of(bits)).to_be_bytes()), bits })
-}
-
-const fn mask_of(bits: u8) -> u128 {
-    if bits == 0 { 0 } else { u128::MAX << (128 - bits) }
 }

@@ -1,4 +1,4 @@
-//! The frames of a question, byte by byte: what a device's network card would put on the wire.
+//! Frames that nobody has sent, byte by byte: what a device's network card would put on the wire.
 //!
 //! Addresses, ports and flags come in, a whole Ethernet frame with its tag and checksums goes out, long enough
 //! for a wire. Nothing here knows policy, tables or names.
@@ -18,33 +18,36 @@ const WINDOW: u16 = 64_240;
 const ECHO: [u8; 2] = [8, 0];
 const ECHO_V6: [u8; 2] = [128, 129];
 
+/// The first of the ports that nobody registers (RFC 6335 §6).
+const SOURCE_PORT: u16 = 49_152;
+
 /// An end of the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Host {
-    pub(super) address: IpAddr,
-    pub(super) mac: Mac,
+pub(crate) struct Host {
+    pub(crate) address: IpAddr,
+    pub(crate) mac: Mac,
     /// The VLAN that it is in; 0 for none.
-    pub(super) vlan: u16,
+    pub(crate) vlan: u16,
     /// Where its frames come in.
-    pub(super) port: Port,
+    pub(crate) port: Port,
 }
 
 /// A packet to be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) from: Host,
-    pub(super) to: Host,
-    pub(super) protocol: u8,
+pub(crate) struct Sent {
+    pub(crate) from: Host,
+    pub(crate) to: Host,
+    pub(crate) protocol: u8,
     /// 0 where the protocol has none; of ICMP the identifier, as the other one.
-    pub(super) source_port: u16,
-    pub(super) destination_port: u16,
-    pub(super) flags: u8,
-    pub(super) is_answer: bool,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) flags: u8,
+    pub(crate) is_answer: bool,
 }
 
 impl Sent {
     /// What the other end says to it; nothing to a group, of which nobody knows who answers, nor to a reset.
-    pub(super) fn answer(&self) -> Option<Self> {
+    pub(crate) fn answer(&self) -> Option<Self> {
         let is_group = Address::from(self.to.address).is_multicast() || self.to.mac.is_group();
         if is_group || self.flags & TCP_RST != 0 {
             return None;
@@ -65,7 +68,7 @@ impl Sent {
     }
 
     /// What it is remembered by, or would be.
-    pub(super) fn flow(&self) -> FlowKey {
+    pub(crate) fn flow(&self) -> FlowKey {
         FlowKey {
             source: self.from.address.into(),
             destination: self.to.address.into(),
@@ -77,7 +80,7 @@ impl Sent {
     }
 
     /// The frame.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut frame = [self.to.mac.0, self.from.mac.0].concat();
         // A device speaks in its own VLAN, and is spoken to in it.
         let vlan = if self.from.port == Port::Device { self.from.vlan } else { self.to.vlan };
@@ -155,6 +158,43 @@ impl Sent {
         bytes.extend([0, 0, 0, self.protocol]);
         bytes
     }
+}
+
+/// The port that a client opens this one from, as likely as any; of ICMP an identifier, and 0 for protocols that have
+/// neither. Those of DHCP clients are fixed (RFC 2131 §4.1, RFC 8415 §7.2).
+pub(crate) const fn source_port(number: u8, port: u16) -> u16 {
+    match (number, port) {
+        (protocol::UDP, 67) => 68,
+        (protocol::UDP, 547) => 546,
+        (protocol::TCP | protocol::UDP | protocol::SCTP | protocol::ICMP | protocol::ICMPV6, _) => {
+            SOURCE_PORT
+        }
+        _ => 0,
+    }
+}
+
+/// Where the hardware address says that a group is meant (RFC 1112 §6.4, RFC 2464 §7).
+pub(crate) fn group_mac(address: IpAddr) -> Option<Mac> {
+    if !Address::from(address).is_multicast() {
+        return None;
+    }
+    Some(match address {
+        IpAddr::V4(v4) if v4.is_broadcast() => Mac([0xff; 6]),
+        IpAddr::V4(v4) => {
+            let [_, b, c, d] = v4.octets();
+            Mac([1, 0, 0x5e, b & 0x7f, c, d])
+        }
+        IpAddr::V6(v6) => {
+            let octets = v6.octets();
+            Mac([0x33, 0x33, octets[12], octets[13], octets[14], octets[15]])
+        }
+    })
+}
+
+/// A hardware address that no device has: a router's, say. `seed` tells two of them apart.
+pub(crate) fn stranger(seed: u8, is_taken: impl Fn(Mac) -> bool) -> Mac {
+    let of = |last| Mac([2, 0, 0, 0, 0xff, last]);
+    (seed..=u8::MAX).step_by(2).map(of).find(|mac| !is_taken(*mac)).unwrap_or(of(seed))
 }
 
 /// The Internet checksum (RFC 1071) of parts that each have an even length.
