@@ -281,3 +281,34 @@ fn a_file_breaks_the_glass_for_who_has_a_console_alone() {
     assert_eq!(attempt(&hospital[Host::Pump], denied, ATTEMPT).unwrap(), Outcome::NoAnswer);
     filter.remove().unwrap();
 }
+
+/// What is on trial says where it would cut, and cuts nothing.
+#[test]
+fn a_plan_is_tried_on_what_passes_and_changes_nothing() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let filter = filter(&hospital, &agent());
+    let (_service, session) = session(&hospital);
+    let alike = filter.json(&["plan", "--live", "2s"]).unwrap();
+    assert_eq!(alike["differences"], Value::Array(Vec::new()), "{alike}");
+    assert!(alike["frames"].as_u64().unwrap() > 100, "{alike}");
+    filter.write("policy.toml", cutting()).unwrap();
+    let answer = filter.ask(&["plan", "--live", "2s", "--output", "json"]).unwrap();
+    assert_eq!(answer.status.code(), Some(1), "{}", answer.errors);
+    assert_runs(&session);
+    let tried: Value = serde_json::from_str(&answer.output).unwrap();
+    let cut = &tried["differences"][0];
+    assert_eq!(cut["device"], "ct-1", "{tried}");
+    assert_eq!((&cut["verdict"], &cut["reason"]), (&"pass".into(), &"established".into()), "{tried}");
+    assert_eq!(
+        (&cut["tried_verdict"], &cut["tried_reason"]),
+        (&"drop".into(), &"not-allowed".into()),
+        "{tried}"
+    );
+    assert_eq!(states(&filter), [state(1, "confirmed", true)]);
+    let told = filter.ask(&["plan", "--live", "1s"]).unwrap();
+    assert!(told.output.contains("is cut"), "{}", told.output);
+    filter.remove().unwrap();
+}

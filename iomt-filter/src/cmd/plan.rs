@@ -20,6 +20,8 @@ use crate::config::parse_duration;
 use crate::output;
 use crate::plan::Plan;
 
+mod live;
+
 /// Options of `plan`.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -31,6 +33,9 @@ pub struct Options {
     /// Ask no agent, plan from the files and the state folder
     #[arg(long)]
     offline: bool,
+    /// Have the kernel judge the packets of this time by what the files say too, as `10m`, and show where that differs
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["policy", "devices", "since", "offline"])]
+    live: Option<String>,
 }
 
 /// Plans. That something would be cut, does not fit, or is invalid is a finding.
@@ -38,6 +43,9 @@ pub struct Options {
 /// # Errors
 /// When a file cannot be read, or the agent does not answer.
 pub fn run(config: &Path, options: &Options, format: Output) -> Result<ExitCode> {
+    if let Some(lasts) = &options.live {
+        return live::run(config, lasts, format);
+    }
     let span = parse_duration(&options.since)
         .map_err(|error| anyhow!("`--since {}`: {error}; {}", options.since, error.help()))?;
     let agent = if options.offline { None } else { listening(config) };

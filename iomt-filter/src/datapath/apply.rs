@@ -83,7 +83,7 @@ impl Datapath {
         }
         let generation = match self.write(rows) {
             // What is on trial gives way to what is to hold.
-            Err((rows, ApplyError::Busy { .. })) if self.trial().is_some() => {
+            Err((rows, ApplyError::Busy { .. })) if self.judging.active().has_trial() => {
                 self.end_trial(token);
                 self.write(*rows)
             }

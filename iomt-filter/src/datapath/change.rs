@@ -212,12 +212,14 @@ impl Datapath {
         })
     }
 
-    /// Slots that packets are judged by, or may be at any moment.
+    /// Slots that packets are judged by, or may be at any moment. What has a deadline counts for as long as the word says
+    /// so: a processor learns a tick later than this process that a time is up.
     pub(super) fn slots_in_use(&self) -> Vec<u32> {
-        let judging = self.generation().map(|generation| generation.slot);
-        let pending = self.pending().map(|pending| [pending.candidate.slot, pending.confirmed.slot]);
-        let trial = self.trial().map(|trial| trial.generation.slot);
-        judging.into_iter().chain(pending.into_iter().flatten()).chain(trial).collect()
+        let (active, change) = (self.judging.active(), self.judging.change());
+        let confirmed = active.is_pending().then_some(change.confirmed);
+        let trial = active.has_trial().then_some(change.trial);
+        let words = [Some(active), confirmed, trial].into_iter().flatten();
+        words.filter_map(Generation::of).map(|generation| generation.slot).collect()
     }
 
     /// A slot that none is judged by.

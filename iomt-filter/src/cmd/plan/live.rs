@@ -48,7 +48,9 @@ pub(super) fn run(config: &Path, lasts: &str, output: Output) -> Result<ExitCode
         thread::sleep(left.min(PAUSE));
         let status: TrialStatus = client::get(&socket, "/v1/trial")?;
         if !status.running {
-            bail!("the trial has ended before its time: something else was applied, or the agent was restarted");
+            bail!(
+                "the trial has ended before its time: something else was applied, or the agent was restarted"
+            );
         }
     }
     let ended = client::post::<TrialStatus>(&socket, "/v1/trial/end", &())?;
