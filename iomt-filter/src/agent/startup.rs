@@ -51,7 +51,7 @@ use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Known, Overrides};
 use crate::numbers::Numbers;
 use crate::output;
-use crate::privileges::{self, Folders, Privileges};
+use crate::privileges::{self, Belongings, Privileges};
 use crate::rows::Rows;
 
 /// Runs the agent until it is told to stop. What it attached goes on filtering.
@@ -88,7 +88,7 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let (listener, access) = within(&answers, || server::listen(&config.paths.socket, access))?;
     if let Some(user) = &config.agent.user {
         let Paths { state, pins, socket, .. } = &config.paths;
-        privileges::become_user(user, &Folders { whole: &[state, pins], files: &[socket] })?;
+        privileges::become_user(user, &Belongings { state, pins, socket })?;
     }
     let access = access.run_by(Uid::effective());
 
