@@ -20,7 +20,7 @@ mod owner;
 mod user;
 
 pub use owner::as_owner_of;
-pub use user::{BecomeError, Folders, become_user};
+pub use user::{BecomeError, Belongings, become_user};
 
 /// What loading takes: `CAP_BPF` for the program and for tries, `CAP_NET_ADMIN` because it is a program for networks,
 /// and `CAP_PERFMON` because the verifier takes it as leave to compare and copy pointers: without it the program is

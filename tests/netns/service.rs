@@ -9,7 +9,7 @@ use std::time::Duration;
 use iomt_filter_tests::hospital::connection::{Outcome, Service, Session, attempt};
 use iomt_filter_tests::hospital::filter::{Filter, pins};
 use iomt_filter_tests::hospital::host::HTTPS;
-use iomt_filter_tests::hospital::service_manager::{Manager, PATIENCE};
+use iomt_filter_tests::hospital::notified::{Manager, PATIENCE};
 use iomt_filter_tests::hospital::somebody::Somebody;
 use iomt_filter_tests::hospital::{Host, Version};
 use iomt_filter_tests::readme::root;

@@ -28,7 +28,7 @@ pub mod dicom;
 pub mod events;
 pub mod filter;
 pub mod somebody;
-pub mod service_manager;
+pub mod notified;
 
 pub use host::{Host, Version};
 

@@ -42,7 +42,7 @@ use crate::diagnostic::Diagnostic;
 use crate::explain::Understudy;
 use crate::numbers::Numbers;
 use crate::output;
-use crate::privileges::{self, Folders, Privileges};
+use crate::privileges::{self, Belongings, Privileges};
 
 mod choice;
 mod filling;
@@ -85,7 +85,7 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let (listener, access) = within(&answers, || server::listen(&config.paths.socket, access))?;
     if let Some(user) = &config.agent.user {
         let Paths { state, pins, socket, .. } = &config.paths;
-        privileges::become_user(user, &Folders { whole: &[state, pins], files: &[socket] })?;
+        privileges::become_user(user, &Belongings { state, pins, socket })?;
     }
     let access = access.run_by(Uid::effective());
 

@@ -20,11 +20,13 @@ use super::{keep_needed, missing};
 
 /// What the user is to have.
 #[derive(Debug)]
-pub struct Folders<'a> {
-    /// Folders that are the agent's alone: with whatever is in them.
-    pub whole: &'a [&'a Path],
-    /// Single files.
-    pub files: &'a [&'a Path],
+pub struct Belongings<'a> {
+    /// The state folder, with whatever is in it.
+    pub state: &'a Path,
+    /// The pin folder, with the pins.
+    pub pins: &'a Path,
+    /// The control socket.
+    pub socket: &'a Path,
 }
 
 /// Why the agent does not run as the user that it was told to.
@@ -50,6 +52,12 @@ pub enum BecomeError {
     /// It is root itself.
     #[error("`user` in `[agent]` is root; name another one, or take it out")]
     Root,
+    /// Somebody has named a folder that others use too.
+    #[error(
+        "`{0}` is not the agent's alone ({1}), so that it is not given to its user with all that is in it; name another \
+         folder in `[paths]`, or give this one to the user yourself: `chown`"
+    )]
+    Shared(PathBuf, String),
     /// A file cannot be handed over.
     #[error("failed to give `{0}` to the agent's user")]
     Give(PathBuf, #[source] io::Error),
@@ -66,7 +74,7 @@ pub enum BecomeError {
 ///
 /// # Errors
 /// When there is no such user, the caller is neither root nor that user, or the kernel refuses.
-pub fn become_user(name: &str, folders: &Folders<'_>) -> Result<(), BecomeError> {
+pub fn become_user(name: &str, belongings: &Belongings<'_>) -> Result<(), BecomeError> {
     let failed = |error: io::Error| BecomeError::Kernel(name.to_owned(), error);
     let user = User::from_name(name).map_err(|error| failed(error.into()))?;
     let user = user.ok_or_else(|| BecomeError::Unknown(name.to_owned()))?;
@@ -80,20 +88,13 @@ pub fn become_user(name: &str, folders: &Folders<'_>) -> Result<(), BecomeError>
     if user.uid.is_root() {
         return Err(BecomeError::Root);
     }
-    for path in folders.whole {
-        give_folder(path, user.uid, user.gid)
-            .map_err(|error| BecomeError::Give(path.to_path_buf(), error))?;
+    let Belongings { state, pins, socket } = belongings;
+    for (path, others) in [(state, who_reads as fn(&Path) -> _), (pins, is_mounted)] {
+        give_folder(path, (user.uid, user.gid), others)?;
     }
-    for path in folders.files {
-        let given = fchownat(
-            nix::fcntl::AT_FDCWD,
-            *path,
-            Some(user.uid),
-            Some(user.gid),
-            AtFlags::AT_SYMLINK_NOFOLLOW,
-        );
-        given.map_err(|error| BecomeError::Give(path.to_path_buf(), error.into()))?;
-    }
+    let (here, never_on) = (nix::fcntl::AT_FDCWD, AtFlags::AT_SYMLINK_NOFOLLOW);
+    let given = fchownat(here, *socket, Some(user.uid), Some(user.gid), never_on);
+    given.map_err(|error| BecomeError::Give(socket.to_path_buf(), error.into()))?;
     let switch = || -> io::Result<()> {
         securebits::set_keepcaps(true).map_err(io::Error::other)?;
         let account = std::ffi::CString::new(user.name.as_str())?;
@@ -108,18 +109,38 @@ pub fn become_user(name: &str, folders: &Folders<'_>) -> Result<(), BecomeError>
     if missing.is_empty() { Ok(()) } else { Err(BecomeError::Lacks(missing)) }
 }
 
-/// Gives a folder with all that is in it. One that is the user's already is left alone: what is in it, only that user
-/// has put there, and may be a trap for root.
-fn give_folder(path: &Path, user: Uid, group: Gid) -> io::Result<()> {
+/// Gives a folder with all that is in it, unless `others` knows of somebody who uses it too. One that is the user's
+/// already is left alone: what is in it, that user has put there, and may be a trap for root.
+fn give_folder(
+    path: &Path,
+    (user, group): (Uid, Gid),
+    others: fn(&Path) -> io::Result<Option<String>>,
+) -> Result<(), BecomeError> {
+    let failed = |error| BecomeError::Give(path.to_owned(), error);
     let folder = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        folder => folder?,
+        folder => folder.map_err(failed)?,
     };
-    if fs::metadata(path)?.uid() == user.as_raw() {
+    if fs::metadata(path).map_err(failed)?.uid() == user.as_raw() {
         return Ok(());
     }
-    give_content(&folder, user, group)?;
-    Ok(fchown(&folder, Some(user), Some(group))?)
+    if let Some(others) = others(path).map_err(failed)? {
+        return Err(BecomeError::Shared(path.to_owned(), others));
+    }
+    give_content(&folder, user, group).map_err(failed)?;
+    fchown(&folder, Some(user), Some(group)).map_err(|error| failed(error.into()))
+}
+
+/// Who may look into a folder: one of the agent's own is made for itself and its group.
+fn who_reads(folder: &Path) -> io::Result<Option<String>> {
+    let mode = fs::metadata(folder)?.mode() & 0o777;
+    Ok((mode & 0o007 != 0).then(|| format!("everybody may use it, by mode {mode:04o}")))
+}
+
+/// Whether a pin folder is the BPF file system of everybody.
+fn is_mounted(folder: &Path) -> io::Result<Option<String>> {
+    let above = fs::metadata(folder.join(".."))?;
+    Ok((fs::metadata(folder)?.dev() != above.dev()).then(|| "a file system is mounted there".to_owned()))
 }
 
 fn give_content(folder: impl AsFd, user: Uid, group: Gid) -> io::Result<()> {
@@ -145,7 +166,7 @@ fn give_content(folder: impl AsFd, user: Uid, group: Gid) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 
@@ -160,8 +181,10 @@ mod tests {
         fs::write(state.join("feeds/deep/list"), "x").unwrap();
         fs::write(&other, "x").unwrap();
         symlink(&other, state.join("link")).unwrap();
-        let (user, group) = (Uid::from_raw(61_234), Gid::from_raw(61_235));
-        give_folder(&state, user, group).unwrap();
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o750)).unwrap();
+        let user = (Uid::from_raw(61_234), Gid::from_raw(61_235));
+        let give = |path: &Path| give_folder(path, user, who_reads);
+        give(&state).unwrap();
         for path in ["", "feeds", "feeds/deep", "feeds/deep/list", "link"] {
             let about = fs::symlink_metadata(state.join(path)).unwrap();
             assert_eq!((about.uid(), about.gid()), (61_234, 61_235), "{path}");
@@ -169,14 +192,36 @@ mod tests {
         assert_eq!(fs::metadata(&other).unwrap().uid(), 0);
         // What lies in the user's own folder may be anything.
         fs::write(state.join("new"), "x").unwrap();
-        give_folder(&state, user, group).unwrap();
+        give(&state).unwrap();
         assert_eq!(fs::metadata(state.join("new")).unwrap().uid(), 0);
-        give_folder(&folder.path().join("none"), user, group).unwrap();
+        give(&folder.path().join("none")).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_others_use_is_not_given_away() {
+        if !Uid::effective().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (state, pins) = (folder.path().join("lib"), folder.path().join("pins"));
+        for path in [&state, &pins] {
+            fs::create_dir(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let user = (Uid::from_raw(61_234), Gid::from_raw(61_235));
+        let said = give_folder(&state, user, who_reads).unwrap_err().to_string();
+        assert!(said.contains("everybody may use it, by mode 0755"), "{said}");
+        let said = give_folder(Path::new("/proc"), user, is_mounted).unwrap_err().to_string();
+        assert!(said.contains("a file system is mounted there"), "{said}");
+        assert_eq!(fs::metadata(&state).unwrap().uid(), 0);
+        give_folder(&pins, user, is_mounted).unwrap();
+        assert_eq!(fs::metadata(&pins).unwrap().uid(), 61_234);
     }
 
     #[test]
     fn who_is_not_there_is_told() {
-        let folders = Folders { whole: &[], files: &[] };
+        let none = Path::new("/nowhere");
+        let folders = Belongings { state: none, pins: none, socket: none };
         let error = become_user("no-such-user-here", &folders).unwrap_err();
         assert!(error.to_string().contains("no user `no-such-user-here` on this host"), "{error}");
         if Uid::effective().is_root() {
