@@ -95,6 +95,7 @@ fn compare_one(seed: u64, maker: &mut dyn Maker, seen: &mut Seen) -> Result<(), 
 /// Without what a plan does not ask about: leases that were never given, and an agent that is lost.
 fn plain(mut world: World) -> World {
     world.heartbeat = Heartbeat::default();
+    world.exceptions.clear();
     world.devices.retain(|device| !device.addresses.is_empty());
     world.devices.iter_mut().for_each(|device| device.by_dhcp = false);
     world
