@@ -112,7 +112,9 @@ impl Core {
         earlier.map(|known| known.record.number).next_back()
     }
 
-    pub(super) fn refuse_while_pending(&self) -> Result<(), Errors> {
+    /// Nothing else may be made to hold while a change is pending. One whose deadline has passed is none any more.
+    pub(super) fn refuse_while_pending(&mut self) -> Result<(), Errors> {
+        self.look_after_change();
         let Some(waiting) = &self.waiting else { return Ok(()) };
         let Record { number, by, .. } = &waiting.record;
         Err(vec![format!(

@@ -191,7 +191,7 @@ pub(super) fn passing(random: &mut Random, world: &mut World, now: u64) {
         world.heartbeat = Heartbeat { last, loss_after: random.pick(&[0, 1, 60, 60]) };
     }
     world.exceptions.clear();
-    if random.chance(12) {
+    if random.chance(6) {
         let mut until = || random.pick(&[0, 0, now, now + SECOND, now + 60 * SECOND, now + 86_400 * SECOND]);
         let mut exception = || Exception { quarantined_until: until(), open_until: until() };
         let (of_all, of_one) = (exception(), exception());

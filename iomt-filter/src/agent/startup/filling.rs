@@ -104,6 +104,10 @@ pub(super) fn start(
     tracing::info!(adopted = datapath.is_adopted(), "the kernel program is loaded");
     let mut last = None;
     let waiting = taken_over(&datapath, &generations, &config);
+    if waiting.is_none() && datapath.fall_back(&token).is_some() {
+        // Nobody could confirm it, and until its deadline nothing else could be made to hold.
+        tracing::warn!("a change is pending that nothing is known of any more: it is taken back");
+    }
     if let Some((record, candidate)) = &waiting {
         // What is pending goes on, until it is confirmed or its deadline passes.
         let mut again = numbers.clone();
