@@ -20,6 +20,7 @@ mod flow_limit;
 mod doctor;
 mod service;
 mod access;
+mod hitless;
 mod readme;
 
 use std::sync::Once;

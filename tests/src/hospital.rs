@@ -17,6 +17,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::crossing;
 use crate::netns::{self, Namespace, Netns};
 
 pub mod host;
@@ -67,6 +68,7 @@ impl Hospital {
             let is_its =
                 |file: &fs::DirEntry| file.file_name().to_string_lossy().starts_with(&format!("{name}-"));
             for folder in files.filter(is_its) {
+                crossing::sweep(&folder.path());
                 let _ = fs::remove_dir_all(folder.path());
             }
         }

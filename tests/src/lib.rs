@@ -16,6 +16,7 @@
 //! | [`netns`] | network namespaces that go away again |
 //! | [`hospital`] | a small hospital in such namespaces, with real programs and the filter |
 //! | [`ward`] | a ward behind a filter that routes or bridges, and the programs of clinical networks |
+//! | [`crossing`] | a filter under traffic of which every packet is counted, and what happens to it meanwhile |
 
 pub mod packet;
 pub mod world;
@@ -34,3 +35,4 @@ pub mod netns;
 pub mod readme;
 pub mod hospital;
 pub mod ward;
+pub mod crossing;

@@ -10,6 +10,7 @@ mod test;
 mod bench;
 mod demo;
 mod fuzz;
+mod prove;
 mod ci;
 mod kernels;
 
@@ -53,6 +54,8 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Count every packet while agents are killed, replaced and told new things, a thousand times (needs root).
+    Prove,
     /// Check the format and all lints.
     Lint,
     /// Everything that a change has to pass: lint, test and a short bench (needs root).
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Verb::Demo { keep, arguments } => demo::run(keep, &arguments),
         Verb::Test { arguments } => test::run(&arguments),
         Verb::Fuzz { arguments } => fuzz::run(&arguments),
+        Verb::Prove => prove::run(),
         Verb::Lint => lint::run(),
         Verb::Ci => ci::run(),
         Verb::Kernels { releases } => return exit(kernels::run(&releases)),

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -77,9 +79,18 @@ impl<'h> Filter<'h> {
         let filter = Self::install(host, (hospital.name(), hospital.folder()), binary, ports)?;
         filter.write("policy.toml", POLICY)?;
         filter.write("devices.toml", DEVICES)?;
-        filter.write("threats.txt", THREATS)?;
-        filter.write("country.mmdb", countries()?)?;
-        let (mut text, folder) = (fs::read_to_string(filter.config())?, filter.folder.display());
+        filter.know_far_ends(THREATS)?;
+        Ok(filter)
+    }
+
+    /// Adds a threat list, and a database in which documentation networks have countries, to the configuration.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn know_far_ends(&self, threats: &str) -> Result<()> {
+        self.write("threats.txt", threats)?;
+        self.write("country.mmdb", countries()?)?;
+        let (mut text, folder) = (fs::read_to_string(self.config())?, self.folder.display());
         let _ = write!(
             text,
             "\n[geo]\n\
@@ -90,8 +101,7 @@ impl<'h> Filter<'h> {
              format = \"plain\"\n\
              score  = 90\n",
         );
-        filter.write("config.toml", text)?;
-        Ok(filter)
+        self.write("config.toml", text)
     }
 
     /// Writes the configuration of an agent on any host; policy and inventory are the caller's to
@@ -188,13 +198,7 @@ impl<'h> Filter<'h> {
     /// # Errors
     /// When it ends or does not answer, with what it said.
     pub fn start(&mut self) -> Result<()> {
-        let log = self.folder.join("agent.log");
-        let mut command = self.command(&["run"]);
-        if let Some(somebody) = &self.somebody {
-            command = somebody.runs(&command);
-        }
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        self.agent = Some(Program::start(self.host(), &mut command, &log)?);
+        self.launch()?;
         let answered = wait::until("the agent to answer `iomt-filter status`", START, || {
             self.check()?;
             Ok(self.ask(&["status"])?.status.success().then_some(()))
@@ -204,6 +208,29 @@ impl<'h> Filter<'h> {
             return answered;
         }
         answered.with_context(|| format!("the agent said:\n{}", self.log()))
+    }
+
+    /// Starts the agent, and does not wait for it.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn launch(&mut self) -> Result<()> {
+        let log = self.folder.join("agent.log");
+        let mut command = self.command(&["run"]);
+        if let Some(somebody) = &self.somebody {
+            command = somebody.runs(&command);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        self.agent = Some(Program::start(self.host(), &mut command, &log)?);
+        Ok(())
+    }
+
+    /// Has the agent read its files again by a signal, as somebody does who has no socket.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn hang_up(&self) -> Result<()> {
+        self.agent.as_ref().context("the agent was not started")?.signal(Signal::SIGHUP)
     }
 
     /// That the agent still runs.
@@ -299,6 +326,43 @@ impl<'h> Filter<'h> {
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let output = self.tell(&[arguments, &["--output", "json"]].concat())?;
         serde_json::from_str(&output).with_context(|| format!("no JSON: {output}"))
+    }
+
+    /// Sends a request to the control socket, without the program in between; status and what came with it.
+    ///
+    /// # Errors
+    /// When nobody answers, or with something else than JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
+        let mut stream =
+            UnixStream::connect(self.socket()).context("nobody answers on the control socket")?;
+        // What is not read would end the connection with an error.
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).context("the agent stopped in the middle of an answer")?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("the agent gave no answer")?;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok((
+            status.context("no HTTP")?,
+            serde_json::from_str(body).with_context(|| format!("no JSON: {body}"))?,
+        ))
+    }
+
+    /// Its control socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("control.sock")
+    }
+
+    /// Its state folder.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("state")
     }
 
     /// Its configuration.

@@ -40,10 +40,23 @@ impl Wire {
     /// # Errors
     /// When the kernel refuses it.
     pub fn send(&self, frame: &Frame) -> Result<()> {
-        let bytes = frame.bytes();
-        let sent = unistd::write(&self.socket, &bytes).context("failed to send a frame")?;
-        ensure!(sent == bytes.len(), "{sent} bytes of a frame of {} were sent", bytes.len());
+        ensure!(self.offer(&frame.bytes())?, "there is no room for a frame");
         Ok(())
+    }
+
+    /// Sends a finished frame; `false` where the kernel has no room for it at present, and has lost it.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn offer(&self, frame: &[u8]) -> Result<bool> {
+        match unistd::write(&self.socket, frame) {
+            Ok(sent) => {
+                ensure!(sent == frame.len(), "{sent} bytes of a frame of {} were sent", frame.len());
+                Ok(true)
+            }
+            Err(Errno::ENOBUFS) => Ok(false),
+            Err(error) => Err(error).context("failed to send a frame"),
+        }
     }
 }
 
