@@ -50,7 +50,7 @@ fn the_filter_agrees_with_the_reference_model_on_conversations() {
         .unwrap_or_else(|difference| panic!("{difference}"));
     if seeds().count() >= 1_200 {
         let short = at_a_glance() - before;
-        assert!(short > 10_000, "{short} frames were judged at a glance");
+        assert!(short > 5_000, "{short} frames were judged at a glance");
         let times = |answer: &str| seen.get(answer).copied().unwrap_or(0);
         let all: usize = seen.values().sum();
         let deep = times("established pass") + times("allowed pass") + times("related pass");

@@ -190,16 +190,23 @@ pub(super) fn passing(random: &mut Random, world: &mut World, now: u64) {
         let last = random.pick(&[0, now, now - 30 * SECOND, now - 59 * SECOND, now - 61 * SECOND]);
         world.heartbeat = Heartbeat { last, loss_after: random.pick(&[0, 1, 60, 60]) };
     }
+    by_hand(&mut Random::new(now), world, now);
+}
+
+/// What holds by hand: seldom anything, so that conversations go deep.
+fn by_hand(random: &mut Random, world: &mut World, now: u64) {
+    const SECOND: u64 = 1_000_000_000;
     world.exceptions.clear();
-    if random.chance(6) {
-        let mut until = || random.pick(&[0, 0, now, now + SECOND, now + 60 * SECOND, now + 86_400 * SECOND]);
-        let mut exception = || Exception { quarantined_until: until(), open_until: until() };
-        let (of_all, of_one) = (exception(), exception());
-        let device = format!("device-{}", random.below(3));
-        world.exceptions.push((Some(device), of_one));
-        if random.chance(20) {
-            world.exceptions.push((None, of_all));
-        }
+    if random.chance(94) {
+        return;
+    }
+    let mut until = || random.pick(&[0, 0, now, now + SECOND, now + 60 * SECOND, now + 86_400 * SECOND]);
+    let mut exception = || Exception { quarantined_until: until(), open_until: until() };
+    let (of_all, of_one) = (exception(), exception());
+    let device = format!("device-{}", random.below(3));
+    world.exceptions.push((Some(device), of_one));
+    if random.chance(20) {
+        world.exceptions.push((None, of_all));
     }
 }
 
