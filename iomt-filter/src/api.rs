@@ -10,6 +10,7 @@ mod credentials;
 pub mod access;
 mod connections;
 mod bounded;
+mod request;
 mod room;
 pub mod server;
 pub mod client;

@@ -5,14 +5,13 @@
 
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::messages::{LONGEST_LOOKUP, LONGEST_PLAN, LookupRequest, PlanRequest, Refused};
+use super::messages::{LONGEST_LOOKUP, LONGEST_PLAN, LookupRequest, PlanRequest};
+use super::request::{Refusal, Said, refusal};
 
 /// How long a document may take to arrive: a place among the connections is held meanwhile.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,28 +47,25 @@ pub(super) fn limit<T: Bounded>() -> DefaultBodyLimit {
 ///
 /// # Errors
 /// When it is too long, too slow, or none.
-pub(super) async fn document<T: Bounded>(
-    request: Request,
-    patience: Duration,
-) -> Result<T, (StatusCode, Json<Refused>)> {
-    let refused = |status, error| Err((status, Json(Refused { errors: vec![error] })));
-    match timeout(patience, Json::<T>::from_request(request, &())).await {
-        Ok(Ok(Json(document))) => Ok(document),
-        Ok(Err(JsonRejection::BytesRejection(error))) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+pub(super) async fn document<T: Bounded>(request: Request, patience: Duration) -> Result<T, Refusal> {
+    match timeout(patience, Said::<T>::from_request(request, &())).await {
+        Ok(Ok(Said(document))) => Ok(document),
+        Ok(Err((StatusCode::PAYLOAD_TOO_LARGE, _))) => {
             let why =
                 format!("{} may have {} bytes, and this one has more; {}", T::WHAT, T::LONGEST, T::HELP);
-            refused(error.status(), why)
+            Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, why))
         }
-        Ok(Err(error)) => refused(error.status(), error.body_text()),
+        Ok(Err(refused)) => Err(refused),
         Err(_) => {
             let why = format!("the request did not arrive within {} s; send it at once", patience.as_secs());
-            refused(StatusCode::REQUEST_TIMEOUT, why)
+            Err(refusal(StatusCode::REQUEST_TIMEOUT, why))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::Json;
     use axum::Router;
     use axum::response::IntoResponse as _;
     use axum::routing::post;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -30,6 +30,7 @@ use super::messages::{
     RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, ReloadRequest,
     RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
 };
+use super::request::{Asked, Said, unknown, wrong_method};
 use super::room::{self, Busy, Place, Room};
 use crate::agent::Agent;
 use crate::agent::history::Follower;
@@ -123,6 +124,8 @@ pub async fn serve(
         .route("/v1/exceptions/release", post(end_exception))
         .route("/v1/trial", get(trial).post(begin_trial))
         .route("/v1/trial/end", post(end_trial))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(access.clone(), authorise))
         .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
         .with_state(Desk { agent, room: Arc::default() });
@@ -226,7 +229,7 @@ async fn flows(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -
 async fn explain(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Query(question): Query<Question>,
+    Asked(question): Asked<Question>,
 ) -> Response {
     let place = desk.room.question(&peer);
     desk.answer(place, move |agent| agent.explain(&question)).await
@@ -235,7 +238,7 @@ async fn explain(
 async fn plan(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Query(PlanQuery { seconds }): Query<PlanQuery>,
+    Asked(PlanQuery { seconds }): Asked<PlanQuery>,
 ) -> Response {
     let place = desk.room.plan(&peer);
     let request = PlanRequest { seconds, ..PlanRequest::default() };
@@ -271,7 +274,7 @@ async fn blocks(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) 
 async fn block(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<BlockRequest>,
+    Said(request): Said<BlockRequest>,
 ) -> Response {
     desk.change(move |agent| agent.block(request, peer.author())).await
 }
@@ -279,7 +282,7 @@ async fn block(
 async fn unblock(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<UnblockRequest>,
+    Said(request): Said<UnblockRequest>,
 ) -> Response {
     desk.change(move |agent| agent.unblock(&request, &peer.author())).await
 }
@@ -291,7 +294,7 @@ async fn feeds(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -
 async fn refresh(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<RefreshRequest>,
+    Said(request): Said<RefreshRequest>,
 ) -> Response {
     let ask = move |agent: &Agent| agent.refresh(&request, &peer.author()).map(|feeds| Refreshing { feeds });
     desk.change(ask).await
@@ -300,7 +303,7 @@ async fn refresh(
 async fn release(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<ReleaseRequest>,
+    Said(request): Said<ReleaseRequest>,
 ) -> Response {
     desk.change(move |agent| agent.release(&request, &peer.author())).await
 }
@@ -323,7 +326,7 @@ async fn grants(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) 
 async fn grant(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<GrantRequest>,
+    Said(request): Said<GrantRequest>,
 ) -> Response {
     desk.change(move |agent| agent.grant(&request, &peer.author())).await
 }
@@ -331,7 +334,7 @@ async fn grant(
 async fn revoke(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<RevokeRequest>,
+    Said(request): Said<RevokeRequest>,
 ) -> Response {
     desk.change(move |agent| agent.revoke(&request, &peer.author())).await
 }
@@ -339,7 +342,7 @@ async fn revoke(
 async fn reload(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<Option<ReloadRequest>>,
+    Said(request): Said<Option<ReloadRequest>>,
 ) -> Response {
     desk.change(move |agent| agent.reload(&request.unwrap_or_default(), &peer.author())).await
 }
@@ -347,7 +350,7 @@ async fn reload(
 async fn apply(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<ApplyRequest>,
+    Said(request): Said<ApplyRequest>,
 ) -> Response {
     desk.change(move |agent| agent.apply(&request, &peer.author())).await
 }
@@ -359,7 +362,7 @@ async fn confirm(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>)
 async fn roll_back(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<RollbackRequest>,
+    Said(request): Said<RollbackRequest>,
 ) -> Response {
     desk.change(move |agent| agent.roll_back(&request, &peer.author())).await
 }
@@ -375,7 +378,7 @@ async fn exceptions(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Pee
 async fn except(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<ExceptionRequest>,
+    Said(request): Said<ExceptionRequest>,
 ) -> Response {
     desk.change(move |agent| agent.except(&request, &peer.author())).await
 }
@@ -383,7 +386,7 @@ async fn except(
 async fn end_exception(
     State(desk): State<Desk>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<ReleaseExceptionRequest>,
+    Said(request): Said<ReleaseExceptionRequest>,
 ) -> Response {
     desk.change(move |agent| agent.end_exception(&request, &peer.author())).await
 }
@@ -392,7 +395,7 @@ async fn trial(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -
     desk.read(&peer, Agent::trial).await
 }
 
-async fn begin_trial(State(desk): State<Desk>, Json(request): Json<TrialRequest>) -> Response {
+async fn begin_trial(State(desk): State<Desk>, Said(request): Said<TrialRequest>) -> Response {
     desk.change(move |agent| agent.begin_trial(request)).await
 }
 
@@ -401,7 +404,7 @@ async fn end_trial(State(desk): State<Desk>) -> Response {
 }
 
 /// One object a line: what is remembered, and with `follow` what comes.
-async fn events(State(Desk { agent, .. }): State<Desk>, Query(query): Query<EventQuery>) -> Response {
+async fn events(State(Desk { agent, .. }): State<Desk>, Asked(query): Asked<EventQuery>) -> Response {
     let (past, follower) = agent.history().read(&query);
     let past = past.into_iter().map(|line| Ok::<_, Infallible>(line.to_string()));
     let follow = query.follow.then_some(follower);
