@@ -270,8 +270,9 @@ impl Core {
         self.book.write(next.wrapping_add(1), Page::new(&self.host_name, &before, &self.attachments));
         let written = self.datapath.apply_both(intent.rows.clone(), before.rows.clone(), &self.token)?;
         let Some(generation) = written else {
+            // Its deadline has passed since `before` was made of what holds again now.
             self.look_after_change();
-            return Err(Refusal::Failed(vec!["the pending change has just ended; say it again".to_owned()]));
+            return self.try_activate(before, numbers, blocks);
         };
         let warnings = intent.warnings.iter().map(ToString::to_string).collect();
         (self.intent, self.numbers, self.blocks) = (Arc::new(intent), Arc::new(numbers), blocks);
