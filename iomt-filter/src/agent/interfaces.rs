@@ -74,9 +74,15 @@ impl Core {
         Ok(())
     }
 
-    /// Mends what has happened to interfaces: one that was made anew under its name is judged again.
+    /// Mends what has happened to interfaces: one that was made anew under its name is judged again, and one that has
+    /// another name now is known by that.
     pub(super) fn look_after_interfaces(&mut self) {
         let before = self.attachments.clone();
+        if !before.iter().all(|attachment| self.datapath.holds(attachment))
+            && let Err(error) = attach::tidy(&self.config.paths.pins)
+        {
+            tracing::error!(error = chain(&error), "failed to follow an interface to its new name");
+        }
         let kept: Vec<_> = before.iter().filter_map(|attachment| self.look_after(attachment)).collect();
         self.attachments = kept;
         let left_over = self.left_over();
@@ -93,7 +99,7 @@ impl Core {
         match attachment.standing {
             Standing::LeftOver if is_held => return Some(attachment.clone()),
             Standing::LeftOver => {
-                tracing::info!(interface, "judged no more: its link is gone");
+                tracing::info!(interface, "no longer judged under this name");
                 return None;
             }
             _ if is_held => return with(Standing::Judging),

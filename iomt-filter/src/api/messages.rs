@@ -250,6 +250,7 @@ pub struct FlowStatus {
 
 /// `POST /v1/blocks`: addresses to block, all or none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BlockRequest {
     /// The addresses.
     pub targets: Vec<IpNet>,
@@ -279,6 +280,7 @@ pub struct ListedBlock {
 
 /// `POST /v1/blocks/remove`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UnblockRequest {
     /// The addresses, exactly as they were added.
     pub targets: Vec<IpNet>,
@@ -289,6 +291,7 @@ pub struct UnblockRequest {
 
 /// `POST /v1/reload`; nothing where there is nothing to say.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReloadRequest {
     /// Why, for the audit log.
     #[serde(default)]
@@ -297,6 +300,7 @@ pub struct ReloadRequest {
 
 /// `POST /v1/feeds/refresh`: feeds to be fetched now.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RefreshRequest {
     /// One of them; all where nothing is said.
     pub name: Option<String>,
@@ -314,6 +318,7 @@ pub struct Refreshing {
 
 /// `POST /v1/feeds/release`: a list that waits is to be let through.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReleaseRequest {
     /// The feed.
     pub name: String,
@@ -329,6 +334,7 @@ pub const LONGEST_LOOKUP: usize = 256 << 10;
 /// `POST /v1/lookup`: what is known of these, of which there are [`MOST_QUERIES`] at most, in [`LONGEST_LOOKUP`] bytes.
 /// How much an answer lists one by one goes by how many there are.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LookupRequest {
     /// Addresses, prefixes and domains.
     pub queries: Vec<String>,
@@ -340,6 +346,7 @@ pub const LONGEST_PLAN: usize = 8 << 20;
 /// `GET /v1/plan`, and `POST /v1/plan` with a policy or an inventory: what would change if that were loaded, and what it
 /// would cut. Nothing changes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlanRequest {
     /// The policy in place of the configuration's.
     pub policy: Option<FileText>,
@@ -360,6 +367,7 @@ pub struct FileText {
 
 /// `POST /v1/grants`: access of one device for a time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GrantRequest {
     /// The device, by name.
     pub device: String,
@@ -413,6 +421,7 @@ pub struct Granted {
 
 /// `POST /v1/grants/revoke`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RevokeRequest {
     /// The number of the grant.
     pub id: u32,
@@ -444,6 +453,7 @@ pub struct Refused {
 
 /// The query of `GET /v1/events`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventQuery {
     /// Go on with new events as they come.
     #[serde(default)]

@@ -263,6 +263,7 @@ async fn plan_of(
 
 /// The query of `GET /v1/plan`.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PlanQuery {
     seconds: Option<u64>,
 }

@@ -24,6 +24,7 @@ const FLAGS: &str = "FSRPAUEC";
 
 /// May this device speak with that peer?
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Question {
     /// A device of the inventory.
     pub device: String,

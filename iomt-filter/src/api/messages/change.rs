@@ -7,6 +7,7 @@ use super::Changed;
 
 /// `POST /v1/apply`: what the files say is to hold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ApplyRequest {
     /// Seconds within which it is to be confirmed; nothing where it holds at once.
     pub seconds: Option<u64>,
@@ -16,6 +17,7 @@ pub struct ApplyRequest {
 
 /// `POST /v1/rollback`: the pending change is taken back; where none is, an earlier generation holds again.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
     /// Which generation; the one before where nothing is said.
     pub number: Option<u32>,
@@ -143,6 +145,7 @@ impl std::fmt::Display for Scope {
 
 /// `POST /v1/exceptions`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ExceptionRequest {
     /// What.
     pub kind: ExceptionKind,
@@ -156,6 +159,7 @@ pub struct ExceptionRequest {
 
 /// `POST /v1/exceptions/release`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReleaseExceptionRequest {
     /// Of what nothing is to hold by hand any more.
     pub scope: Scope,
@@ -193,6 +197,7 @@ pub struct Excepted {
 
 /// `POST /v1/trial`: what the files say is judged by too, and nothing follows from it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TrialRequest {
     /// For how long.
     pub seconds: u64,
