@@ -7,7 +7,7 @@
 use crate::addr::Address;
 
 /// Version of this contract. Raised whenever a name, a layout or a meaning here changes.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// Names of the maps, as pinned.
 pub mod map {
@@ -62,6 +62,10 @@ pub mod map {
     pub const EXCEPTIONS: &str = "EXCEPTIONS";
     /// Per-CPU hash: [`Difference`](crate::trial::Difference) to frames.
     pub const DIFFERENCES: &str = "DIFFERENCES";
+    /// Hash: [`FlowKey`](crate::flow::FlowKey) to [`Watched`](crate::watch::Watched).
+    pub const WATCHED: &str = "WATCHED";
+    /// Per-CPU array of one number: packets of conversations that [`WATCHED`] had no room for.
+    pub const UNWATCHED: &str = "UNWATCHED";
     /// Array of one word, mapped into user space: when the agent last said that it lives, in nanoseconds of
     /// `CLOCK_BOOTTIME`; 0 before the first time.
     pub const HEARTBEAT: &str = "HEARTBEAT";

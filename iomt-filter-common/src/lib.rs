@@ -28,6 +28,7 @@ pub mod verdict;
 pub mod reset;
 pub mod decide;
 pub mod trial;
+pub mod watch;
 pub mod case;
 pub mod tables;
 pub mod event;

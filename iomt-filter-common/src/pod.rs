@@ -20,6 +20,7 @@ use crate::query::Query;
 use crate::reputation::Listing;
 use crate::trial::Difference;
 use crate::verdict::Decision;
+use crate::watch::Watched;
 
 /// A type without padding whose every bit pattern is a value.
 ///
@@ -85,4 +86,5 @@ shared! {
     Request = 16,
     Requests = 64,
     Settings = 8,
+    Watched = 48,
 }

@@ -13,6 +13,7 @@ use iomt_filter_common::counters::{EventLimit, FATES as FATE_COUNTERS, PER_DEVIC
 use iomt_filter_common::decide::Moment;
 use iomt_filter_common::device::{Device, Port};
 use iomt_filter_common::exception::Exception;
+use iomt_filter_common::flow::FlowKey;
 use iomt_filter_common::flowtable::{V4_WORDS, V6_WORDS};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, Requests};
@@ -21,6 +22,7 @@ use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::Query;
 use iomt_filter_common::trial::{DIFFERENCES as MOST_DIFFERENCES, Difference};
+use iomt_filter_common::watch::{MOST_WATCHED, Watched};
 use iomt_filter_common::{Address, Case, ports};
 
 #[map]
@@ -75,6 +77,11 @@ pub(crate) static EXCEPTIONS: Array<Exception> = Array::with_max_entries(1, BPF_
 #[map]
 pub(crate) static DIFFERENCES: PerCpuHashMap<Difference, u64> =
     PerCpuHashMap::with_max_entries(MOST_DIFFERENCES, BPF_F_NO_PREALLOC);
+#[map]
+pub(crate) static WATCHED: HashMap<FlowKey, Watched> =
+    HashMap::with_max_entries(MOST_WATCHED, BPF_F_NO_PREALLOC);
+#[map]
+pub(crate) static UNWATCHED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub(crate) static HEARTBEAT: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]

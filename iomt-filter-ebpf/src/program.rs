@@ -4,7 +4,7 @@ use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::decide::Settled;
-use iomt_filter_common::{Case, Verdict, counters, decide, trial};
+use iomt_filter_common::{Case, Verdict, counters, decide, trial, watch};
 
 use crate::tables::Maps;
 use crate::{maps, report, stages};
@@ -56,6 +56,9 @@ pub(crate) fn iomt_filter(context: XdpContext) -> u32 {
     report::count(counters::index_of(&case.decision));
     if report::is_worth_a_record(&case.decision) {
         stages::write_record(&context, case);
+    }
+    if watch::is_watched(case) && !maps::is_replay() {
+        stages::watch(case);
     }
     match case.decision.verdict() {
         Verdict::Pass | Verdict::WouldDrop => xdp_action::XDP_PASS,

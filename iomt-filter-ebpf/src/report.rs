@@ -1,13 +1,16 @@
 //! Counts every frame exactly, and records those worth a record. Never changes a verdict.
 
-use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_NO_WAKEUP};
 use aya_ebpf::programs::XdpContext;
 use iomt_filter_common::counters::{self, EventLimit, Fate, REASONS};
 use iomt_filter_common::event::Event;
 use iomt_filter_common::trial::Difference;
+use iomt_filter_common::watch::{self, Watched};
 use iomt_filter_common::{Case, Decision, Verdict};
 
-use crate::maps::{self, COUNTERS, DIFFERENCES, EVENTS, FATES, LIMITS};
+use crate::maps::{self, COUNTERS, DIFFERENCES, EVENTS, FATES, LIMITS, UNWATCHED, WATCHED};
 
 /// Counts a frame under its device, verdict and reason.
 #[inline(always)]
@@ -83,6 +86,41 @@ fn count_difference(difference: &Difference) {
         // Where there is no room, the frame is in the number of all, and not among the differences.
         None => _ = DIFFERENCES.insert(difference, &1, 0),
     }
+}
+
+/// Adds the packet of a case to its conversation, which no rule allows.
+#[inline(always)]
+pub(crate) fn watch(case: &Case) {
+    let (key, first) = watch::conversation(case);
+    let known = WATCHED.get_ptr_mut(key).or_else(|| WATCHED.get_ptr_mut(key.reversed()));
+    if let Some(known) = known {
+        add_to(known, &first);
+    } else if WATCHED.insert(key, first, u64::from(BPF_NOEXIST)).is_err() {
+        match WATCHED.get_ptr_mut(key) {
+            // Another CPU was first.
+            Some(known) => add_to(known, &first),
+            None => increment(UNWATCHED.get_ptr_mut(0)),
+        }
+    }
+}
+
+#[inline(always)]
+fn add_to(known: *mut Watched, packet: &Watched) {
+    // SAFETY: a value of the table, which stays memory of it while a program runs; other CPUs add by the same atomic
+    // operations, and which of them writes the time last does not matter.
+    unsafe {
+        add(&raw mut (*known).packets, packet.packets);
+        add(&raw mut (*known).bytes, packet.bytes);
+        (&raw mut (*known).last_seen).write_volatile(packet.last_seen);
+    }
+}
+
+/// # Safety
+/// `word` is aligned, and written by atomic operations alone.
+#[inline(always)]
+unsafe fn add(word: *mut u64, more: u64) {
+    // SAFETY: as the caller promises.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(word, more) };
 }
 
 #[inline(always)]

@@ -70,6 +70,20 @@ pub(crate) fn write_record(context: &XdpContext, case: &mut Case) {
     iomt_record(context.ctx, case);
 }
 
+/// Adds the frame to a conversation that no rule allows.
+#[inline(always)]
+pub(crate) fn watch(case: &mut Case) {
+    iomt_watch(case);
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn iomt_watch(case: *mut Case) -> u32 {
+    let Some(case) = given(case) else { return 0 };
+    report::watch(case);
+    1
+}
+
 /// Makes the frame the reset that answers it; whether that could be done.
 #[inline(always)]
 pub(crate) fn answer_by_reset(context: &XdpContext, case: &mut Case) -> bool {

@@ -1,8 +1,9 @@
 //! Who talked to whom: which device had a flow with which far end, on what service, opened by whom, and when.
 //!
 //! Flows as they were read from the kernel come in ([`Seen`]); what they come to is kept in a database of SQLite,
-//! and [`Contact`]s go out, by far end, by device, or all since a moment. Only flows that were allowed are flows, so
-//! what was dropped is no contact. Far ends of every kind are kept: private addresses, groups and broadcasts too.
+//! and [`Contact`]s go out, by far end, by device, or all since a moment. So are
+//! conversations that no rule allows and that pass because a device is in `monitor` or `learn`; what was dropped is no
+//! contact. Far ends of every kind are kept: private addresses, groups and broadcasts too.
 //!
 //! Nothing is counted twice: what is known of a flow is written in the transaction that adds it to its contact, so
 //! that a flow that goes on over a restart of the agent, or over a crash in the middle of a reading, is added to by
@@ -19,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use iomt_filter_common::flow::{Flow, FlowKey, timeout};
 use iomt_filter_common::packet::protocol;
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -30,9 +30,11 @@ use thiserror::Error;
 mod record;
 mod retain;
 mod schema;
+mod seen;
 
 pub use record::Reading;
 pub use retain::Bounds;
+pub use seen::Seen;
 
 use crate::events::protocol_name;
 use crate::rows::Prefix;
@@ -110,25 +112,6 @@ impl Direction {
     }
 }
 
-/// A flow of a device, as a reading of the kernel's table found it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// The device, by name.
-    pub device: Arc<str>,
-    /// Who opened.
-    pub direction: Direction,
-    /// Its ends, in the direction in which it was opened.
-    pub key: FlowKey,
-    /// Packets since it began, both ways.
-    pub packets: u64,
-    /// Bytes of the frames since it began, both ways.
-    pub bytes: u64,
-    /// When its last packet passed.
-    pub last_seen: Timestamp,
-    /// When it will be forgotten, if no other packet passes, in nanoseconds since boot.
-    pub forgotten: u64,
-}
-
 /// What a device had to do with a far end on one service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Contact {
@@ -151,6 +134,18 @@ pub struct Contact {
     pub packets: u64,
     /// Bytes of the frames, both ways.
     pub bytes: u64,
+    /// Packets of these that no rule allowed, and that passed because the device was in `monitor` or `learn`.
+    pub outside: u64,
+    /// When the last of those passed, to the second.
+    pub last_outside: Option<Timestamp>,
+}
+
+impl Contact {
+    /// Whether a rule ever allowed any of it.
+    #[must_use]
+    pub const fn was_allowed(&self) -> bool {
+        self.packets > self.outside
+    }
 }
 
 /// Contacts with the addresses of a network.
@@ -169,41 +164,6 @@ pub struct OfPeer {
 pub struct Contacts {
     path: PathBuf,
     connection: Connection,
-}
-
-impl Seen {
-    /// The contacts that a remembered flow stands for, one for each of its ends that is a device; `device` gives the
-    /// name of a number, `time_of_day` the time of a moment since boot.
-    pub fn of<'f>(
-        key: &'f FlowKey,
-        flow: &'f Flow,
-        device: impl Fn(u32) -> Option<Arc<str>> + 'f,
-        time_of_day: impl Fn(u64) -> Timestamp + 'f,
-    ) -> impl Iterator<Item = Self> + 'f {
-        let ends = [(flow.opener, Direction::FromDevice), (flow.responder, Direction::ToDevice)];
-        ends.into_iter().filter(|(number, _)| *number != 0).filter_map(move |(number, direction)| {
-            Some(Self {
-                device: device(number)?,
-                direction,
-                key: *key,
-                packets: flow.packets,
-                bytes: flow.bytes,
-                last_seen: time_of_day(flow.last_seen),
-                forgotten: flow.last_seen.saturating_add(timeout(key.protocol, flow.progress)),
-            })
-        })
-    }
-
-    fn peer(&self) -> [u8; 16] {
-        match self.direction {
-            Direction::FromDevice => self.key.destination.octets(),
-            Direction::ToDevice => self.key.source.octets(),
-        }
-    }
-
-    fn port(&self) -> u16 {
-        if has_ports(self.key.protocol) { self.key.destination_port } else { 0 }
-    }
 }
 
 impl Contacts {
@@ -309,8 +269,8 @@ impl Contacts {
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let (most, looked_at) = (number(most), number(looked_at));
         let read = || {
-            let window = "SELECT device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes \
-                          FROM contact WHERE peer BETWEEN ?1 AND ?2 LIMIT ?3";
+            let window = "SELECT device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes, \
+                          outside, last_outside FROM contact WHERE peer BETWEEN ?1 AND ?2 LIMIT ?3";
             let latest = format!("SELECT * FROM ({window}) ORDER BY last_seen DESC, peer LIMIT ?4");
             let mut latest = self.connection.prepare_cached(&latest)?;
             let mut names = Names::new();
@@ -383,8 +343,8 @@ impl Contacts {
             let names = names.query_map([], |row| Ok((row.get(0)?, row.get::<_, Box<str>>(1)?.into())))?;
             let names = names.collect::<Result<_, _>>()?;
             let sql = format!(
-                "SELECT device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes \
-                 FROM contact WHERE {which}"
+                "SELECT device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes, \
+                 outside, last_outside FROM contact WHERE {which}"
             );
             let mut statement = self.connection.prepare_cached(&sql)?;
             let mut rows = statement.query(values)?;
@@ -426,6 +386,8 @@ fn contact(row: &Row<'_>, names: &Names) -> rusqlite::Result<Contact> {
         last_seen: time(6)?,
         packets: unsigned(row, 7)?,
         bytes: unsigned(row, 8)?,
+        outside: unsigned(row, 9)?,
+        last_outside: row.get::<_, Option<i64>>(10)?.and_then(|second| Timestamp::from_second(second).ok()),
     })
 }
 

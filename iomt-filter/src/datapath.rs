@@ -24,6 +24,7 @@ mod learned;
 mod shared;
 mod shelves;
 mod readings;
+mod watching;
 
 pub use apply::ApplyError;
 pub use attach::{AttachError, AttachMode, Attachment, Standing};

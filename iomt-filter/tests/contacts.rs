@@ -51,6 +51,7 @@ fn seen(key: FlowKey, packets: u64, second: i64) -> Seen {
         bytes: packets * 100,
         last_seen: at(second),
         forgotten: 1_000_000_000_000,
+        is_outside: false,
     }
 }
 
@@ -143,6 +144,40 @@ fn a_flow_is_counted_once_however_often_it_is_read() {
     assert_eq!(contacts.begin(8).unwrap(), Reading { boot: 8, until: 0 });
     contacts.record(&[seen(https, 50, 150)], Reading { boot: 8, until: 1 }).unwrap();
     assert_eq!(counts(&of(&contacts, "203.0.113.9/32")), [(84, 8_400)]);
+}
+
+#[test]
+fn what_no_rule_allows_is_told_apart_and_counted_beside_what_one_allows_by_now() {
+    let site = Site::new();
+    let contacts = site.open();
+    let key = key("10.0.0.1", "203.0.113.9", 443);
+    let outside = |packets, second| Seen { is_outside: true, ..seen(key, packets, second) };
+    contacts.record(&[outside(3, 10)], reading(1)).unwrap();
+    assert!(!contacts.far_ends(at(0)).unwrap()[0].was_allowed());
+    contacts.record(&[outside(5, 20)], reading(2)).unwrap();
+    // The same ends under a rule, while the other table still has them.
+    contacts.record(&[outside(5, 20), seen(key, 2, 30)], reading(3)).unwrap();
+    contacts.record(&[outside(5, 20), seen(key, 4, 40)], reading(4)).unwrap();
+    let found = contacts.far_ends(at(0)).unwrap();
+    assert_eq!(counts(&found), [(9, 900)]);
+    assert_eq!((found[0].outside, found[0].last_outside), (5, Some(at(20))));
+    assert!(found[0].was_allowed());
+}
+
+#[test]
+fn a_database_of_the_first_version_is_brought_up_to_date() {
+    let site = Site::new();
+    site.open().record(&[seen(key("10.0.0.1", "203.0.113.9", 443), 3, 10)], reading(1)).unwrap();
+    let raw = Connection::open(site.path()).unwrap();
+    raw.execute_batch(
+        "ALTER TABLE contact DROP COLUMN outside; ALTER TABLE contact DROP COLUMN last_outside; \
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
+    drop(raw);
+    assert!(matches!(Contacts::open_to_read(&site.path()), Err(ContactsError::Damaged { .. })));
+    let found = site.open().far_ends(at(0)).unwrap();
+    assert_eq!((found[0].packets, found[0].outside, found[0].last_outside), (3, 0, None));
 }
 
 #[test]
@@ -353,7 +388,7 @@ fn a_database_of_a_newer_program_is_refused_and_left_as_it_is() {
     let before = fs::read(site.path()).unwrap();
     let message = |opened: Result<Contacts, ContactsError>| opened.unwrap_err().to_string();
     for error in [message(Contacts::open(&site.path())), message(Contacts::open_to_read(&site.path()))] {
-        assert!(error.contains("is of version 9, and this program knows version 1 at most"), "{error}");
+        assert!(error.contains("is of version 9, and this program knows version 2 at most"), "{error}");
     }
     assert!(Contacts::open_or_begin(&site.path(), at(0)).is_err());
     assert!(fs::read(site.path()).unwrap() == before);

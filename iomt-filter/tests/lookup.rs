@@ -133,6 +133,7 @@ fn the_worst_that_may_be_asked_is_answered_in_bounded_time_and_size() {
             bytes: 100,
             last_seen: Timestamp::UNIX_EPOCH,
             forgotten: u64::MAX >> 1,
+            is_outside: false,
         })
         .collect();
     contacts.record(&seen, Reading { boot: contacts.begin(7).unwrap().boot, until: 1 }).unwrap();

@@ -21,7 +21,7 @@ const XDP_PASS: u32 = 2;
 const LATER: u64 = 3_600 * SECOND;
 
 /// The clock of the program, in nanoseconds.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_BOOTTIME).unwrap();
     now.tv_sec() as u64 * SECOND + now.tv_nsec() as u64
 }

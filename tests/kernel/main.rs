@@ -10,3 +10,4 @@ mod plans;
 mod program;
 mod swaps;
 mod unprivileged;
+mod watching;

@@ -55,10 +55,14 @@ enum Verb {
         arguments: Vec<String>,
     },
     /// Count every packet while agents are killed, replaced and told new things, a thousand times (needs root).
-    Prove,
+    Prove {
+        /// Everything a few times only.
+        #[arg(long)]
+        few: bool,
+    },
     /// Check the format and all lints.
     Lint,
-    /// Everything that a change has to pass: lint, test and a short bench (needs root).
+    /// Everything that a change has to pass: lint, test, a short proof and a short bench (needs root).
     Ci,
     /// Load and test the kernel program under Debian's kernels, old and new, in an emulator.
     Kernels {
@@ -80,7 +84,7 @@ fn main() -> ExitCode {
         Verb::Demo { keep, arguments } => demo::run(keep, &arguments),
         Verb::Test { arguments } => test::run(&arguments),
         Verb::Fuzz { arguments } => fuzz::run(&arguments),
-        Verb::Prove => prove::run(),
+        Verb::Prove { few } => prove::run(few),
         Verb::Lint => lint::run(),
         Verb::Ci => ci::run(),
         Verb::Kernels { releases } => return exit(kernels::run(&releases)),

@@ -113,6 +113,7 @@ impl Keeper {
                 standing.change(|status| {
                     status.contacts = kept.or(status.contacts);
                     status.read = Some(now);
+                    status.missed = running.readings.unwatched();
                 });
                 self.open = Some(open);
                 Ok(())
@@ -154,9 +155,12 @@ impl Open {
             numbers.map(|(name, &number)| (number, name.as_str().into())).collect();
         let flows = running.readings.flows_since(self.last.until.max(from));
         let name = |number| names.get(&number).cloned();
-        let seen: Vec<_> =
+        let mut seen: Vec<_> =
             flows.iter().flat_map(|(key, flow)| Seen::of(key, flow, name, time_of_day)).collect();
         drop(flows);
+        let watched = running.readings.watched(begun);
+        let watched = watched.iter().filter(|(_, watched)| watched.last_seen >= self.last.until.max(from));
+        seen.extend(watched.flat_map(|(key, watched)| Seen::of_watched(key, watched, name, time_of_day)));
         let reading = Reading { until: begun.saturating_sub(OVERLAP), ..self.last };
         let recorded = self.contacts.record(&seen, reading);
         let is_due = self.retained.is_none_or(|at| at.elapsed() >= RETAINED_EVERY);

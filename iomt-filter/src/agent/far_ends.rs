@@ -42,7 +42,10 @@ pub(super) fn of(flows: &[(FlowKey, Flow)], rows: &Rows, state: &Path, span: Dur
     let database = state.join(CONTACTS);
     if database.exists() {
         match Contacts::open_to_read(&database).and_then(|contacts| contacts.far_ends(since)) {
-            Ok(kept) => kept.iter().for_each(|contact| add(&contact.device, contact.peer, contact.last_seen)),
+            Ok(kept) => kept
+                .iter()
+                .filter(|contact| contact.was_allowed())
+                .for_each(|contact| add(&contact.device, contact.peer, contact.last_seen)),
             Err(error) => tracing::warn!(
                 error = chain(&error),
                 "who talked to whom cannot be read: a list is judged by what devices talk to now"

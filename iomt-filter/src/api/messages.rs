@@ -83,6 +83,10 @@ pub struct ContactsStatus {
     pub contacts: Option<u64>,
     /// When the flow table was last read and kept.
     pub read: Option<Timestamp>,
+    /// Packets that passed without a rule, and of which is not known to what conversation they belonged: there were
+    /// too many at once.
+    #[serde(default)]
+    pub missed: u64,
     /// Why it is not kept at the moment.
     pub error: Option<String>,
     /// Where a database is that was damaged, where one was since the agent started.

@@ -27,11 +27,16 @@ const KNOWN: &str = "SELECT packets, bytes FROM counted WHERE flow = ?1 AND dire
 const COUNT: &str = "INSERT INTO counted (flow, direction, packets, bytes, forgotten) VALUES (?1, ?2, ?3, ?4, ?5)
   ON CONFLICT DO UPDATE SET packets = excluded.packets, bytes = excluded.bytes, forgotten = excluded.forgotten";
 const ADD: &str =
-    "INSERT INTO contact (peer, device, protocol, port, direction, first_seen, last_seen, packets, bytes)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)
+    "INSERT INTO contact
+    (peer, device, protocol, port, direction, first_seen, last_seen, packets, bytes, outside, last_outside)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10)
   ON CONFLICT DO UPDATE SET
     first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen),
-    packets = packets + excluded.packets, bytes = bytes + excluded.bytes";
+    packets = packets + excluded.packets, bytes = bytes + excluded.bytes, outside = outside + excluded.outside,
+    last_outside = max(ifnull(last_outside, excluded.last_outside), ifnull(excluded.last_outside, last_outside))";
+/// Added to the direction of a flow that is counted where no rule allows it: the same ends may be in both of the
+/// kernel's tables, with counts of their own.
+const OUTSIDE: u8 = 2;
 
 impl Contacts {
     /// Up to where flows were read by the last reading of this boot; from its begin where there was none. What was
@@ -97,13 +102,14 @@ impl Contacts {
                     }
                 };
                 let (flow, direction) = (flow(&seen.key), seen.direction as u8);
+                let counted = if seen.is_outside { direction + OUTSIDE } else { direction };
                 let before: Option<(u64, u64)> = known
-                    .query_row(params![flow, direction], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))
+                    .query_row(params![flow, counted], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))
                     .optional()?;
                 let (packets, bytes) = since(before.unwrap_or_default(), (seen.packets, seen.bytes));
                 count.execute(params![
                     flow,
-                    direction,
+                    counted,
                     whole(seen.packets),
                     whole(seen.bytes),
                     whole(seen.forgotten)
@@ -111,8 +117,21 @@ impl Contacts {
                 let (peer, port) = (seen.peer(), seen.port());
                 let second = seen.last_seen.as_second();
                 let (packets, bytes) = (whole(packets), whole(bytes));
+                let (outside, last_outside) =
+                    if seen.is_outside { (packets, Some(second)) } else { (0, None) };
                 let protocol = seen.key.protocol;
-                add.execute(params![peer, device, protocol, port, direction, second, packets, bytes])?;
+                add.execute(params![
+                    peer,
+                    device,
+                    protocol,
+                    port,
+                    direction,
+                    second,
+                    packets,
+                    bytes,
+                    outside,
+                    last_outside
+                ])?;
             }
             if let Some(reading) = done {
                 let put = "INSERT OR REPLACE INTO reading (id, boot, until) VALUES (1, ?1, ?2)";

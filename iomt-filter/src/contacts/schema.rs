@@ -7,7 +7,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{Contacts, ContactsError, PATIENCE};
 
 /// What each version adds to the one before it.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE device (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE
@@ -41,7 +42,12 @@ CREATE TABLE reading (
   boot BLOB NOT NULL,
   until INTEGER NOT NULL
 ) STRICT;
-"];
+",
+    "
+ALTER TABLE contact ADD COLUMN outside INTEGER NOT NULL DEFAULT 0; -- packets that no rule allowed
+ALTER TABLE contact ADD COLUMN last_outside INTEGER;               -- when the last of them passed
+",
+];
 
 /// The version that this program knows.
 pub(super) const VERSION: i64 = STEPS.len() as i64;

@@ -16,6 +16,7 @@ use iomt_filter_common::abi::{self, Active, Change, MAX_PROFILES, ProtectedKey, 
 use iomt_filter_common::counters::{EventLimit, FATES, PER_DEVICE, REASONS};
 use iomt_filter_common::device::Device;
 use iomt_filter_common::exception::Exception;
+use iomt_filter_common::flow::FlowKey;
 use iomt_filter_common::flowtable::{MOST_DEVICES, V4_WORDS, V6_WORDS};
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::{FAMILIES, Lease, Requests};
@@ -24,6 +25,7 @@ use iomt_filter_common::lookup::{Directory, Line};
 use iomt_filter_common::policy::{Grant, GrantKey, Profile, Settings};
 use iomt_filter_common::query::{self, Query};
 use iomt_filter_common::trial::{DIFFERENCES, Difference};
+use iomt_filter_common::watch::{MOST_WATCHED, Watched};
 use iomt_filter_common::{Address, ports};
 use log::Log;
 use thiserror::Error;
@@ -406,6 +408,8 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<u32, Buckets>(map::BUCKETS, devices),
         Shape::of::<u32, Exception>(map::EXCEPTIONS, devices),
         Shape::of::<Difference, u64>(map::DIFFERENCES, DIFFERENCES),
+        Shape::of::<FlowKey, Watched>(map::WATCHED, MOST_WATCHED),
+        Shape::of::<u32, u64>(map::UNWATCHED, 1),
         Shape::of::<u32, u64>(map::HEARTBEAT, 1),
         Shape::of::<u32, Line>(map::PORTS, ports::LINES),
         Shape::of::<u32, u64>(map::COUNTERS, devices * PER_DEVICE),

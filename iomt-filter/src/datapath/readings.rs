@@ -1,21 +1,24 @@
 //! What the program fills, to be read at any time: handles of their own to its tables, so that whoever reads
-//! waits for nobody, and keeps nobody waiting. Nothing is written through them.
+//! waits for nobody, and keeps nobody waiting. Nothing that is judged by is written through them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use iomt_filter_common::Address;
 use iomt_filter_common::abi::map;
 use iomt_filter_common::exception::Exception;
+use iomt_filter_common::flow::FlowKey;
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::Lease;
 use iomt_filter_common::limit::Buckets;
+use iomt_filter_common::watch::Watched;
 
 use super::flows::Flows;
 use super::generation::Heartbeat;
 use super::load::LoadError;
 use super::maps::second;
+use super::watching::Watching;
 
 /// Counters, and what the program has learned.
 pub struct Readings {
@@ -27,6 +30,7 @@ pub struct Readings {
     pub(super) leased: HashMap<MapData, Address, u32>,
     pub(super) buckets: Array<MapData, Buckets>,
     pub(super) exceptions: Array<MapData, Exception>,
+    watching: Watching,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) device_capacity: u32,
 }
@@ -48,9 +52,26 @@ impl Readings {
             leased: second(ebpf, map::LEASED)?,
             buckets: second(ebpf, map::BUCKETS)?,
             exceptions: second(ebpf, map::EXCEPTIONS)?,
+            watching: Watching {
+                conversations: Mutex::new(second(ebpf, map::WATCHED)?),
+                missed: second(ebpf, map::UNWATCHED)?,
+            },
             heartbeat,
             device_capacity,
         })
+    }
+
+    /// Conversations that no rule allows and that pass, with what was counted since each began. Those that are over at
+    /// `now` (nanoseconds since boot) are let go of.
+    #[must_use]
+    pub fn watched(&self, now: u64) -> Vec<(FlowKey, Watched)> {
+        self.watching.read(now)
+    }
+
+    /// Packets of such conversations that there was no room for.
+    #[must_use]
+    pub fn unwatched(&self) -> u64 {
+        self.watching.missed()
     }
 
     /// The word that says when the agent was last alive.

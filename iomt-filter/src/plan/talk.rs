@@ -119,8 +119,9 @@ impl Talk {
 
 impl From<Contact> for Talk {
     fn from(contact: Contact) -> Self {
-        let Contact { device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes } =
-            contact;
+        let Contact {
+            device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes, ..
+        } = contact;
         let known_from = KnownFrom::History;
         Self {
             device,
@@ -301,6 +302,8 @@ mod tests {
             last_seen: at(10),
             packets: 500,
             bytes: 9,
+            outside: 0,
+            last_outside: None,
         };
         let talk = talks.joined(contact);
         assert_eq!((talk.known_from, talk.packets, talk.bytes), (KnownFrom::Flows, 500, 2_000));

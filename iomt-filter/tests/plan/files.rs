@@ -33,6 +33,7 @@ fn keep(site: &Site, device: &str, peer: &str, port: u16) {
         bytes: 500,
         last_seen: Timestamp::now() - SignedDuration::from_hours(48),
         forgotten: 1,
+        is_outside: false,
     };
     contacts.record(&[seen], Reading { boot: 7, until: 1 }).unwrap();
 }

@@ -162,6 +162,8 @@ pub(crate) fn contact(device: &str, direction: Direction, peer: &str, protocol: 
         last_seen: at(60),
         packets: 12,
         bytes: 3_400,
+        outside: 0,
+        last_outside: None,
     }
 }
 
