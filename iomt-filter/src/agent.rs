@@ -9,7 +9,9 @@ pub mod recorder;
 pub mod contacts;
 pub mod views;
 mod explaining;
+mod offline;
 mod planning;
+mod learning;
 pub mod store;
 mod journal;
 mod auditing;
@@ -46,10 +48,12 @@ use self::running::Running;
 use self::service::Told;
 use crate::api::messages::{
     Applied, ApplyRequest, BlockRequest, Changed, DeviceStatus, Excepted, ExceptionRequest, ExceptionStatus,
-    FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, PlanRequest, ReleaseExceptionRequest,
-    ReloadRequest, RevokeRequest, RollbackRequest, Status, TrialRequest, TrialStatus, UnblockRequest,
+    FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, LearnQuery, Learned, PlanRequest,
+    ReleaseExceptionRequest, ReloadRequest, RevokeRequest, RollbackRequest, Status, TrialRequest,
+    TrialStatus, UnblockRequest,
 };
 use crate::audit::Author;
+use crate::baseline::Readiness;
 use crate::explain::{Explanation, Question, Understudy};
 use crate::feeds::manual::ManualBlock;
 use crate::generations::Generations;
@@ -90,6 +94,7 @@ pub fn kept_blocks(state: &Path) -> Result<Vec<ManualBlock>, store::StoreError> 
     Ok(blocks::Blocks::load(state)?.list())
 }
 
+pub use learning::{propose_from_files, readiness_from_files};
 pub use looking::talks;
 pub use planning::{from_files, since};
 
@@ -176,6 +181,22 @@ impl Agent {
     /// When the host's addresses cannot be read.
     pub fn plan(&self, request: &PlanRequest) -> Result<Plan, Errors> {
         planning::plan(&self.running(), &self.history, request)
+    }
+
+    /// Rules that would cover what devices did.
+    ///
+    /// # Errors
+    /// When nothing is known of whom is asked about, or what they did cannot be read.
+    pub fn propose(&self, query: &LearnQuery) -> Result<Learned, Errors> {
+        learning::propose(&self.running(), query)
+    }
+
+    /// How far each device is from being enforced.
+    ///
+    /// # Errors
+    /// As of [`propose`](Self::propose).
+    pub fn readiness(&self, query: &LearnQuery) -> Result<Vec<Readiness>, Errors> {
+        learning::readiness(&self.running(), query)
     }
 
     /// What is known of addresses, prefixes and domains.

@@ -76,6 +76,8 @@ pub enum Verb {
     Devices,
     /// List remembered flows
     Flows(cmd::flows::Options),
+    /// Make rules of what devices did, and see which devices can be enforced
+    Learn(LearnArgs),
     /// Read policy, inventory, feeds and geo again: all of it, or nothing where something is invalid
     Reload(cmd::reload::Options),
     /// Ask the real program about a packet, without sending one
@@ -122,6 +124,14 @@ pub struct AuditArgs {
     pub verb: cmd::audit::Verb,
 }
 
+/// What devices did.
+#[derive(Debug, Args)]
+pub struct LearnArgs {
+    /// What to say of it
+    #[command(subcommand)]
+    pub verb: cmd::learn::Verb,
+}
+
 /// Exit code for a finding: invalid policy, drift, something blocked.
 pub const FINDING: u8 = 1;
 /// Exit code for a failure.
@@ -153,6 +163,7 @@ pub fn main() -> ExitCode {
         Verb::Events(options) => cmd::events::run(config, options, *output),
         Verb::Devices => cmd::devices::run(config, *output),
         Verb::Flows(options) => cmd::flows::run(config, options, *output),
+        Verb::Learn(learn) => cmd::learn::run(config, &learn.verb, *output),
         Verb::Reload(options) => cmd::reload::run(config, options, *output),
         Verb::Explain(options) => cmd::explain::run(config, options, *output),
         Verb::Replay(options) => cmd::replay::run(config, options, *output),

@@ -16,6 +16,7 @@ pub mod feed;
 pub mod flows;
 pub mod generations;
 pub mod grant;
+pub mod learn;
 pub mod lookup;
 pub mod plan;
 pub mod reload;

@@ -35,3 +35,4 @@ mod frame;
 pub mod explain;
 pub mod lookup;
 pub mod plan;
+pub mod baseline;

@@ -80,6 +80,31 @@ pub struct Plan {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// Says what becomes of talks by what is in force alone.
+#[derive(Debug)]
+pub struct Judge<'g>(Comparison<'g>);
+
+impl<'g> Judge<'g> {
+    /// By this intent; `leases` and `now` are as of [`Ground`].
+    #[must_use]
+    pub fn new(intent: &'g Intent, leases: &'g [(u32, std::net::IpAddr)], now: u64) -> Self {
+        let ground = Ground { before: None, after: intent, leases, room: Room::default(), now };
+        Self(Comparison::new(ground))
+    }
+
+    /// What becomes of a talk; nothing where nobody can say.
+    #[must_use]
+    pub fn say(&self, talk: &Talk) -> Option<Turned> {
+        self.0.said(talk)
+    }
+
+    /// The device that has an address.
+    #[must_use]
+    pub fn holder(&self, address: std::net::IpAddr) -> Option<&'g str> {
+        self.0.holder(address)
+    }
+}
+
 /// A talk of which the candidate says something else than what is in force.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Turned {

@@ -13,18 +13,14 @@ use iomt_filter_common::flow::{Flow, FlowKey};
 use jiff::Timestamp;
 
 use super::Errors;
-use super::blocks::Blocks;
 use super::contacts::CONTACTS;
-use super::core::{NUMBERS, chain, needs_restart};
+use super::core::{chain, needs_restart};
 use super::far_ends;
-use super::grants::{GRANTS, Ledger};
 use super::history::History;
-use super::leases;
+use super::offline::Kept;
 use super::running::Running;
-use super::store;
-use super::term;
 use crate::api::messages::{FileText, PlanRequest};
-use crate::clock::{Clocks, boottime, time_of_day};
+use crate::clock::{boottime, time_of_day};
 use crate::config::Config;
 use crate::contacts::Contacts;
 use crate::datapath::Fill;
@@ -133,33 +129,23 @@ fn room(running: &Running) -> Room {
 /// # Errors
 /// When what an agent has kept in the state folder, or the host's addresses, cannot be read.
 pub fn from_files(config: &Config, overrides: &Overrides, since: Timestamp) -> anyhow::Result<Plan> {
-    let state = &config.paths.state;
-    let host = HostNetworks::read()?;
-    let (seen, now) = (term::seen(state), Clocks::now());
-    let mut numbers: Numbers = store::load(state, NUMBERS)?;
-    let blocks = Blocks::load(state)?.begun(seen, &now).list();
-    let grants = store::load::<Ledger>(state, GRANTS)?.begun(seen, &now).models();
-    let mut damaged = Vec::new();
-    let known = Known::kept(config, &mut damaged);
-    let mut read = |overrides: &Overrides| {
-        intent::read_knowing(config, overrides, &host, &mut numbers, &blocks, grants.clone(), &known)
-    };
+    let mut kept = Kept::read(config)?;
+    let damaged = std::mem::take(&mut kept.damaged);
     let is_given = overrides.policy.is_some() || overrides.devices.is_some();
     let compared_with = if is_given { "files" } else { "history" }.to_owned();
-    let before = if is_given { read(&Overrides::default()) } else { Err(Vec::new()) };
-    let after = match read(overrides) {
+    let before = if is_given { kept.intent(&Overrides::default()) } else { Err(Vec::new()) };
+    let after = match kept.intent(overrides) {
         Ok(after) => after,
         Err(found) => return Ok(Plan { compared_with, ..Plan::invalid([damaged, found].concat()) }),
     };
-    let mut leases = leases::kept(state, &numbers)?;
-    leases.retain(|(_, address)| after.rows.in_segment((*address).into()));
+    let leases = kept.leases(&after)?;
     let (before, unread) = match before {
         Ok(before) => (Some(before), Vec::new()),
         Err(found) => (None, found),
     };
     let room = Room::default();
     let ground = Ground { before: before.as_ref(), after: &after, leases: &leases, room, now: boottime() };
-    let mut plan = made(ground, Talks::default(), state, since);
+    let mut plan = made(ground, Talks::default(), &config.paths.state, since);
     plan.compared_with = if before.is_some() { compared_with } else { "history".to_owned() };
     // What the configuration names is not what is to be: its mistakes are no more than worth a look.
     let unread = unread.into_iter().map(|found| Diagnostic { severity: Severity::Warning, ..found });

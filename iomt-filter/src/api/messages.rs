@@ -10,12 +10,14 @@ use serde_json::Value;
 use crate::privileges::Privileges;
 
 pub mod change;
+pub mod learn;
 
 pub use change::{
     Applied, ApplyRequest, ChangeStatus, DifferenceStatus, Excepted, ExceptionKind, ExceptionRequest,
     ExceptionStatus, GenerationStatus, PendingStatus, ReleaseExceptionRequest, RollbackRequest, Scope,
     TrialRequest, TrialStatus,
 };
+pub use learn::{LearnQuery, Learned};
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

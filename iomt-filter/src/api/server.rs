@@ -26,8 +26,8 @@ use super::access::{Access, LOOKUP, PLAN, Peer, Role};
 use super::bounded;
 use super::connections::{self, Desks, Limits};
 use super::messages::{
-    ApplyRequest, BlockRequest, EventQuery, ExceptionRequest, GrantRequest, LookupRequest, PlanRequest,
-    RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, ReloadRequest,
+    ApplyRequest, BlockRequest, EventQuery, ExceptionRequest, GrantRequest, LearnQuery, LookupRequest,
+    PlanRequest, RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, ReloadRequest,
     RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
 };
 use super::request::{Asked, Said, unknown, wrong_method};
@@ -113,6 +113,8 @@ pub async fn serve(
         .route("/v1/feeds/release", post(release))
         .route(LOOKUP, post(lookup).layer(bounded::limit::<LookupRequest>()))
         .route(PLAN, get(plan).post(plan_of).layer(bounded::limit::<PlanRequest>()))
+        .route("/v1/learn", get(learn))
+        .route("/v1/learn/status", get(readiness))
         .route("/v1/grants", get(grants).post(grant))
         .route("/v1/grants/revoke", post(revoke))
         .route("/v1/reload", post(reload))
@@ -259,6 +261,24 @@ async fn plan_of(
         Ok(request) => desk.answer(Ok(place), move |agent| agent.plan(&request)).await,
         Err(refused) => refused.into_response(),
     }
+}
+
+async fn learn(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Asked(query): Asked<LearnQuery>,
+) -> Response {
+    let place = desk.room.plan(&peer);
+    desk.answer(place, move |agent| agent.propose(&query)).await
+}
+
+async fn readiness(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Asked(query): Asked<LearnQuery>,
+) -> Response {
+    let place = desk.room.plan(&peer);
+    desk.answer(place, move |agent| agent.readiness(&query)).await
 }
 
 /// The query of `GET /v1/plan`.

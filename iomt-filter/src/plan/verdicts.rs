@@ -101,6 +101,23 @@ impl<'g> Comparison<'g> {
         }
     }
 
+    /// What becomes of a talk by what is in force; nothing where nobody can say.
+    pub(super) fn said(&self, talk: &Talk) -> Option<Turned> {
+        let opening = self.ends.opening(talk)?;
+        let after = &self.ground.after.rows;
+        let mut judged = opening.ways.iter().map(|way| judge(after, way, &opening, self.ground.now));
+        let likeliest = judged.next()?;
+        let is_allowed = |decision: &Decision| decision.goes_on() && decision.rule != 0;
+        let allowed = if is_allowed(&likeliest.1) { None } else { judged.find(|(_, is)| is_allowed(is)) };
+        let (packet, is) = allowed.unwrap_or(likeliest);
+        Some(self.turned(talk, &packet, None, is))
+    }
+
+    /// The device that has an address.
+    pub(super) fn holder(&self, address: IpAddr) -> Option<&'g str> {
+        self.ends.holder(address)
+    }
+
     fn turned(&self, talk: &Talk, packet: &[Address; 2], was: Option<Decision>, is: Decision) -> Turned {
         let (after, before) = (self.ground.after, self.ground.before);
         let number = self.ends.device(&talk.device).map_or(0, |device| device.number);
