@@ -17,6 +17,7 @@ mod changes;
 mod writers;
 mod kept_leases;
 mod contacts;
+mod learn;
 mod plan;
 mod flow_limit;
 mod doctor;

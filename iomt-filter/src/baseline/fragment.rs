@@ -183,17 +183,28 @@ mod tests {
         Proposal { profiles: vec![profile], ..Proposal::default() }
     }
 
-    /// What `patch` makes of a text.
+    /// What `patch` makes of a text: where a hunk begins stands behind its `-`, counted from 1.
     fn patched(text: &str, diff: &str) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("policy.toml");
-        std::fs::write(&path, text).unwrap();
-        let mut patch = std::process::Command::new("patch");
-        patch.arg("--quiet").arg(&path).stdin(std::process::Stdio::piped());
-        let mut patch = patch.spawn().unwrap();
-        std::io::Write::write_all(&mut patch.stdin.take().unwrap(), diff.as_bytes()).unwrap();
-        assert!(patch.wait().unwrap().success());
-        std::fs::read_to_string(path).unwrap()
+        let old: Vec<&str> = text.split_inclusive('\n').collect();
+        let (mut new, mut read) = (String::new(), 0);
+        for line in diff.split_inclusive('\n').skip(2) {
+            if let Some(hunk) = line.strip_prefix("@@ -") {
+                let begin: usize = hunk.split([',', ' ']).next().unwrap().parse().unwrap();
+                new.extend(old[read..begin.saturating_sub(1)].iter().copied());
+                read = begin.saturating_sub(1);
+                continue;
+            }
+            let (sign, rest) = line.split_at(1);
+            if sign != "+" {
+                assert_eq!(old[read], rest);
+                read += 1;
+            }
+            if sign != "-" {
+                new.push_str(rest);
+            }
+        }
+        new.extend(old[read..].iter().copied());
+        new
     }
 
     #[test]

@@ -112,8 +112,8 @@ impl Lacking {
             Mode::Quarantine => (false, "it is in quarantine".to_owned()),
             _ if seen.is_none() => (false, "nothing was seen of it".to_owned()),
             _ if self.contacts > 0 => {
-                let why = format!("{} contacts of the last {recent} days have no rule", self.contacts);
-                (false, format!("{why}; `iomt-filter learn propose --device {device}` shows them"))
+                let why = format!("contacts of the last {recent} days without a rule: {}", self.contacts);
+                (false, format!("{why} (`iomt-filter learn propose --device {device}`)"))
             }
             _ if days_watched < READY_AFTER_DAYS => {
                 (false, format!("watched for {days_watched} of {READY_AFTER_DAYS} days"))
