@@ -282,7 +282,13 @@ impl Agent {
     /// # Errors
     /// When something in them is invalid: then what runs stays.
     pub fn reload(&self, request: &ReloadRequest, by: &Author) -> Result<Changed, Errors> {
-        let asked = Asked { by: by.clone(), what: "reload", note: request.note.clone(), within: None };
+        let asked = Asked {
+            by: by.clone(),
+            what: "reload",
+            note: request.note.clone(),
+            within: None,
+            restores: None,
+        };
         Ok(self.apply_as(|core| core.reload(&asked))?.changed)
     }
 
@@ -292,7 +298,8 @@ impl Agent {
     /// As [`reload`](Self::reload), and where a change is pending.
     pub fn apply(&self, request: &ApplyRequest, by: &Author) -> Result<Applied, Errors> {
         let within = request.seconds.map(Duration::from_secs);
-        let asked = Asked { by: by.clone(), what: "apply", note: request.note.clone(), within };
+        let asked =
+            Asked { by: by.clone(), what: "apply", note: request.note.clone(), within, restores: None };
         self.apply_as(|core| core.reload(&asked))
     }
 
@@ -310,7 +317,8 @@ impl Agent {
     /// When there is none, or it does not fit what there is now.
     pub fn roll_back(&self, request: &RollbackRequest, by: &Author) -> Result<Applied, Errors> {
         let within = request.seconds.map(Duration::from_secs);
-        let asked = Asked { by: by.clone(), what: "rollback", note: request.note.clone(), within };
+        let asked =
+            Asked { by: by.clone(), what: "rollback", note: request.note.clone(), within, restores: None };
         self.apply_as(|core| core.roll_back(request, &asked))
     }
 

@@ -116,6 +116,9 @@ pub struct Record {
     /// Why, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The generation that it goes back to, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<u32>,
     /// Devices in it.
     pub devices: usize,
     /// Allow rules in it.
@@ -182,6 +185,7 @@ pub(crate) struct About {
     pub(crate) at: Timestamp,
     pub(crate) by: String,
     pub(crate) note: Option<String>,
+    pub(crate) restores: Option<u32>,
     pub(crate) devices: usize,
     pub(crate) rules: usize,
     pub(crate) confirm_by: Option<(Timestamp, BootTime)>,
@@ -308,10 +312,11 @@ impl Generations {
             files.push(file);
         }
         let number = self.numbers().last().map_or(1, |last| last + 1);
-        let About { at, by, note, devices, rules, confirm_by } = about;
+        let About { at, by, note, restores, devices, rules, confirm_by } = about;
         let (confirm_by, deadline) = confirm_by.unzip();
         let digest = sources.digest();
-        let record = Record { number, at, by, note, devices, rules, digest, files, confirm_by, deadline };
+        let record =
+            Record { number, at, by, note, restores, devices, rules, digest, files, confirm_by, deadline };
         self.write(&self.record(number), &bytes(&record))?;
         if let Err(error) = self.let_go() {
             tracing::warn!(folder = %folder.display(), %error, "old generations cannot be let go");

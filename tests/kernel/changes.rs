@@ -73,8 +73,8 @@ fn a_change_that_nobody_confirms_goes_back_by_itself() {
     let (before, after) = (enforced(), stricter());
     let Loaded { datapath, token, .. } = &mut loaded;
     let confirmed = datapath.apply(before.rows(), token).unwrap();
+    let candidate = datapath.apply_until(after.rows(), 2 * SECOND, token).unwrap();
     let deadline = now() + 2 * SECOND;
-    let candidate = datapath.apply_until(after.rows(), deadline, token).unwrap();
     assert_eq!(datapath.generation(), Some(candidate));
     assert!(!loaded.opens(&before, 40_000), "the change holds");
     let Loaded { datapath, token, .. } = &mut loaded;
@@ -98,12 +98,12 @@ fn a_change_is_confirmed_or_taken_back() {
     let (before, after) = (enforced(), stricter());
     let Loaded { datapath, token, .. } = &mut loaded;
     datapath.apply(before.rows(), token).unwrap();
-    datapath.apply_until(after.rows(), now() + LATER, token).unwrap();
+    datapath.apply_until(after.rows(), LATER, token).unwrap();
     assert!(datapath.fall_back(token).is_some());
     assert!(loaded.opens(&before, 40_000));
     let Loaded { datapath, token, .. } = &mut loaded;
+    let candidate = datapath.apply_until(after.rows(), SECOND, token).unwrap();
     let deadline = now() + SECOND;
-    let candidate = datapath.apply_until(after.rows(), deadline, token).unwrap();
     assert_eq!(datapath.confirm(token), Some(candidate));
     thread::sleep(Duration::from_nanos(deadline.saturating_sub(now())) + Duration::from_millis(50));
     assert!(!loaded.opens(&before, 40_001), "a deadline counts for nothing any more");
@@ -127,8 +127,8 @@ fn a_block_holds_in_what_is_pending_and_in_what_it_goes_back_to() {
     };
     let Loaded { datapath, token, .. } = &mut loaded;
     datapath.apply(before.rows(), token).unwrap();
+    datapath.apply_until(after.rows(), 2 * SECOND, token).unwrap();
     let deadline = now() + 2 * SECOND;
-    datapath.apply_until(after.rows(), deadline, token).unwrap();
     assert!(loaded.opens(&before, 40_000));
     let Loaded { datapath, token, .. } = &mut loaded;
     assert!(datapath.apply_both(blocked(&after), blocked(&before), token).unwrap().is_some());

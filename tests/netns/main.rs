@@ -15,6 +15,7 @@ mod agent_loss;
 mod busy;
 mod changes;
 mod writers;
+mod aftermath;
 mod kept_leases;
 mod contacts;
 mod learn;

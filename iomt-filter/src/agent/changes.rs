@@ -35,6 +35,8 @@ pub(super) struct Asked {
     pub(super) note: Option<String>,
     /// How long until it is to be confirmed; nothing where it holds at once.
     pub(super) within: Option<Duration>,
+    /// The generation that it goes back to, where it does.
+    pub(super) restores: Option<u32>,
 }
 
 /// What a change that is to be confirmed falls back to.
@@ -55,6 +57,7 @@ pub(super) struct Before {
     pub(super) config: Arc<Config>,
     pub(super) host: HostNetworks,
     pub(super) current: Option<Current>,
+    pub(super) kept_because: Option<String>,
     pub(super) files: Value,
 }
 
@@ -97,7 +100,7 @@ impl Core {
         let sources = self.generations.sources(&known.record).map_err(failed)?;
         let config = kept_config(&sources, &self.config).map_err(shown)?;
         let note = asked.note.clone().unwrap_or_else(|| format!("back to generation {number}"));
-        self.change_to(config, &sources, &Asked { note: Some(note), ..asked.clone() })
+        self.change_to(config, &sources, &Asked { note: Some(note), restores: Some(number), ..asked.clone() })
     }
 
     /// The generation that was confirmed before the one that holds, and says something else.
@@ -161,12 +164,19 @@ impl Core {
         // A list that had no room may have it by now; where it has not, it waits on.
         for makes_tables in [true, false] {
             let (intent, numbers) = self.read_again(&config, sources, &host, &blocks.list(), makes_tables)?;
+            if asked.restores.is_none() {
+                self.keep_in_quarantine(&intent)?;
+            }
             let until = within.map(|within| Clocks::now().until(within));
             // Before it holds: what is active is always written down.
             let record = self.written_down(sources, &intent, asked, until)?;
             let deadline = until.map(|(_, deadline)| deadline);
-            match self.make_active(intent, numbers, blocks.clone(), deadline.map(|it| it.nanoseconds)) {
+            self.except_also(&intent);
+            match self.make_active(intent, numbers, blocks.clone(), within) {
                 Ok((changed, last_good)) => {
+                    let began = |deadline| BootTime { nanoseconds: deadline, ..BootTime::now() };
+                    let deadline =
+                        self.datapath.pending().map(|pending| began(pending.deadline)).or(deadline);
                     (self.config, self.host, self.files) = (Arc::new(config), host, files);
                     self.held(&record, deadline, before, last_good);
                     let confirm_by = until.map(|(time, _)| time);
@@ -177,6 +187,7 @@ impl Core {
                     });
                 }
                 Err(refusal) => {
+                    self.write_exceptions();
                     self.reverted(record.as_ref(), "it could not be made active");
                     match refusal {
                         Refusal::NoRoom(_) if makes_tables => refused = Some(refusal),
@@ -195,6 +206,7 @@ impl Core {
             config: self.config.clone(),
             host: self.host.clone(),
             current: self.current.clone(),
+            kept_because: self.kept_because.clone(),
             files: self.files.clone(),
         }
     }
@@ -215,6 +227,7 @@ impl Core {
             at: Timestamp::now(),
             by: asked.by.name.clone(),
             note: asked.note.clone(),
+            restores: asked.restores,
             devices: intent.devices,
             rules: intent.rules,
             confirm_by: until,
@@ -230,6 +243,7 @@ impl Core {
         before: Before,
         last_good: Option<LastGood>,
     ) {
+        self.kept_because = None;
         match (record, deadline) {
             (Some(record), Some(deadline)) => {
                 self.current = Some(Current::of(record));
@@ -271,9 +285,7 @@ impl Core {
         self.look_after_change();
         let Some(waiting) = &self.waiting else { return Err(vec![NOTHING_PENDING.to_owned()]) };
         let number = waiting.record.number;
-        // Written down first: a kernel that has it and an agent that does not know would part at the next start.
-        let decided = self.generations.decide(number, Outcome::Confirmed, &by.name, Timestamp::now());
-        decided.map_err(|error| vec![chain(&error)])?;
+        // In the kernel first: no deadline waits for a disk. A start asks the kernel where nothing is written down.
         if self.datapath.confirm(&self.token).is_none() {
             self.look_after_change();
             return Err(vec![format!(
@@ -281,12 +293,27 @@ impl Core {
             )]);
         }
         let waiting = self.waiting.take();
+        self.owed = Some((number, by.name.clone()));
+        self.write_down_confirmation();
         self.keep_last_good(waiting.and_then(|waiting| waiting.last_good));
         self.drop_gone_grants();
         self.know_tables();
         self.told(by, "confirm", format!("generation {number}"), None);
         tracing::info!(number, by = by.name, "the change is confirmed");
         Ok(self.applied(Some(number)))
+    }
+
+    /// Writes down a confirmation that holds, until that succeeds.
+    pub(super) fn write_down_confirmation(&mut self) {
+        let Some((number, by)) = self.owed.take() else { return };
+        if let Err(error) = self.generations.decide(number, Outcome::Confirmed, &by, Timestamp::now()) {
+            tracing::error!(
+                error = chain(&error),
+                number,
+                "the change is confirmed, and that is not written down yet: a reboot would take it back"
+            );
+            self.owed = Some((number, by));
+        }
     }
 
     /// Takes a pending change back; where none is, goes back to the generation before, or to the one with a number.
@@ -328,9 +355,10 @@ impl Core {
     fn go_back(&mut self, by: &Author, note: Option<String>) {
         let Some(waiting) = self.waiting.take() else { return };
         self.reverted(Some(&waiting.record), &by.name);
-        let Before { intent, config, host, current, files } = waiting.before.clone();
+        let Before { intent, config, host, current, kept_because, files } = waiting.before.clone();
         (self.intent, self.config, self.host, self.current, self.files) =
             (intent, config, host, current, files);
+        self.kept_because = kept_because;
         self.generation_since = Timestamp::now();
         self.know_tables();
         self.write_exceptions();
@@ -358,14 +386,16 @@ impl Core {
     /// Notes what an agent has started with, where nobody has applied it, and what was not confirmed in time.
     pub(super) fn begun_with(&mut self, sources: &Sources) {
         let (known, _) = self.generations.list();
-        for known in known.iter().filter(|known| known.outcome == Outcome::Pending) {
+        let owed = self.owed.as_ref().map(|(number, _)| *number);
+        let is_over = |known: &&Known| known.outcome == Outcome::Pending && Some(known.record.number) != owed;
+        for known in known.iter().filter(is_over) {
             self.reverted(Some(&known.record), "the deadline");
         }
         if self.current.is_some() {
             return;
         }
         let by = nobody("the start of the agent");
-        let asked = Asked { by, what: "start", note: None, within: None };
+        let asked = Asked { by, what: "start", note: None, within: None, restores: None };
         match self.written_down(sources, &self.intent, &asked, None) {
             Ok(record) => self.held(&record, None, self.before(), None),
             Err(errors) => {

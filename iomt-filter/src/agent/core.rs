@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use iomt_filter_common::exception::Exception;
 use jiff::Timestamp;
@@ -66,6 +67,8 @@ pub struct Core {
     pub(super) current: Option<Current>,
     pub(super) kept_because: Option<String>,
     pub(super) waiting: Option<Waiting>,
+    /// A confirmation that holds and is not written down yet: which generation, and by whom.
+    pub(super) owed: Option<(u32, String)>,
     /// Names of the devices in what is on trial.
     pub(super) tried_names: Shared<BTreeMap<u32, String>>,
     pub(super) kept_leases: Leases,
@@ -98,6 +101,7 @@ impl Core {
     /// become too old is noticed, interfaces are looked after, leases and what is left of blocks and grants are kept.
     pub(super) fn work(&mut self) {
         self.look_after_change();
+        self.write_down_confirmation();
         self.look_after_exceptions();
         self.expire_blocks();
         if self.datapath.trial().is_none() {
@@ -329,23 +333,25 @@ impl Core {
         Ok(changed)
     }
 
-    /// Makes an intent active, until `deadline` (nanoseconds since boot) where there is one. What is to be kept of it
-    /// comes back.
+    /// Makes an intent active, for as long as it `lasts` where it is to be confirmed. What is to be kept of it comes back.
     pub(super) fn make_active(
         &mut self,
         mut intent: Intent,
         numbers: Numbers,
         blocks: Arc<Blocks>,
-        deadline: Option<u64>,
+        lasts: Option<Duration>,
     ) -> Result<(Changed, Option<LastGood>), Refusal> {
         self.keep_numbers(&numbers)?;
         let changed = self.datapath.plan(&intent.rows).summary().iter().map(|(_, count)| count).sum();
         let next = self.datapath.next_number();
         self.book.write(next, Page::new(&self.host_name, &intent, &self.attachments));
         let rows = intent.rows.clone();
-        let generation = match deadline {
+        let generation = match lasts {
             None => self.datapath.apply(rows, &self.token)?,
-            Some(deadline) => self.datapath.apply_until(rows, deadline, &self.token)?,
+            Some(lasts) => {
+                let lasts = u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX);
+                self.datapath.apply_until(rows, lasts, &self.token)?
+            }
         };
         let last_good = intent.last_good.take();
         let warnings = intent.warnings.iter().map(ToString::to_string).collect();

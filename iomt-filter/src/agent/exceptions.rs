@@ -82,9 +82,10 @@ impl Exceptions {
         self.0.iter().filter(|entry| entry.holds(now)).map(|entry| entry.exception.clone()).collect()
     }
 
-    /// What they come to for each device of `intent` that there are any for; device 0 is every frame. Of several the
-    /// one that was made last counts.
-    fn rows(&self, intent: &Intent) -> BTreeMap<u32, Exception> {
+    /// What they come to for each device of `intents` that there are any for; device 0 is every frame. Of several the
+    /// one that was made last counts. The kernel may judge by any of the intents: a quarantine is for whom it is for in
+    /// one of them, a bypass for whom it is for in all that know the device.
+    fn rows(&self, intents: &[&Intent]) -> BTreeMap<u32, Exception> {
         let mut rows: BTreeMap<u32, Exception> = BTreeMap::new();
         for Entry { exception, ends } in &self.0 {
             let until = ends.map_or(u64::MAX, |ends| ends.nanoseconds);
@@ -93,9 +94,13 @@ impl Exceptions {
                 ExceptionKind::Bypass => Exception { quarantined_until: 0, open_until: until },
             };
             let every = (exception.scope == Scope::All).then_some(0);
-            rows.extend(
-                every.into_iter().chain(devices(&exception.scope, intent)).map(|device| (device, row)),
-            );
+            let concerned = intents.iter().flat_map(|intent| devices(&exception.scope, intent));
+            let concerned = concerned.filter(|device| {
+                let mut knowing = intents.iter().filter(|intent| intent.rows.devices.contains_key(device));
+                exception.kind == ExceptionKind::Quarantine
+                    || knowing.all(|intent| is_meant(&exception.scope, intent, *device))
+            });
+            rows.extend(every.into_iter().chain(concerned).map(|device| (device, row)));
         }
         rows
     }
@@ -103,14 +108,18 @@ impl Exceptions {
 
 /// Numbers of the devices that a scope stands for.
 fn devices(scope: &Scope, intent: &Intent) -> Vec<u32> {
+    intent.rows.devices.keys().copied().filter(|device| is_meant(scope, intent, *device)).collect()
+}
+
+/// Whether a scope stands for a device.
+fn is_meant(scope: &Scope, intent: &Intent, device: u32) -> bool {
     let names = &intent.rows.names;
-    let is_meant = |number: &u32, profile: u16| match scope {
-        Scope::Device(name) => names.devices.get(number) == Some(name),
-        Scope::Profile(name) => names.profiles.get(&profile) == Some(name),
+    let profile = intent.rows.devices.get(&device).map(|row| row.profile);
+    match scope {
+        Scope::Device(name) => names.devices.get(&device) == Some(name),
+        Scope::Profile(name) => profile.and_then(|profile| names.profiles.get(&profile)) == Some(name),
         Scope::All => true,
-    };
-    let rows = intent.rows.devices.iter();
-    rows.filter(|(number, row)| is_meant(number, row.profile)).map(|(&number, _)| number).collect()
+    }
 }
 
 /// Why a scope stands for nothing.
@@ -132,6 +141,7 @@ fn unknown(scope: &Scope, intent: &Intent) -> String {
 impl Core {
     /// Makes something hold by hand, at once.
     pub(super) fn except(&mut self, request: &ExceptionRequest, by: &Author) -> Result<Excepted, Errors> {
+        self.look_after_change();
         let ExceptionRequest { kind, scope, seconds, note } = request.clone();
         let lasts = seconds.map(Duration::from_secs);
         if lasts.is_some_and(|lasts| lasts.is_zero()) {
@@ -175,6 +185,7 @@ impl Core {
         request: &ReleaseExceptionRequest,
         by: &Author,
     ) -> Result<Excepted, Errors> {
+        self.look_after_change();
         let mut exceptions = self.exceptions.after(boottime());
         let before = exceptions.0.len();
         exceptions.0.retain(|entry| entry.exception.scope != request.scope);
@@ -227,8 +238,46 @@ impl Core {
         }
     }
 
+    /// Whether all that are in quarantine by hand would be so in `next`: by another name, or in no inventory, who is cut
+    /// off would be let out without a word.
+    pub(super) fn keep_in_quarantine(&self, next: &Intent) -> Result<(), Errors> {
+        let is_held = |entry: &&Entry| entry.exception.kind == ExceptionKind::Quarantine;
+        let lost = self.exceptions.0.iter().filter(is_held).flat_map(|entry| {
+            let scope = &entry.exception.scope;
+            let lost =
+                devices(scope, &self.intent).into_iter().filter(|device| !is_meant(scope, next, *device));
+            lost.map(move |device| (device, scope))
+        });
+        let names = &self.intent.rows.names.devices;
+        let errors: Errors = lost
+            .map(|(device, scope)| {
+                let name = names.get(&device).map_or("?", String::as_str);
+                format!(
+                    "`{name}` is in quarantine by hand, and would not be any more; `iomt-filter release` {scope} first, or \
+                     leave it there under its name"
+                )
+            })
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// The same beside what is about to judge: who is in quarantine is so before it does.
+    pub(super) fn except_also(&mut self, next: &Intent) {
+        let (intent, exceptions) = (self.intent.clone(), self.exceptions.clone());
+        if let Err(errors) = self.put_exceptions(exceptions.rows(&[&*intent, next])) {
+            tracing::error!(errors = errors.join("; "), "what holds by hand may hold a moment late");
+        }
+    }
+
     fn try_write_exceptions(&mut self) -> Result<(), Errors> {
-        let rows = self.exceptions.rows(&self.intent);
+        // What a change that is pending goes back to may judge at any moment.
+        let before = self.waiting.as_ref().map(|waiting| &*waiting.before.intent);
+        let intents: Vec<&Intent> = [Some(&*self.intent), before].into_iter().flatten().collect();
+        let rows = self.exceptions.rows(&intents);
+        self.put_exceptions(rows)
+    }
+
+    fn put_exceptions(&mut self, rows: BTreeMap<u32, Exception>) -> Result<(), Errors> {
         let failed = |error| vec![chain(&error)];
         // What an earlier agent wrote is not known.
         let held: Vec<u32> = match self.excepted.take() {
@@ -315,13 +364,29 @@ mod tests {
             entry(ExceptionKind::Bypass, Scope::Profile("ct".into()), Some(50)),
             entry(ExceptionKind::Quarantine, Scope::Device("ct-2".into()), Some(70)),
         ]);
-        let rows = all.rows(&intent());
+        let rows = all.rows(&[&intent()]);
         let open = Exception { quarantined_until: 0, open_until: 50 };
         let cut_off = Exception { quarantined_until: 70, open_until: 0 };
         assert_eq!(rows, BTreeMap::from([(1, open), (2, cut_off)]));
-        assert_eq!(all.after(50).rows(&intent()).get(&1).unwrap().quarantined_until, u64::MAX);
-        let everything = Exceptions(vec![entry(ExceptionKind::Bypass, Scope::All, Some(9))]).rows(&intent());
+        assert_eq!(all.after(50).rows(&[&intent()]).get(&1).unwrap().quarantined_until, u64::MAX);
+        let everything =
+            Exceptions(vec![entry(ExceptionKind::Bypass, Scope::All, Some(9))]).rows(&[&intent()]);
         assert_eq!(everything.len(), 4, "every device, and every frame");
+    }
+
+    #[test]
+    fn who_is_in_quarantine_is_so_by_all_that_may_judge_and_who_is_open_by_all_of_it() {
+        let (before, mut after) = (intent(), intent());
+        after.rows.devices.remove(&1);
+        after.rows.devices.get_mut(&2).unwrap().profile = 2;
+        let all = Exceptions(vec![
+            entry(ExceptionKind::Quarantine, Scope::Device("ct-1".into()), None),
+            entry(ExceptionKind::Bypass, Scope::Profile("pump".into()), Some(50)),
+        ]);
+        let rows = all.rows(&[&after, &before]);
+        assert_eq!(rows.keys().copied().collect::<Vec<_>>(), [1, 3]);
+        let moved = Exceptions(vec![entry(ExceptionKind::Quarantine, Scope::Profile("pump".into()), None)]);
+        assert_eq!(moved.rows(&[&after, &before]).into_keys().collect::<Vec<_>>(), [2, 3]);
     }
 
     #[test]

@@ -192,19 +192,28 @@ impl Core {
     }
 
     fn replace_grants(&mut self, ledger: Ledger) -> Result<Changed, Errors> {
-        self.refuse_while_pending()?;
+        self.look_after_change();
         let mut numbers = Numbers::clone(&self.numbers);
         let intent = self.intent.with_grants(&mut numbers, ledger.models()).map_err(shown)?;
+        // What a pending change goes back to may know other devices.
+        let before = self.waiting.as_ref().map(|waiting| {
+            let before = &waiting.before.intent;
+            let names = &before.rows.names.devices;
+            let (known, _) = ledger.without_gone(|device| names.values().any(|name| name == device));
+            before.with_grants(&mut numbers, known.models()).map_err(shown)
+        });
+        let before = before.transpose()?;
         let state = self.config.paths.state.clone();
         // Kept before it holds, as blocks are: what is in the kernel survives a restart.
         store::save(&state, GRANTS, &ledger).map_err(|error| vec![chain(&error)])?;
         let blocks = self.blocks.clone();
-        match self.activate(intent, numbers, blocks) {
+        match self.renew(intent, before, numbers, blocks) {
             Ok(changed) => {
                 self.grants = Arc::new(ledger);
                 Ok(changed)
             }
-            Err(mut errors) => {
+            Err(refusal) => {
+                let mut errors = Errors::from(refusal);
                 if let Err(error) = store::save(&state, GRANTS, &*self.grants) {
                     errors.push(chain(&error));
                 }

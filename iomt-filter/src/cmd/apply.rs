@@ -110,9 +110,12 @@ fn seconds(text: &str) -> Result<u64> {
 }
 
 /// Whether somebody sits at the other end of a network: `sudo` takes the variables of a session away, not the process.
-fn is_remote() -> bool {
+pub(super) fn is_remote() -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     if ["SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"].into_iter().any(is_set) {
+        return true;
+    }
+    if is_session_remote() {
         return true;
     }
     let mut process = std::process::id();
@@ -127,6 +130,17 @@ fn is_remote() -> bool {
         process = parent;
     }
     false
+}
+
+/// Whether the login that this process belongs to came over a network, as `logind` says (`sd_session_is_remote(3)`): in
+/// tmux or screen neither variables nor ancestors tell.
+fn is_session_remote() -> bool {
+    let session = fs::read_to_string("/proc/self/sessionid").unwrap_or_default();
+    let session = session.trim();
+    !session.is_empty()
+        && session.bytes().all(|byte| byte.is_ascii_digit())
+        && fs::read_to_string(Path::new("/run/systemd/sessions").join(session))
+            .is_ok_and(|text| text.lines().any(|line| line == "REMOTE=1"))
 }
 
 /// Name and parent of a process (`proc_pid_stat(5)`); nothing above the first.

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::api::client;
 use crate::api::messages::{Changed, ReloadRequest};
 use crate::cli::{FINDING, Output};
+use crate::cmd::apply::is_remote;
 use crate::cmd::socket;
 use crate::output;
 
@@ -34,6 +35,9 @@ pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode>
                 output::note(warning);
             }
             output::text(format!("generation {}, {} rows changed", changed.generation, changed.changed))?;
+            if is_remote() {
+                output::note("it holds at once; over a network `iomt-filter apply` goes back by itself");
+            }
         }
         (Err(refused), Output::Json) => {
             output::document(&refused)?;

@@ -1,16 +1,24 @@
 //! Changes that have to be confirmed, and generations on trial: what holds until when is written into the kernel, and
 //! the program keeps to it whether or not this process lives.
 
-use aya::maps::MapError;
-use iomt_filter_common::abi::{SLOTS, map};
+use std::path::Path;
+
+use aya::maps::{Array, Map, MapData, MapError};
+use iomt_filter_common::abi::{Active, Change, SLOTS, map};
 use iomt_filter_common::trial::Difference;
 
 use super::apply::ApplyError;
 use super::generation::Generation;
-use super::load::Datapath;
+use super::load::{Datapath, LoadOptions};
 use super::lock::WriterToken;
+use super::pins::maps_folder;
 use crate::clock::boottime;
 use crate::rows::Rows;
+
+/// In place of a deadline, where no change is pending any more: the last one was confirmed.
+const CONFIRMED: u64 = u64::MAX;
+/// The same: it was taken back, by somebody or by its deadline.
+const TAKEN_BACK: u64 = 0;
 
 /// A change that is to be confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,19 +72,37 @@ impl Datapath {
             return None;
         }
         self.judging.set_active(change.confirmed);
+        self.judging.set_deadline(TAKEN_BACK);
         self.grace.begin();
         Generation::of(change.confirmed)
     }
 
-    /// Makes `rows` what the kernel judges with until `deadline` (nanoseconds of `CLOCK_BOOTTIME`). The program itself
-    /// then goes back to what judges now, unless the change is confirmed before.
+    /// Whether the last change that was to be confirmed was, as far as the tables say that are pinned below `pins`; not
+    /// so where there are none, as after a reboot.
+    #[must_use]
+    pub fn was_confirmed_at(pins: &Path) -> bool {
+        let options = LoadOptions { pins: Some(pins.to_owned()), ..LoadOptions::default() };
+        if !Self::can_adopt(&options) {
+            return false;
+        }
+        let map = |name| Map::from_map_data(MapData::from_pin(maps_folder(pins).join(name)).ok()?).ok();
+        let words = || {
+            let active: Array<_, Active> = map(map::ACTIVE)?.try_into().ok()?;
+            let change: Array<_, Change> = map(map::CHANGE)?.try_into().ok()?;
+            Some((active.get(&0, 0).ok()?, change.get(&0, 0).ok()?))
+        };
+        words().is_some_and(|(active, change)| !active.is_pending() && change.deadline == CONFIRMED)
+    }
+
+    /// Makes `rows` what the kernel judges with for so many nanoseconds from the moment at which they begin to. The
+    /// program itself then goes back to what judges now, unless the change is confirmed before.
     ///
     /// # Errors
     /// As [`apply`](Self::apply). Before the first generation there is nothing to go back to, and the change holds.
     pub fn apply_until(
         &mut self,
         rows: Rows,
-        deadline: u64,
+        lasts: u64,
         token: &WriterToken,
     ) -> Result<Generation, ApplyError> {
         self.take_fall_back(token);
@@ -87,7 +113,7 @@ impl Datapath {
         self.end_trial(token);
         let Some(confirmed) = self.generation() else { return self.apply(rows, token) };
         let generation = self.write(rows).map_err(|(_, error)| error)?;
-        self.judging.set_deadline(deadline);
+        self.judging.set_deadline(boottime().saturating_add(lasts).min(CONFIRMED - 1));
         self.judging.set_confirmed(confirmed.word());
         self.judging.set_active(generation.word().pending());
         self.grace.begin();
@@ -127,6 +153,7 @@ impl Datapath {
     pub fn confirm(&mut self, _token: &WriterToken) -> Option<Generation> {
         let pending = self.pending()?;
         self.judging.set_active(pending.candidate.word());
+        self.judging.set_deadline(CONFIRMED);
         self.grace.begin();
         Some(pending.candidate)
     }
@@ -135,22 +162,27 @@ impl Datapath {
     pub fn fall_back(&mut self, _token: &WriterToken) -> Option<Generation> {
         let pending = self.pending()?;
         self.judging.set_active(pending.confirmed.word());
+        self.judging.set_deadline(TAKEN_BACK);
         self.grace.begin();
         Some(pending.confirmed)
     }
 
     /// Has every flow judged anew, by what judges already and would at a deadline: for what lies outside of generations.
     pub fn judge_anew(&mut self, _token: &WriterToken) {
-        let (active, pending) = (self.judging.active(), self.pending());
-        let Some(generation) = self.generation() else { return };
-        let renewed =
-            |of: Generation| Generation { number: self.judging.take_number(), slot: of.slot }.word();
-        match pending {
-            Some(pending) => {
-                self.judging.set_confirmed(renewed(pending.confirmed));
-                self.judging.set_active(renewed(pending.candidate).pending());
+        let active = self.judging.active();
+        let renewed = |of: Active| {
+            Generation::of(of)
+                .map(|of| Generation { number: self.judging.take_number(), slot: of.slot }.word())
+        };
+        let confirmed = if active.is_pending() { renewed(self.judging.change().confirmed) } else { None };
+        let Some(generation) = renewed(active) else { return };
+        match confirmed {
+            // The flag stays behind the deadline too: who looks after changes has not seen yet that it has passed.
+            Some(confirmed) => {
+                self.judging.set_confirmed(confirmed);
+                self.judging.set_active(generation.pending());
             }
-            None => self.judging.set_active(renewed(generation).beside_trial(active.has_trial())),
+            None => self.judging.set_active(generation.beside_trial(active.has_trial())),
         }
     }
 

@@ -2,15 +2,17 @@
 //!
 //! A start takes up what somebody has written since, as every service does. Where the files cannot be read, or say what
 //! was taken back or never confirmed, the confirmed generation holds: neither a typing error nor a change that was on
-//! its way when the power went keeps a ward from its filter.
+//! its way when the power went keeps a ward from its filter. So it does where the last thing that was done was to go
+//! back: whoever did has not said yet what the files are to say.
 
 use std::path::Path;
 
 use crate::agent::changes::{Current, kept_config};
 use crate::agent::core::chain;
 use crate::config::Config;
+use crate::datapath::Datapath;
 use crate::diagnostic::Diagnostic;
-use crate::generations::{Generations, Known, Outcome, Sources};
+use crate::generations::{Generations, Known, Outcome, Record, Sources};
 use crate::intent::{self, Overrides};
 
 /// What is started with.
@@ -29,6 +31,8 @@ pub(super) struct Choices {
     pub(super) first: Choice,
     /// What holds where the first is invalid.
     pub(super) second: Option<Choice>,
+    /// A confirmation that is still to be written down: which generation, and who made it.
+    pub(super) owed: Option<(u32, String)>,
 }
 
 impl Choices {
@@ -40,7 +44,15 @@ impl Choices {
             Err(_) => Config::load_what_can_be_read(path).0.paths.state,
         };
         let generations = Generations::of(&state);
-        let (confirmed, errors) = generations.confirmed();
+        let owed = owed(&generations, config.as_ref().ok());
+        let (confirmed, errors) = match &owed {
+            Some(known) => match generations.sources(&known.record) {
+                Ok(sources) => (Some((known.clone(), sources)), Vec::new()),
+                Err(error) => (None, vec![error]),
+            },
+            None => generations.confirmed(),
+        };
+        let owed = owed.map(|known| (known.record.number, known.record.by));
         for error in errors {
             tracing::error!(error = chain(&error), "a generation cannot be used");
         }
@@ -62,7 +74,7 @@ impl Choices {
             Err(found) => {
                 let said = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 let first = kept(format!("the files cannot be used: {said}")).ok_or(found)?;
-                return Ok(Self { generations, first, second: None });
+                return Ok(Self { generations, first, second: None, owed });
             }
         };
         let digest = sources.digest();
@@ -76,16 +88,43 @@ impl Choices {
             && known.record.digest == digest
         {
             let first = as_files(Some(Current::of(&known.record)));
-            return Ok(Self { generations, first, second: None });
+            return Ok(Self { generations, first, second: None, owed });
         }
-        if let Some(because) = unwanted(&generations, &digest)
+        let holding = confirmed.as_ref().map(|(known, _)| &known.record);
+        if owed.is_none()
+            && let Some(because) = unwanted(&generations, &digest).or_else(|| unasked(&generations, holding))
             && let Some(first) = kept(because)
         {
-            return Ok(Self { generations, first, second: None });
+            return Ok(Self { generations, first, second: None, owed });
         }
         let second = kept("what the files say is invalid".to_owned());
-        Ok(Self { generations, first: as_files(None), second })
+        Ok(Self { generations, first: as_files(None), second, owed })
     }
+}
+
+/// The change that was confirmed in the kernel, where an agent before could not write that down: the disk was full.
+fn owed(generations: &Generations, config: Option<&Config>) -> Option<Known> {
+    let (mut known, _) = generations.list();
+    let known = known.pop().filter(|known| known.outcome == Outcome::Pending)?;
+    Datapath::was_confirmed_at(&config?.paths.pins).then_some(known)
+}
+
+/// Why nothing that the files say is to hold by itself: what was done last was to go back, and nothing was applied since.
+fn unasked(generations: &Generations, holding: Option<&Record>) -> Option<String> {
+    let (known, _) = generations.list();
+    let Known { record, outcome, .. } = known.last()?;
+    let number = record.number;
+    let what = match outcome {
+        Outcome::Reverted => format!("generation {number} was taken back"),
+        Outcome::Pending => format!("nobody has confirmed generation {number}"),
+        Outcome::Confirmed => {
+            let restored = holding.filter(|holding| holding.number == number)?.restores?;
+            format!("generation {number} goes back to {restored}")
+        }
+    };
+    Some(format!(
+        "{what}, and what the files say now was not applied since; `iomt-filter apply` makes it hold"
+    ))
 }
 
 /// Why what the files say is not to hold by itself: the last change that said the same was taken back, or nobody has

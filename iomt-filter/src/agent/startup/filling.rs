@@ -54,7 +54,7 @@ pub(super) fn start(
     history: &Arc<History>,
     signs: &Arc<Signs>,
 ) -> Result<Result<Core, Vec<Diagnostic>>> {
-    let Choices { generations, first, second } = choices;
+    let Choices { generations, first, second, owed } = choices;
     let host = HostNetworks::read().context("failed to read the host's addresses")?;
     let listed = kept.blocks.list();
     let mut damaged = Vec::new();
@@ -160,6 +160,7 @@ pub(super) fn start(
             current: choice.current.take(),
             kept_because: choice.kept_because.take(),
             waiting: None,
+            owed,
             tried_names: Shared::default(),
             kept_leases: Leases::new(),
             numbered_since: 0,
@@ -231,6 +232,7 @@ fn take_up(
         config: mem::replace(&mut core.config, config),
         host: core.host.clone(),
         current: mem::replace(&mut core.current, candidate.current.clone()),
+        kept_because: core.kept_because.take(),
         files: mem::replace(&mut core.files, auditing::files(&candidate.sources)),
     };
     core.waiting = Some(Waiting::taken_over(record, deadline, before));
