@@ -298,6 +298,7 @@ impl Core {
         self.keep_last_good(waiting.and_then(|waiting| waiting.last_good));
         self.drop_gone_grants();
         self.know_tables();
+        self.renew_grants();
         self.told(by, "confirm", format!("generation {number}"), None);
         tracing::info!(number, by = by.name, "the change is confirmed");
         Ok(self.applied(Some(number)))
@@ -362,6 +363,7 @@ impl Core {
         self.generation_since = Timestamp::now();
         self.know_tables();
         self.write_exceptions();
+        self.renew_grants();
         self.told(by, "rollback", format!("generation {}", waiting.record.number), note);
     }
 

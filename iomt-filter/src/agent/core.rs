@@ -67,6 +67,8 @@ pub struct Core {
     pub(super) current: Option<Current>,
     pub(super) kept_because: Option<String>,
     pub(super) waiting: Option<Waiting>,
+    /// Whether a grant was taken away without compiling the others anew.
+    pub(super) grants_are_short: bool,
     /// A confirmation that holds and is not written down yet: which generation, and by whom.
     pub(super) owed: Option<(u32, String)>,
     /// Names of the devices in what is on trial.

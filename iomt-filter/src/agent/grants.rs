@@ -154,14 +154,19 @@ impl Core {
                 "no grant has the number {id}; `iomt-filter grant list` shows those there are"
             )]);
         };
-        let revoked = ledger.grants.remove(at).grant;
+        let entry = ledger.grants.remove(at);
+        let (name, revoked) = (entry.model().name, entry.grant);
+        self.look_after_change();
         let audited = audit::Entry {
             about: Some(revoked.device.clone()),
             before: json!(revoked),
             note: request.note.clone(),
             ..audit::Entry::by(by, "grant revoke")
         };
-        let changed = self.auditing.clone().change(audited, || self.replace_grants(ledger))?;
+        let changed = self.auditing.clone().change(audited, || match self.waiting {
+            Some(_) => self.revoke_in_both(ledger, &name),
+            None => self.replace_grants(ledger),
+        })?;
         Ok(Changed { changed: 1, ..changed })
     }
 
@@ -191,29 +196,42 @@ impl Core {
         }
     }
 
+    /// Ends a grant in what is pending and in what that goes back to: there is no room for a third policy, and none is
+    /// needed to take something away.
+    fn revoke_in_both(&mut self, ledger: Ledger, name: &str) -> Result<Changed, Errors> {
+        let (numbers, blocks) = (Numbers::clone(&self.numbers), self.blocks.clone());
+        let before = self.waiting.as_ref().map(|waiting| waiting.before.intent.without_grant(name));
+        let intent = self.intent.without_grant(name);
+        store::save(&self.config.paths.state, GRANTS, &ledger).map_err(|error| vec![chain(&error)])?;
+        self.grants = Arc::new(ledger);
+        self.grants_are_short = true;
+        Ok(self.renew(intent, before, numbers, blocks)?)
+    }
+
+    /// Has all grants compiled anew, where one was only taken away while a change was pending.
+    pub(super) fn renew_grants(&mut self) {
+        if !std::mem::take(&mut self.grants_are_short) {
+            return;
+        }
+        if let Err(errors) = self.replace_grants(Ledger::clone(&self.grants)) {
+            tracing::error!(errors = errors.join("; "), "grants beside one that was revoked may not hold");
+        }
+    }
+
     fn replace_grants(&mut self, ledger: Ledger) -> Result<Changed, Errors> {
-        self.look_after_change();
+        self.refuse_while_pending()?;
         let mut numbers = Numbers::clone(&self.numbers);
         let intent = self.intent.with_grants(&mut numbers, ledger.models()).map_err(shown)?;
-        // What a pending change goes back to may know other devices.
-        let before = self.waiting.as_ref().map(|waiting| {
-            let before = &waiting.before.intent;
-            let names = &before.rows.names.devices;
-            let (known, _) = ledger.without_gone(|device| names.values().any(|name| name == device));
-            before.with_grants(&mut numbers, known.models()).map_err(shown)
-        });
-        let before = before.transpose()?;
         let state = self.config.paths.state.clone();
         // Kept before it holds, as blocks are: what is in the kernel survives a restart.
         store::save(&state, GRANTS, &ledger).map_err(|error| vec![chain(&error)])?;
         let blocks = self.blocks.clone();
-        match self.renew(intent, before, numbers, blocks) {
+        match self.activate(intent, numbers, blocks) {
             Ok(changed) => {
                 self.grants = Arc::new(ledger);
                 Ok(changed)
             }
-            Err(refusal) => {
-                let mut errors = Errors::from(refusal);
+            Err(mut errors) => {
                 if let Err(error) = store::save(&state, GRANTS, &*self.grants) {
                     errors.push(chain(&error));
                 }

@@ -2,8 +2,10 @@
 //!
 //! No file is read here: policy and inventory are those that the intent was made of.
 
+use std::collections::BTreeMap;
+
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::policy::Mode;
+use iomt_filter_common::policy::{Grant as Cell, Mode};
 use ipnet::IpNet;
 
 use super::Intent;
@@ -28,6 +30,17 @@ impl Intent {
         };
         let (_, _, extras) = &**sources;
         self.compiled_with(numbers, Extras { grants, ..extras.clone() })
+    }
+
+    /// The same without what a grant allows, by its name, and nothing compiled anew: what another grant allows in the same
+    /// cells goes too, until all are compiled again.
+    #[must_use]
+    pub fn without_grant(&self, name: &str) -> Self {
+        let mut rows = self.rows.clone();
+        let is_left = |grant: &Cell| rows.names.rules.get(&grant.rule).is_none_or(|rule| rule != name);
+        let left = self.rows.grants.iter().filter(|(_, grant)| is_left(grant));
+        rows.grants = left.map(|(cell, grant)| (*cell, *grant)).collect::<BTreeMap<_, _>>().into();
+        self.with_rows(rows)
     }
 
     /// Why a grant would allow nothing; and, for one that would allow something, what bites before it.

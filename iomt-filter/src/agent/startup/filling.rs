@@ -161,6 +161,7 @@ pub(super) fn start(
             kept_because: choice.kept_because.take(),
             waiting: None,
             owed,
+            grants_are_short: false,
             tried_names: Shared::default(),
             kept_leases: Leases::new(),
             numbered_since: 0,
