@@ -46,6 +46,7 @@ use self::heartbeat::Signs;
 use self::history::History;
 use self::running::Running;
 use self::service::Told;
+use self::views::Known;
 use crate::api::messages::{
     Applied, ApplyRequest, BlockRequest, Changed, DeviceStatus, Excepted, ExceptionRequest, ExceptionStatus,
     FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, LearnQuery, Learned, PlanRequest,
@@ -58,6 +59,7 @@ use crate::explain::{Explanation, Question, Understudy};
 use crate::feeds::manual::ManualBlock;
 use crate::generations::Generations;
 use crate::lookup::Answer;
+use crate::metrics;
 use crate::plan::Plan;
 
 /// What the control socket and the tasks share.
@@ -76,6 +78,8 @@ pub struct Agent {
     auditing: Arc<Auditing>,
     /// Who explains packets, where none can be loaded any more.
     understudy: Option<std::sync::Mutex<Understudy>>,
+    /// Why metrics are not served, where they should be.
+    unserved: std::sync::Mutex<Option<String>>,
     told: Told,
     state: PathBuf,
 }
@@ -116,6 +120,7 @@ impl Agent {
             fetching: Fetching::default(),
             auditing: core.auditing.clone(),
             understudy: understudy.map(std::sync::Mutex::new),
+            unserved: std::sync::Mutex::default(),
             told: Told::default(),
             state,
             core: Mutex::new(core),
@@ -144,7 +149,26 @@ impl Agent {
     /// # Errors
     /// When the kernel refuses a read.
     pub fn status(&self) -> Result<Status, Errors> {
-        views::status(&self.running(), self.contacts.read())
+        views::status(&self.running(), self.known())
+    }
+
+    /// What `status` and `devices` show, as metrics.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn metrics(&self) -> Result<String, Errors> {
+        let picture = views::picture(&self.running(), self.known())?;
+        metrics::text(picture).map_err(|_| vec!["the metrics cannot be written down".to_owned()])
+    }
+
+    fn known(&self) -> Known {
+        let metrics = self.unserved.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Known { contacts: self.contacts.read(), metrics }
+    }
+
+    /// Notes why metrics are not served, or that they are.
+    pub(crate) fn note_unserved(&self, why: Option<String>) {
+        *self.unserved.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     /// # Errors

@@ -20,7 +20,7 @@ use super::journal::Journal;
 use super::leases::Leases;
 use super::recorder::{Book, Page};
 use super::store;
-use crate::api::messages::{Applied, Changed, FailedReload};
+use crate::api::messages::{Applied, Changed, DriftStatus, FailedReload};
 use crate::audit::{Author, Entry};
 use crate::config::Config;
 use crate::datapath::{ApplyError, Attachment, Datapath, Drift, WriterToken};
@@ -78,6 +78,7 @@ pub struct Core {
     pub(super) numbered_since: u64,
     /// Seconds that this agent has worked through.
     pub(super) seconds: u32,
+    pub(super) drift: DriftStatus,
     pub(super) book: Arc<Book>,
     pub(super) auditing: Arc<Auditing>,
     /// The files that what runs was made of, as the audit log names them.
@@ -140,6 +141,7 @@ impl Core {
             "the kernel's tables hold something else than was written: they are written anew"
         );
         self.told(&nobody("the agent"), "repair", "tables".to_owned(), Some(tables));
+        self.drift = DriftStatus { repairs: self.drift.repairs + 1, last: Some(Timestamp::now()) };
         self.datapath.doubt(&self.token);
         let (intent, numbers) = (self.intent.again(), Numbers::clone(&self.numbers));
         let blocks = self.blocks.clone();
@@ -429,6 +431,8 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> 
         Some("`[access]`")
     } else if old.agent.user != new.agent.user {
         Some("`user` in `[agent]`")
+    } else if old.metrics != new.metrics {
+        Some("`[metrics]`")
     } else {
         None
     }

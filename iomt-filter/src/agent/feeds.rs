@@ -24,7 +24,7 @@ use crate::intent::{self, Intent, Standing};
 mod asked;
 mod fetching;
 
-pub(super) use fetching::Fetching;
+pub(super) use fetching::{Fetching, refreshed_every};
 
 /// From one look at what is due to the next.
 const PACE: Duration = Duration::from_secs(1);

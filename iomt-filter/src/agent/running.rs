@@ -13,7 +13,7 @@ use super::changes::Current;
 use super::core::Core;
 use super::exceptions::Exceptions;
 use super::grants::Ledger;
-use crate::api::messages::{FailedReload, PendingStatus};
+use crate::api::messages::{DriftStatus, FailedReload, PendingStatus};
 use crate::config::Config;
 use crate::datapath::{Attachment, Readings};
 use crate::host::HostNetworks;
@@ -40,6 +40,7 @@ pub(super) struct Running {
     pub(super) current: Option<Current>,
     pub(super) kept_because: Option<String>,
     pub(super) pending: Option<PendingStatus>,
+    pub(super) drift: DriftStatus,
     /// Lists and countries: names, lines in use, and lines.
     pub(super) lines: [(&'static str, usize, usize); 4],
 }
@@ -66,6 +67,7 @@ impl Core {
             current: self.current.clone(),
             kept_because: self.kept_because.clone(),
             pending: self.pending(),
+            drift: self.drift,
             lines: self.datapath.lines(),
         }
     }

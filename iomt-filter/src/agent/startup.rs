@@ -31,7 +31,7 @@ use super::term;
 use super::work;
 use crate::api::access::Access;
 use crate::api::messages::ReloadRequest;
-use crate::api::server;
+use crate::api::{metrics, server};
 use crate::audit::{self, Audit, AuditError};
 use crate::cli::FINDING;
 use crate::clock::Clocks;
@@ -81,6 +81,7 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let answers = answers.context("failed to start the runtime of the control socket")?;
     // A reload that is asked for during the start follows it, and does not end the process.
     let hangup = within(&runtime, || signal(SignalKind::hangup())).context("failed to wait for signals")?;
+    let metrics = config.metrics.listen.map(metrics::Place::take);
     let access = access(&config);
     let (listener, access) = within(&answers, || server::listen(&config.paths.socket, access))?;
     if let Some(user) = &config.agent.user {
@@ -131,7 +132,8 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     if let Err(error) = contacts::start(agent.clone(), state, Bounds::default(), numbered_since) {
         tracing::error!(%error, "no thread to read flows with: who talked to whom is not kept");
     }
-    let served = runtime.block_on(serve((listener, access), answers.handle(), hangup, agent.clone()));
+    let doors = Doors { control: (listener, access), metrics };
+    let served = runtime.block_on(serve(doors, answers.handle(), hangup, agent.clone()));
     let _nothing_changes = agent.stop();
     // The socket is ours until the process ends: nobody else could have made another.
     let _ = fs::remove_file(&socket);
@@ -187,19 +189,23 @@ fn open_audit(state: &Path) -> Result<Audit> {
     }
 }
 
-async fn serve(
-    listener: (tokio::net::UnixListener, Access),
-    answers: &Handle,
-    mut hangup: Signal,
-    agent: Arc<Agent>,
-) -> std::io::Result<()> {
+/// Where the agent is asked.
+struct Doors {
+    control: (tokio::net::UnixListener, Access),
+    metrics: Option<metrics::Place>,
+}
+
+async fn serve(doors: Doors, answers: &Handle, mut hangup: Signal, agent: Arc<Agent>) -> std::io::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    let server = answers.spawn(server::serve(listener, agent.clone(), shutdown(stopped.clone())));
+    if let Some(place) = doors.metrics {
+        answers.spawn(metrics::serve(place, agent.clone(), shutdown(stopped.clone())));
+    }
+    let server = answers.spawn(server::serve(doors.control, agent.clone(), shutdown(stopped)));
     agent.ready();
     tracing::info!("ready");
     let mut second = tokio::time::interval(Duration::from_secs(1));

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::Errors;
 use super::core::chain;
+use super::feeds::refreshed_every;
 use super::interfaces::left_over_warning;
 use super::running::Running;
 use crate::api::messages::{
@@ -25,8 +26,9 @@ use crate::config::Config;
 use crate::datapath::counts::Count;
 use crate::datapath::{AttachMode, Attachment, Fill, Standing};
 use crate::events::protocol_name;
-use crate::intent::{self, Overrides};
+use crate::intent::{self, FeedReport, GeoReport, Overrides};
 use crate::inventory::show_mac;
+use crate::metrics::Picture;
 use crate::privileges::Privileges;
 use crate::rows::Rows;
 
@@ -43,14 +45,25 @@ pub(super) fn line(running: &Running) -> String {
     )
 }
 
-pub(super) fn status(running: &Running, contacts: ContactsStatus) -> Result<Status, Errors> {
+pub(super) fn status(running: &Running, known: Known) -> Result<Status, Errors> {
+    status_of(running, known, &counts(running)?)
+}
+
+/// What the agent knows beside what runs.
+pub(super) struct Known {
+    pub(super) contacts: ContactsStatus,
+    /// What is wrong with the place where metrics are served.
+    pub(super) metrics: Option<String>,
+}
+
+fn status_of(running: &Running, known: Known, counts: &[Count]) -> Result<Status, Errors> {
     let rows = &running.intent.rows;
     let mut modes = BTreeMap::new();
     for device in rows.devices.values() {
         *modes.entry(Mode::from_number(device.mode).name().to_owned()).or_default() += 1;
     }
     let mut frames: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for count in counts(running)? {
+    for count in counts {
         let reasons = frames.entry(count.verdict.name().to_owned()).or_default();
         *reasons.entry(count.reason.name().to_owned()).or_default() += count.frames;
     }
@@ -97,14 +110,15 @@ pub(super) fn status(running: &Running, contacts: ContactsStatus) -> Result<Stat
         devices: modes,
         tables: tables(running, rows)?,
         feeds: running.intent.feeds.iter().filter_map(|feed| serde_json::to_value(&**feed).ok()).collect(),
-        geo: geo(running),
-        contacts,
+        geo: geo(running).and_then(|geo| serde_json::to_value(geo).ok()),
+        contacts: known.contacts,
         frames,
         events,
-        warnings: warnings(running)?,
+        warnings: warnings(running, known.metrics)?,
         failed_reload: running.failed_reload.clone(),
         change: change(running),
         exceptions: running.exceptions.list(),
+        drift: running.drift,
     })
 }
 
@@ -122,6 +136,33 @@ fn change(running: &Running) -> ChangeStatus {
 }
 
 pub(super) fn devices(running: &Running) -> Result<Vec<DeviceStatus>, Errors> {
+    devices_of(running, &counts(running)?)
+}
+
+/// Status and devices of one moment.
+pub(super) fn picture(running: &Running, known: Known) -> Result<Picture, Errors> {
+    let counts = counts(running)?;
+    let refresh = |feed: &FeedReport| {
+        let of_name = |standing: &&intent::Standing| standing.feed.enabled && standing.feed.name == feed.name;
+        running
+            .intent
+            .lists()
+            .standings()
+            .iter()
+            .find(of_name)
+            .map(|standing| refreshed_every(standing).as_secs())
+    };
+    Ok(Picture {
+        status: status_of(running, known, &counts)?,
+        devices: devices_of(running, &counts)?,
+        feeds: running.intent.feeds.iter().map(|feed| (feed.clone(), refresh(feed))).collect(),
+        geo: geo(running),
+        grants: running.grants.list().len(),
+        now: Timestamp::now(),
+    })
+}
+
+fn devices_of(running: &Running, counts: &[Count]) -> Result<Vec<DeviceStatus>, Errors> {
     let rows = &running.intent.rows;
     let mut all: BTreeMap<u32, DeviceStatus> = rows
         .devices
@@ -160,7 +201,7 @@ pub(super) fn devices(running: &Running) -> Result<Vec<DeviceStatus>, Errors> {
     }
     let gone: BTreeMap<u32, &String> =
         running.numbers.devices.iter().map(|(name, &number)| (number, name)).collect();
-    for count in counts(running)? {
+    for count in counts {
         let status = all.entry(count.device).or_insert_with(|| DeviceStatus {
             name: gone.get(&count.device).map(|name| (*name).clone()),
             ..DeviceStatus::default()
@@ -193,11 +234,11 @@ pub(super) fn flows(running: &Running) -> Vec<FlowStatus> {
 }
 
 /// What is known of the country database, as old as it is now; `stale` is what is acted upon.
-fn geo(running: &Running) -> Option<serde_json::Value> {
+fn geo(running: &Running) -> Option<GeoReport> {
     let acted_upon = running.intent.geo.as_ref()?;
     let mut geo = acted_upon.at(Timestamp::now());
     geo.stale = acted_upon.stale;
-    serde_json::to_value(geo).ok()
+    Some(geo)
 }
 
 /// How an interface is judged, or why it is not.
@@ -213,9 +254,10 @@ pub(super) const fn mode_name(attachment: &Attachment) -> &'static str {
 }
 
 /// What is not as it should be with what runs.
-fn warnings(running: &Running) -> Result<Vec<String>, Errors> {
+fn warnings(running: &Running, metrics: Option<String>) -> Result<Vec<String>, Errors> {
     let left_over = running.attachments.iter().filter(|attachment| attachment.standing == Standing::LeftOver);
     let mut warnings: Vec<_> = left_over.map(left_over_warning).collect();
+    warnings.extend(metrics);
     warnings.extend(full_devices(running)?);
     warnings.extend(running.intent.warnings.iter().map(ToString::to_string));
     Ok(warnings)

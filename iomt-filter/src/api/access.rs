@@ -180,15 +180,17 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Somebody who may only read, whoever it is.
+    pub(super) const fn reader() -> Self {
+        Self { user: None, role: Role::Read }
+    }
+}
+
 #[cfg(test)]
 impl Peer {
     pub(super) const fn with(role: Role) -> Self {
         Self { user: None, role }
-    }
-
-    /// Somebody who may only read.
-    pub(super) const fn reader() -> Self {
-        Self::with(Role::Read)
     }
 
     pub(super) const fn writer() -> Self {

@@ -1,4 +1,4 @@
-//! Connections to the control socket: how many there may be, and how long one may say nothing.
+//! Connections to the agent: how many there may be, and how long one may say nothing.
 //!
 //! What is bounded is what those have who may only read. However many of them come, root gets through. Who may not even
 //! read is told so, and listened to no further.
@@ -14,7 +14,8 @@ use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -32,11 +33,43 @@ pub(super) struct Limits {
     pub(super) connections: usize,
     /// How long any connection may take to begin a request and to send its head.
     pub(super) silence: Duration,
+    /// How long any connection may be there, for one request; as long and for as many as it likes where nothing is
+    /// said.
+    pub(super) lifetime: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 64, silence: Duration::from_secs(30) }
+        Self { connections: 64, silence: Duration::from_secs(30), lifetime: None }
+    }
+}
+
+/// What connections come in on.
+pub(super) trait Incoming: Sync {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// What it is called.
+    const WHAT: &str;
+
+    /// The next connection.
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Incoming for UnixListener {
+    type Stream = UnixStream;
+    const WHAT: &str = "the control socket";
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+impl Incoming for TcpListener {
+    type Stream = TcpStream;
+    const WHAT: &str = "the port for metrics";
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        self.accept().await.map(|(stream, _)| stream)
     }
 }
 
@@ -52,11 +85,11 @@ pub(super) struct Desks {
 }
 
 /// Serves the desks until `shutdown` completes, and what is under way to its end.
-pub(super) async fn serve(
-    listener: UnixListener,
+pub(super) async fn serve<L: Incoming>(
+    listener: L,
     desks: Desks,
     limits: Limits,
-    who: impl Fn(&UnixStream) -> Peer,
+    who: impl Fn(&L::Stream) -> Peer,
     shutdown: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(limits.connections));
@@ -67,10 +100,10 @@ pub(super) async fn serve(
         let stream = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+            accepted = listener.next() => match accepted {
+                Ok(stream) => stream,
                 Err(error) => {
-                    pause_after(&error).await;
+                    pause_after(&error, L::WHAT).await;
                     continue;
                 }
             },
@@ -85,7 +118,7 @@ pub(super) async fn serve(
         match place.transpose() {
             Ok(place) => {
                 let router = desks.router.clone().layer(Extension(ConnectInfo(peer)));
-                connections.spawn(converse(stream, router, limits.silence, place, stopping.clone()));
+                connections.spawn(converse(stream, router, limits, place, stopping.clone()));
             }
             Err(_) => drop(connections.spawn(refuse(stream, desks.full.clone()))),
         }
@@ -97,14 +130,15 @@ pub(super) async fn serve(
 
 /// The place is given back when the connection ends.
 async fn converse(
-    stream: UnixStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
-    silence: Duration,
+    limits: Limits,
     place: Option<OwnedSemaphorePermit>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(silence);
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.silence);
+    builder.keep_alive(limits.lifetime.is_none());
     let service = TowerToHyperService::new(router);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
@@ -113,24 +147,33 @@ async fn converse(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = is_over(limits.lifetime) => Ok(()),
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection to the control socket broke off");
+        tracing::debug!(%error, "a connection broke off");
     }
     drop(place);
 }
 
-async fn refuse(stream: UnixStream, refusal: Router) {
+/// Completes after that long, or never.
+async fn is_over(lifetime: Option<Duration>) {
+    match lifetime {
+        Some(lifetime) => tokio::time::sleep(lifetime).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn refuse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, refusal: Router) {
     let mut builder = http1::Builder::new();
     builder.keep_alive(false);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(refusal));
     let _ = tokio::time::timeout(REFUSAL, connection).await;
 }
 
-async fn pause_after(error: &io::Error) {
+async fn pause_after(error: &io::Error, what: &str) {
     // One that was taken back before it was taken is no trouble of ours.
     if error.kind() != io::ErrorKind::ConnectionAborted {
-        tracing::error!(%error, "the control socket takes no connection at present");
+        tracing::error!(%error, "{what} takes no connection at present");
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -146,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { connections: 2, silence: Duration::from_millis(300) };
+    const LIMITS: Limits = Limits { connections: 2, silence: Duration::from_millis(300), lifetime: None };
 
     /// Sends a request, and returns the connection with the first line of the answer.
     async fn ask(path: &std::path::Path) -> (UnixStream, String) {

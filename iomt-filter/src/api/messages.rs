@@ -74,6 +74,18 @@ pub struct Status {
     /// What holds by hand: quarantine and bypass.
     #[serde(default)]
     pub exceptions: Vec<ExceptionStatus>,
+    /// Whether somebody else writes into the kernel's tables.
+    #[serde(default)]
+    pub drift: DriftStatus,
+}
+
+/// How often the kernel's tables held something else than was written, and were written anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftStatus {
+    /// Since the agent started.
+    pub repairs: u64,
+    /// When it was so last.
+    pub last: Option<Timestamp>,
 }
 
 /// How who talked to whom is kept.

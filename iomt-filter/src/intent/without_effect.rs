@@ -8,20 +8,12 @@ pub(super) fn warnings(config: &Config) -> Vec<Diagnostic> {
     let events = &config.events;
     let has_sink = events.file.is_some() || events.eve.is_some() || events.syslog.is_some();
     let of_config = Place::file(&config.paths.config.display().to_string());
-    let found = [
-        (
-            has_sink,
-            &of_config,
-            "events are not written to `[events]` sinks yet",
-            "read them with `iomt-filter events --follow`",
-        ),
-        (
-            config.metrics.listen.is_some(),
-            &of_config,
-            "metrics are not served yet",
-            "read `iomt-filter status --output json`",
-        ),
-    ];
+    let found = [(
+        has_sink,
+        &of_config,
+        "events are not written to `[events]` sinks yet",
+        "read them with `iomt-filter events --follow`",
+    )];
     found
         .into_iter()
         .filter(|(applies, ..)| *applies)

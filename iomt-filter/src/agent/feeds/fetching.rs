@@ -152,6 +152,12 @@ impl Progress {
     }
 }
 
+/// How often a feed is to be read again.
+pub(in crate::agent) fn refreshed_every(standing: &Standing) -> Duration {
+    let Pace { refresh, minimum } = pace(standing);
+    refresh.max(minimum)
+}
+
 fn pace(standing: &Standing) -> Pace {
     let minimum = match &standing.feed.source.origin {
         Origin::Server(server) => schedule::minimum(&server.url),

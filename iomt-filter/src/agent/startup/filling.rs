@@ -24,6 +24,7 @@ use crate::agent::interfaces;
 use crate::agent::journal::Journal;
 use crate::agent::leases::Leases;
 use crate::agent::recorder::{self, Book, Page};
+use crate::api::messages::DriftStatus;
 use crate::clock::{BootTime, boottime};
 use crate::config::Config;
 use crate::datapath::{Datapath, LoadOptions, Room, WriterToken};
@@ -166,6 +167,7 @@ pub(super) fn start(
             kept_leases: Leases::new(),
             numbered_since: 0,
             seconds: 0,
+            drift: DriftStatus::default(),
             attachments: Vec::new(),
             intent: Arc::default(),
             config: Arc::new(config),
