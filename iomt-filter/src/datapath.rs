@@ -21,6 +21,7 @@ mod ports;
 pub mod replay;
 pub mod counts;
 mod learned;
+mod counters;
 mod shared;
 mod shelves;
 mod readings;

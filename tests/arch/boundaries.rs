@@ -30,6 +30,8 @@ const PURE: &[&str] = &[
     "iomt-filter/src/datapath/plan.rs",
     "iomt-filter/src/doctor/judge",
     "iomt-filter/src/doctor/judge.rs",
+    "iomt-filter/src/metrics",
+    "iomt-filter/src/metrics.rs",
     "iomt-filter/src/rows.rs",
 ];
 
@@ -48,6 +50,7 @@ const RAW: &[&str] = &[
     "iomt-filter-ebpf/src/tables.rs",
     "iomt-filter/build.rs",
     "iomt-filter/src/api/credentials.rs",
+    "iomt-filter/src/datapath/counters.rs",
     "iomt-filter/src/datapath/generation.rs",
     "iomt-filter/src/datapath/link.rs",
     "iomt-filter/src/datapath/shared.rs",

@@ -348,7 +348,8 @@ const fn progress_name(progress: u8) -> &'static str {
 fn counts(running: &Running) -> Result<Vec<Count>, Errors> {
     // Those that left the inventory too: their frames are in the accounting of records for good.
     let devices = running.numbers.devices.values().copied();
-    running.readings.counts(devices).map_err(|error| vec![chain(&error)])
+    let counts = running.readings.counts(devices);
+    counts.map_err(|error| vec![format!("failed to read the counters: {error}")])
 }
 
 fn otherwise(number: u8) -> String {

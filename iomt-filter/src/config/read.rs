@@ -1,5 +1,6 @@
 //! config.toml, section by section.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -219,6 +220,11 @@ fn metrics<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Metrics {
     if listen.is_none() {
         let message = format!("`{}` is no address with a port", text.value);
         reader.error(&text.place, message, "write it as in `127.0.0.1:9464` or `[::1]:9464`");
+    }
+    if let Some(listen) = listen.filter(|listen: &SocketAddr| !listen.ip().is_loopback()) {
+        let message = format!("who reaches {listen} reads names and numbers of all devices there, unasked");
+        let help = "listen on `127.0.0.1:9464`, or let a firewall name who may connect";
+        reader.found.push(Diagnostic::warning(&text.place, message).help(help));
     }
     Metrics { listen }
 }

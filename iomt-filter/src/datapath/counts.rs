@@ -1,7 +1,9 @@
 //! Reads the exact counters and the flow table.
 
+use std::io;
+
 use aya::maps::MapError;
-use iomt_filter_common::counters::{Fate, PER_DEVICE, fate_index, index};
+use iomt_filter_common::counters::{Fate, fate_index, index};
 use iomt_filter_common::flow::{Flow, FlowKey, timeout};
 use iomt_filter_common::{Reason, Verdict};
 
@@ -38,21 +40,19 @@ impl Readings {
     ///
     /// # Errors
     /// When the kernel refuses a read.
-    pub fn counts(&self, devices: impl IntoIterator<Item = u32>) -> Result<Vec<Count>, MapError> {
+    pub fn counts(&self, devices: impl IntoIterator<Item = u32>) -> io::Result<Vec<Count>> {
         let mut counts = Vec::new();
-        for device in std::iter::once(0).chain(devices) {
-            if (device + 1) * PER_DEVICE > self.counters.len() {
-                continue;
-            }
+        self.counters.read(std::iter::once(0).chain(devices), |device, counters| {
             for verdict in Verdict::ALL {
                 for &reason in Reason::ALL {
-                    let frames = sum(&self.counters, index(device, verdict, reason as u8))?;
+                    // They lie one behind the other for each device.
+                    let frames = counters[index(0, verdict, reason as u8) as usize];
                     if frames > 0 {
                         counts.push(Count { device, verdict, reason, frames });
                     }
                 }
             }
-        }
+        })?;
         Ok(counts)
     }
 

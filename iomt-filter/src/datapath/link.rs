@@ -70,22 +70,22 @@ pub(super) fn program(pin: &Path) -> io::Result<Option<(u32, u32)>> {
 /// What the link pinned at `pin` is; nothing where there is no such pin.
 fn info(pin: &Path) -> io::Result<Option<LinkInfo>> {
     let path = CString::new(pin.as_os_str().as_bytes())?;
-    let attributes = ObjectPath { path: path.as_ptr() as u64, descriptor: 0, flags: 0 };
+    let mut attributes = ObjectPath { path: path.as_ptr() as u64, descriptor: 0, flags: 0 };
     // SAFETY: the attributes and the path that they point to outlive the call.
-    let opened = unsafe { bpf(OBJ_GET, &attributes) };
+    let opened = unsafe { bpf(OBJ_GET, &mut attributes) };
     let link = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         // SAFETY: the kernel has made this descriptor for us.
         opened => unsafe { OwnedFd::from_raw_fd(opened?) },
     };
     let mut info = LinkInfo::default();
-    let attributes = ObjectInfo {
+    let mut attributes = ObjectInfo {
         descriptor: link.as_raw_fd() as u32,
         length: size_of::<LinkInfo>() as u32,
         info: (&raw mut info) as u64,
     };
     // SAFETY: the kernel writes at most `length` bytes into `info`, which outlives the call.
-    unsafe { bpf(OBJ_GET_INFO_BY_FD, &attributes) }?;
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attributes) }?;
     match info.kind {
         LINK_TYPE_XDP => Ok(Some(info)),
         _ => Err(io::Error::other("this is no link of an XDP program")),
@@ -95,9 +95,9 @@ fn info(pin: &Path) -> io::Result<Option<LinkInfo>> {
 /// Calls the kernel.
 ///
 /// # Safety
-/// `attributes` is the part of `union bpf_attr` that `command` reads, and what it points to is alive.
-unsafe fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<i32> {
-    let attributes: *const T = attributes;
+/// `attributes` is the part of `union bpf_attr` that `command` reads and writes, and what it points to is alive.
+pub(super) unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<i32> {
+    let attributes: *mut T = attributes;
     // SAFETY: as the caller promises.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }

@@ -127,13 +127,18 @@ pub(super) fn second<M: TryFrom<Map, Error = MapError>>(
     ebpf: &Ebpf,
     name: &'static str,
 ) -> Result<M, LoadError> {
+    M::try_from(again(ebpf, name)?).map_err(|error| LoadError::Map(name, error))
+}
+
+/// The same, of whatever kind it is.
+pub(super) fn again(ebpf: &Ebpf, name: &'static str) -> Result<Map, LoadError> {
     let (Map::Array(map) | Map::PerCpuArray(map) | Map::HashMap(map) | Map::LruHashMap(map)) =
         ebpf.map(name).ok_or(LoadError::NoMap(name))?
     else {
         return Err(LoadError::NoMap(name));
     };
     let handle = map.fd().as_fd().try_clone_to_owned().map_err(|error| LoadError::Handle(name, error))?;
-    let again = MapData::from_fd(handle).and_then(Map::from_map_data).and_then(M::try_from);
+    let again = MapData::from_fd(handle).and_then(Map::from_map_data);
     again.map_err(|error| LoadError::Map(name, error))
 }
 

@@ -14,6 +14,7 @@ use iomt_filter_common::lease::Lease;
 use iomt_filter_common::limit::Buckets;
 use iomt_filter_common::watch::Watched;
 
+use super::counters::Counters;
 use super::flows::Flows;
 use super::generation::Heartbeat;
 use super::load::LoadError;
@@ -22,7 +23,7 @@ use super::watching::Watching;
 
 /// Counters, and what the program has learned.
 pub struct Readings {
-    pub(super) counters: PerCpuArray<MapData, u64>,
+    pub(super) counters: Counters,
     pub(super) fates: PerCpuArray<MapData, u64>,
     pub(super) flows: Arc<Flows>,
     pub(super) fragments: HashMap<MapData, FragmentKey, FirstFragment>,
@@ -44,7 +45,7 @@ impl Readings {
         device_capacity: u32,
     ) -> Result<Self, LoadError> {
         Ok(Self {
-            counters: second(ebpf, map::COUNTERS)?,
+            counters: Counters::open(ebpf)?,
             fates: second(ebpf, map::FATES)?,
             flows,
             fragments: second(ebpf, map::FRAGMENTS)?,

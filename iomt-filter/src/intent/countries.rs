@@ -46,8 +46,9 @@ pub struct GeoReport {
     pub prefixes: usize,
     /// Why the last good copy is used in its place; nothing where it is not.
     pub kept: Option<String>,
+    /// The same, exactly.
     #[serde(skip)]
-    max_age: Duration,
+    pub max_age: Duration,
 }
 
 /// A database that can be used.

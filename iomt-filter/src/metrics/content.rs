@@ -106,7 +106,7 @@ pub(super) static FAMILIES: [Family; 19] = [
         &[],
         "`max_age` of the country database: from when on it is too old",
         |shown, to| {
-            to.put_some(&[], shown.geo.as_ref().map(|geo| geo.max_age_days.saturating_mul(86_400)));
+            to.put_some(&[], shown.geo.as_ref().map(|geo| geo.max_age.as_secs()));
         },
     ),
     gauge(
