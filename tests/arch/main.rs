@@ -4,6 +4,7 @@
 mod boundaries;
 mod checks;
 mod hygiene;
+mod metrics;
 mod oldest_kernel;
 mod reasons;
 mod sources;

@@ -23,6 +23,7 @@ mod plan;
 mod flow_limit;
 mod doctor;
 mod service;
+mod metrics;
 mod access;
 mod hitless;
 mod readme;

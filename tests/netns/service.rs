@@ -25,7 +25,7 @@ const START: Duration = Duration::from_secs(60);
 const PORTS: [&str; 4] = ["port-ct", "port-pump", "port-laptop", "uplink"];
 
 /// The user of the service, with exactly what the unit gives it.
-fn service() -> Somebody {
+pub(crate) fn service() -> Somebody {
     let unit = fs::read_to_string(root().join("packaging/iomt-filter.service")).unwrap();
     let of = |key: &str| -> Vec<String> {
         let line = unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();

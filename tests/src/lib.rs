@@ -17,6 +17,7 @@
 //! | [`hospital`] | a small hospital in such namespaces, with real programs and the filter |
 //! | [`ward`] | a ward behind a filter that routes or bridges, and the programs of clinical networks |
 //! | [`crossing`] | a filter under traffic of which every packet is counted, and what happens to it meanwhile |
+//! | [`prometheus`] | a real Prometheus, and what it says |
 
 pub mod packet;
 pub mod world;
@@ -36,3 +37,4 @@ pub mod readme;
 pub mod hospital;
 pub mod ward;
 pub mod crossing;
+pub mod prometheus;
