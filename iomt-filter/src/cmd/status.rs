@@ -101,7 +101,7 @@ fn shown(status: &Status) -> String {
     lines.join("\n")
 }
 
-/// What nobody should overlook: what is to be confirmed, and what holds by hand.
+/// What nobody should overlook: what is to be confirmed, what holds by hand, and who else writes into the tables.
 fn loud(status: &Status) -> Vec<String> {
     let pending = status.change.pending.iter().map(|pending| {
         format!(
@@ -109,10 +109,14 @@ fn loud(status: &Status) -> Vec<String> {
             pending.number, pending.by, pending.left_seconds
         )
     });
+    let drift = status.drift.last.iter().map(|last| {
+        let repairs = status.drift.repairs;
+        format!("DRIFT       the kernel's tables were written anew {repairs} times, last at {last:.0}: somebody else writes into them")
+    });
     let kept = status.change.kept_because.iter().map(|because| format!("KEPT        {because}"));
     let by_hand =
         status.exceptions.iter().map(|exception| format!("BY HAND     {}", exceptions::shown(exception)));
-    pending.chain(kept).chain(by_hand).collect()
+    pending.chain(kept).chain(by_hand).chain(drift).collect()
 }
 
 /// What operators have made hold.

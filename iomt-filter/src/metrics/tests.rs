@@ -1,3 +1,5 @@
+//! What is written down of an example.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
