@@ -267,3 +267,22 @@ listen = "localhost"
         assert!(shown.contains(expected), "{expected}\n{shown}");
     }
 }
+
+#[test]
+fn metrics_that_others_can_read_are_warned_of() {
+    let warnings = |listen: &str| {
+        let config = format!(
+            "[interfaces]\ndevice = [\"eth1\"]\nuplink = [\"eth0\"]\n[metrics]\nlisten = \"{listen}\"\n"
+        );
+        let file = SourceFile::new("config.toml", config.as_str());
+        text(&Config::parse(&file, Path::new("config.toml"), false).unwrap().warnings)
+    };
+    for own in ["127.0.0.1:9464", "[::1]:9464", "127.8.8.8:1"] {
+        assert_eq!(warnings(own), "", "{own}");
+    }
+    for open in ["0.0.0.0:9464", "[::]:9464", "10.20.0.1:9464"] {
+        let told = warnings(open);
+        assert!(told.contains(&format!("who reaches {open} reads names")), "{told}");
+        assert!(told.contains("config.toml:5:"), "{told}");
+    }
+}

@@ -207,6 +207,10 @@ mod tests {
     }
 
     fn with_server(who: Peer, test: impl AsyncFn(&std::path::Path)) {
+        with_limits(LIMITS, who, test);
+    }
+
+    fn with_limits(limits: Limits, who: Peer, test: impl AsyncFn(&std::path::Path)) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let runtime =
@@ -221,7 +225,7 @@ mod tests {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            let server = serve(listener, desks, LIMITS, move |_| who.clone(), shutdown);
+            let server = serve(listener, desks, limits, move |_| who.clone(), shutdown);
             let server = tokio::spawn(server);
             test(&path).await;
             stop.send(()).unwrap();
@@ -267,6 +271,22 @@ mod tests {
             }
             assert!(ends(&mut connections[0]).await);
         });
+    }
+
+    #[test]
+    fn a_connection_for_one_request_ends_after_it_and_one_that_takes_no_answer_ends_too() {
+        let lifetime = Some(Duration::from_millis(500));
+        with_limits(
+            Limits { lifetime, silence: Duration::from_secs(60), ..LIMITS },
+            Peer::reader(),
+            async |path| {
+                let (mut answered, _) = ask(path).await;
+                assert!(ends(&mut answered).await, "after an answer");
+                let mut slow = UnixStream::connect(path).await.unwrap();
+                slow.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+                assert!(ends(&mut slow).await, "after its time");
+            },
+        );
     }
 
     #[test]
