@@ -44,6 +44,7 @@ fn site() -> TempDir {
         bytes: 4_000,
         last_seen: Timestamp::now() - SignedDuration::from_hours(3),
         forgotten: 1,
+        is_outside: false,
     });
     contacts.record(&seen, Reading { boot: 7, until: 1 }).unwrap();
     site
