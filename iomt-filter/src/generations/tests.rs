@@ -18,7 +18,15 @@ fn sources(policy: &str) -> Sources {
 }
 
 fn about(by: &str) -> About {
-    About { at: Timestamp::now(), by: by.to_owned(), note: None, devices: 1, rules: 2, confirm_by: None }
+    About {
+        at: Timestamp::now(),
+        by: by.to_owned(),
+        note: None,
+        restores: None,
+        devices: 1,
+        rules: 2,
+        confirm_by: None,
+    }
 }
 
 fn add(generations: &Generations, policy: &str) -> Result<u32, GenerationError> {
