@@ -49,9 +49,9 @@ use self::service::Told;
 use self::views::Known;
 use crate::api::messages::{
     Applied, ApplyRequest, BlockRequest, Changed, DeviceStatus, Excepted, ExceptionRequest, ExceptionStatus,
-    FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, LearnQuery, Learned, PlanRequest,
-    ReleaseExceptionRequest, ReloadRequest, RevokeRequest, RollbackRequest, Status, TrialRequest,
-    TrialStatus, UnblockRequest,
+    FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, HistoryQuery, HistoryStatus, LearnQuery,
+    Learned, PlanRequest, ReleaseExceptionRequest, ReloadRequest, RevokeRequest, RollbackRequest, Status,
+    TrialRequest, TrialStatus, UnblockRequest,
 };
 use crate::audit::Author;
 use crate::baseline::Readiness;
@@ -229,6 +229,14 @@ impl Agent {
     /// When one of them is none of these.
     pub fn lookup(&self, queries: &[String]) -> Result<Vec<Answer>, Errors> {
         looking::up(&self.running(), &self.state, queries)
+    }
+
+    /// Who talked to whom, the latest first.
+    ///
+    /// # Errors
+    /// When what is kept of that cannot be read.
+    pub fn talked(&self, query: &HistoryQuery) -> Result<Vec<HistoryStatus>, Errors> {
+        looking::history(&self.running(), &self.state, query)
     }
 
     /// Manual blocks that hold.

@@ -262,10 +262,7 @@ impl Contacts {
     /// # Errors
     /// When the database cannot be read.
     pub fn of_peer(&self, network: IpNet, most: usize, looked_at: usize) -> Result<OfPeer, ContactsError> {
-        let prefix = Prefix::from(network);
-        let first = u128::from_be_bytes(prefix.address.octets());
-        let rest = u128::MAX.checked_shr(u32::from(prefix.bits)).unwrap_or(0);
-        let (first, last) = (first.to_be_bytes(), (first | rest).to_be_bytes());
+        let (first, last) = ends(network);
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let (most, looked_at) = (number(most), number(looked_at));
         let read = || {
@@ -297,14 +294,26 @@ impl Contacts {
         read().map_err(|error| self.explain(error))
     }
 
-    /// Contacts of the device with this name, the latest first.
+    /// The latest `most` contacts of `since` and later, the latest first: of a device, where one is named, and of far
+    /// ends in a network, where one is given.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn of_device(&self, name: &str) -> Result<Vec<Contact>, ContactsError> {
-        let of_name =
-            "device = (SELECT id FROM device WHERE name = ?1) ORDER BY contact.last_seen DESC, peer";
-        self.select(of_name, params![name])
+    pub fn latest(
+        &self,
+        device: Option<&str>,
+        peer: Option<IpNet>,
+        since: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Contact>, ContactsError> {
+        let (first, last) = peer.map_or(([0; 16], [0xff; 16]), ends);
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let named = "AND device = (SELECT id FROM device WHERE name = ?5)";
+        let which = format!(
+            "contact.last_seen >= ?1 AND peer BETWEEN ?2 AND ?3 {} ORDER BY contact.last_seen DESC, peer LIMIT ?4",
+            device.map_or("AND ?5 IS NULL", |_| named)
+        );
+        self.select(&which, params![since.as_second(), first, last, most, device])
     }
 
     /// Since when contacts are known of: the first time that any of them was seen.
@@ -359,6 +368,14 @@ impl Contacts {
     fn explain(&self, error: rusqlite::Error) -> ContactsError {
         explain(&self.path, error)
     }
+}
+
+/// The first and the last address of a network, as they are kept.
+fn ends(network: IpNet) -> ([u8; 16], [u8; 16]) {
+    let prefix = Prefix::from(network);
+    let first = u128::from_be_bytes(prefix.address.octets());
+    let rest = u128::MAX.checked_shr(u32::from(prefix.bits)).unwrap_or(0);
+    (first.to_be_bytes(), (first | rest).to_be_bytes())
 }
 
 /// Contacts since a moment, in the order of their far ends.

@@ -97,6 +97,10 @@ fn counts(contacts: &[Contact]) -> Vec<(u64, u64)> {
     contacts.iter().map(|contact| (contact.packets, contact.bytes)).collect()
 }
 
+fn of_device(contacts: &Contacts, name: &str) -> Vec<Contact> {
+    contacts.latest(Some(name), None, Timestamp::MIN, usize::MAX).unwrap()
+}
+
 fn of(contacts: &Contacts, network: &str) -> Vec<Contact> {
     contacts.of_peer(network.parse::<IpNet>().unwrap(), 100, 1_000).unwrap().contacts
 }
@@ -183,7 +187,7 @@ fn a_database_of_the_first_version_is_brought_up_to_date() {
 #[test]
 fn flows_of_one_service_are_one_contact_and_directions_are_apart() {
     let contacts_of = |contacts: &Contacts| {
-        let found = contacts.of_device("ct-1").unwrap();
+        let found = of_device(&contacts, "ct-1");
         found
             .into_iter()
             .map(|contact| (contact.peer.to_string(), contact.port, contact.direction, contact.packets))
@@ -214,8 +218,8 @@ fn flows_of_one_service_are_one_contact_and_directions_are_apart() {
         (peer(), None, Direction::FromDevice, 2),
     ];
     assert_eq!(contacts_of(&contacts), expected);
-    assert!(contacts.of_device("ct-2").unwrap().is_empty());
-    let shown = serde_json::to_value(&contacts.of_device("ct-1").unwrap()[0]).unwrap();
+    assert!(of_device(&contacts, "ct-2").is_empty());
+    let shown = serde_json::to_value(&of_device(&contacts, "ct-1")[0]).unwrap();
     assert_eq!(
         (&shown["protocol"], &shown["direction"], &shown["peer"]),
         (&"tcp".into(), &"to-device".into(), &"203.0.113.9".into())
@@ -232,9 +236,7 @@ fn a_flow_between_two_devices_is_a_contact_of_both() {
     let contacts = site.open();
     contacts.record(&seen, reading(1)).unwrap();
     let peer = |device| {
-        contacts
-            .of_device(device)
-            .unwrap()
+        of_device(&contacts, device)
             .into_iter()
             .map(|c| (c.peer.to_string(), c.direction))
             .collect::<Vec<_>>()
@@ -482,7 +484,10 @@ fn a_million_contacts_are_asked_in_well_under_a_second() {
     });
     let far_ends = timed("far ends", &mut || contacts.far_ends(Timestamp::MIN).unwrap().len());
     let peer = timed("of a /24", &mut || of(&contacts, "198.18.7.0/24").len());
-    let device = timed("of a device", &mut || contacts.of_device("device-7").unwrap().len());
+    let device = timed("of a device", &mut || of_device(&contacts, "device-7").len());
+    let latest =
+        timed("the latest of all", &mut || contacts.latest(None, None, at(3_600), 1_000).unwrap().len());
+    assert!(latest < Duration::from_secs(5), "{latest:?}");
     timed("opened and checked", &mut || site.open().count().unwrap() as usize);
     timed("let go", &mut || {
         contacts.retain(&Bounds { contacts: 500_000, ..Bounds::default() }, at(86_400), 0).unwrap() as usize

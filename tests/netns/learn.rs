@@ -95,6 +95,24 @@ fn what_a_hospital_does_becomes_its_policy_and_is_enforced_without_a_drop() {
         assert_eq!((status[0]["ready"].as_bool(), status[0]["mode"].as_str()), (Some(false), Some(mode)));
         assert!(status[0]["lacking"].as_u64() >= Some(1), "{status}");
 
+        let talked = filter.json(&["flows", "--history", "--device", "pump-1", "--since", "1h"]).unwrap();
+        let of = |name: &str| talked[0][name].clone();
+        assert_eq!(
+            (of("name"), of("service"), of("listed")),
+            ("integration".into(), "2575/tcp".into(), Value::Null)
+        );
+        assert!(
+            talked[0]["outside"] == talked[0]["packets"] && talked.as_array().unwrap().len() == 2,
+            "{talked}"
+        );
+        assert!(
+            filter
+                .tell(&["flows", "--history", "--peer", "10.20.0.0/24"])
+                .unwrap()
+                .contains("packets without a rule")
+        );
+        assert!(filter.ask(&["flows", "--history", "--peer", "10.20"]).unwrap().errors.contains("--peer"));
+
         // It is reviewed, put into the policy, enforced, and confirmed.
         let text = filter.tell(&["learn", "propose"]).unwrap();
         let policy = fs::read_to_string(filter.folder().join("policy.toml")).unwrap();

@@ -1,17 +1,23 @@
 //! Lookups with what runs.
 
 use std::cell::OnceCell;
+use std::net::IpAddr;
 use std::path::Path;
+
+use iomt_filter_common::reputation::Listing;
 
 use jiff::Timestamp;
 
 use super::Errors;
 use super::contacts::CONTACTS;
+use super::core::chain;
 use super::running::Running;
-use crate::api::messages::MOST_QUERIES;
+use crate::api::messages::{HistoryQuery, HistoryStatus, Listed, MOST_QUERIES, MOST_TALKED};
 use crate::contacts::{Contact, Contacts};
 use crate::events::protocol_name;
+use crate::intent::Intent;
 use crate::lookup::{Answer, Budget, ByHand, Ground, NoQuestion, Question, Talked, Talks, answers};
+use crate::rows::{Prefix, Prefixes};
 
 /// Answers every question, or none where one is no question.
 pub(super) fn up(running: &Running, state: &Path, queries: &[String]) -> Result<Vec<Answer>, Errors> {
@@ -47,6 +53,63 @@ fn shortened(query: &str) -> String {
         return query.to_owned();
     }
     format!("{}…", query.get(..query.floor_char_boundary(MOST)).unwrap_or_default())
+}
+
+/// Who talked to whom, the latest first.
+pub(super) fn history(
+    running: &Running,
+    state: &Path,
+    query: &HistoryQuery,
+) -> Result<Vec<HistoryStatus>, Errors> {
+    let database = state.join(CONTACTS);
+    if !database.exists() {
+        return Ok(Vec::new());
+    }
+    let most = query.limit.unwrap_or(MOST_TALKED);
+    let since = query.since.unwrap_or(Timestamp::MIN);
+    let found = Contacts::open_to_read(&database)
+        .and_then(|contacts| contacts.latest(query.device.as_deref(), query.peer, since, most))
+        .map_err(|error| vec![chain(&error)])?;
+    let names = Names::of(&running.intent);
+    Ok(found.iter().map(|contact| told(contact, &running.intent, &names)).collect())
+}
+
+/// What far ends are called.
+struct Names<'i> {
+    endpoints: Prefixes<&'i str>,
+}
+
+impl<'i> Names<'i> {
+    fn of(intent: &'i Intent) -> Self {
+        let endpoints = intent.vocabulary.endpoints.iter();
+        let named =
+            endpoints.flat_map(|(name, networks)| networks.iter().map(move |it| (*it, name.as_str())));
+        Self { endpoints: named.map(|(network, name)| (Prefix::from(network), name)).collect() }
+    }
+
+    fn name(&self, peer: IpAddr, intent: &'i Intent) -> Option<&'i str> {
+        let held = intent.rows.device_addresses.get(&peer.into());
+        let held = held.and_then(|device| intent.rows.names.devices.get(device)).map(String::as_str);
+        held.or_else(|| self.endpoints.longest(peer.into()).copied())
+    }
+}
+
+fn told(contact: &Contact, intent: &Intent, names: &Names<'_>) -> HistoryStatus {
+    let listing = intent.rows.listing(contact.peer.into());
+    let listed = (listing != Listing::NONE).then(|| {
+        let feed = intent.rows.names.feeds.get(&listing.feed).cloned();
+        let entry = Prefix::of(contact.peer.into(), listing.prefix_bits).to_string();
+        Listed { feed, entry, score: listing.score }
+    });
+    let country = intent.countries.as_ref().and_then(|database| database.country(contact.peer));
+    HistoryStatus {
+        talked: talked(contact),
+        name: names.name(contact.peer, intent).map(str::to_owned),
+        country: country.map(|code| String::from_utf8_lossy(&code).into_owned()),
+        listed,
+        outside: contact.outside,
+        last_outside: contact.last_outside,
+    }
 }
 
 /// Who talked to whom, by the database in the state folder; nothing where there is none.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::privileges::Privileges;
 
 pub mod change;
+pub mod history;
 pub mod learn;
 
 pub use change::{
@@ -17,6 +18,7 @@ pub use change::{
     ExceptionStatus, GenerationStatus, PendingStatus, ReleaseExceptionRequest, RollbackRequest, Scope,
     TrialRequest, TrialStatus,
 };
+pub use history::{HistoryQuery, HistoryStatus, Listed, MOST_TALKED};
 pub use learn::{LearnQuery, Learned};
 
 /// `GET /v1/status`.

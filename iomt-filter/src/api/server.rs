@@ -26,9 +26,9 @@ use super::access::{Access, LOOKUP, PLAN, Peer, Role};
 use super::bounded;
 use super::connections::{self, Desks, Limits};
 use super::messages::{
-    ApplyRequest, BlockRequest, EventQuery, ExceptionRequest, GrantRequest, LearnQuery, LookupRequest,
-    PlanRequest, RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, ReloadRequest,
-    RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
+    ApplyRequest, BlockRequest, EventQuery, ExceptionRequest, GrantRequest, HistoryQuery, LearnQuery,
+    LookupRequest, PlanRequest, RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest,
+    ReloadRequest, RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
 };
 use super::request::{Asked, Said, unknown, wrong_method};
 use super::room::{self, Busy, Place, Room};
@@ -104,6 +104,7 @@ pub async fn serve(
         .route("/v1/status", get(status))
         .route("/v1/devices", get(devices))
         .route("/v1/flows", get(flows))
+        .route("/v1/flows/history", get(history))
         .route("/v1/events", get(events))
         .route("/v1/explain", get(explain))
         .route("/v1/blocks", get(blocks).post(block))
@@ -226,6 +227,14 @@ async fn devices(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>)
 
 async fn flows(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
     desk.read(&peer, Agent::flows).await
+}
+
+async fn history(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Asked(query): Asked<HistoryQuery>,
+) -> Response {
+    desk.read(&peer, move |agent| agent.talked(&query)).await
 }
 
 async fn explain(
