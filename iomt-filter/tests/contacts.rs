@@ -187,7 +187,7 @@ fn a_database_of_the_first_version_is_brought_up_to_date() {
 #[test]
 fn flows_of_one_service_are_one_contact_and_directions_are_apart() {
     let contacts_of = |contacts: &Contacts| {
-        let found = of_device(&contacts, "ct-1");
+        let found = of_device(contacts, "ct-1");
         found
             .into_iter()
             .map(|contact| (contact.peer.to_string(), contact.port, contact.direction, contact.packets))
