@@ -14,11 +14,13 @@ use crate::rows::Names;
 pub mod decode;
 pub mod enrich;
 mod expected;
+pub mod format;
 mod protocols;
 mod text;
 
 pub use enrich::EnrichContext;
 pub use expected::{Expected, expectations};
+pub use format::Format;
 pub use protocols::{protocol_name, protocol_number};
 
 /// A word of a fixed vocabulary.
