@@ -151,6 +151,17 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The end that is not our device; without a device, the end that the port does not face.
+    #[must_use]
+    pub fn peer(&self) -> Option<std::net::IpAddr> {
+        match (self.direction.as_deref(), &*self.port) {
+            (Some("from-device"), _) | (None, "device") => self.destination,
+            _ => self.source,
+        }
+    }
+}
+
 /// The verdict of an event that is no frame.
 const NOTICE: &str = "notice";
 

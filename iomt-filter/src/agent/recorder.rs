@@ -11,7 +11,7 @@ use iomt_filter_common::event::Event;
 use iomt_filter_common::pod::Pod as _;
 use log::Log;
 
-use super::history::History;
+use super::history::{AT_ONCE, History};
 use crate::clock::time_base;
 use crate::datapath::Attachment;
 use crate::events::{EnrichContext, Expected, Record, decode, expectations};
@@ -88,17 +88,36 @@ impl Book {
     }
 }
 
-/// Drains records until the process ends.
+/// Drains records until the agent stops.
 pub(crate) fn start(mut events: RingBuf<MapData>, book: Arc<Book>, history: Arc<History>) {
     let drain = move || {
         privileges::give_up_here();
         loop {
-            let time_base = time_base();
-            while let Some(record) = events.next() {
-                let Some(event) = Event::from_bytes(&record) else { continue };
-                if let Some(page) = book.read(event.decision.generation) {
-                    history.push(page.decode(&event, time_base));
+            // What comes after this is for the next agent.
+            let is_last = history.is_ending();
+            let (time_base, mut page) = (time_base(), (0, None));
+            let mut is_rest = true;
+            while is_rest {
+                let mut records = Vec::new();
+                is_rest = false;
+                while let Some(record) = events.next() {
+                    let Some(event) = Event::from_bytes(&record) else { continue };
+                    let generation = event.decision.generation;
+                    if page.0 != generation || page.1.is_none() {
+                        page = (generation, book.read(generation));
+                    }
+                    records.extend(page.1.as_ref().map(|page| page.decode(&event, time_base)));
+                    if records.len() == AT_ONCE {
+                        is_rest = true;
+                        break;
+                    }
                 }
+                if !records.is_empty() {
+                    history.push(records);
+                }
+            }
+            if is_last {
+                return history.ended();
             }
             thread::sleep(PAUSE);
         }
