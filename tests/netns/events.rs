@@ -140,8 +140,10 @@ fn every_sink_accounts_for_every_record_under_a_flood() {
     assert!(eve.iter().all(|line| line.contains("\"event_type\":\"drop\"") && !line.contains("iomt_filter")));
 
     let nobody = sink(&status, "nobody");
-    assert_eq!((nobody["state"].as_str(), nobody["waiting"]["drop"].as_u64()), (Some("down"), Some(10)));
-    assert_eq!(nobody["lost"]["drop"].as_u64(), Some(records - 10));
+    assert_eq!(nobody["state"], "down");
+    // Those that it tries to send, and as many behind them as its queue holds.
+    let waiting = nobody["waiting"]["drop"].as_u64().unwrap();
+    assert!((10..=20).contains(&waiting) && nobody["lost"]["drop"] == records - waiting, "{nobody}");
     assert!(
         nobody["error"].as_str().unwrap().starts_with("tcp://127.0.0.1:9: Connection refused"),
         "{nobody}"
@@ -206,6 +208,9 @@ fn who_follows_gets_what_was_and_what_comes_each_once() {
         *times.entry(event["time"].as_str().unwrap()).or_insert(0) += 1;
     }
     assert!(times.values().all(|count| *count == 1), "{times:?}");
+    // The kernel counts over restarts: every record that it has emitted is there.
+    let status = filter.json(&["status"]).unwrap();
+    assert_eq!(status["events"]["drop"]["emitted"], 30, "{status}");
     assert!(events.wait("the last", |event| event["time"] == kept[29]["time"]).is_ok());
     filter.remove().unwrap();
 }

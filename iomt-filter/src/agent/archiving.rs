@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::core::chain;
 use super::emitting::emissions;
-use super::history::{History, REMEMBERED, Taken, Taker};
+use super::history::{AT_ONCE, History, REMEMBERED, Taken, Taker};
 use crate::api::messages::{ArchiveStatus, EventQuery};
 use crate::archive::{Archive, ArchiveError, Bounds, Position, Search};
 use crate::events::Record;
@@ -68,6 +68,7 @@ impl Archiving {
             taker,
             standing: standing.clone(),
             open: None,
+            is_behind: false,
             counted: None,
         };
         let spawned = thread::Builder::new().name("archive".into()).spawn(move || {
@@ -167,6 +168,8 @@ struct Keeper {
     taker: Taker,
     standing: Arc<Standing>,
     open: Option<Archive>,
+    /// Whether there was more than was taken at once.
+    is_behind: bool,
     counted: Option<Instant>,
 }
 
@@ -211,12 +214,13 @@ impl Keeper {
             self.open = Some(self.begin()?);
         }
         if taken.is_none() {
-            // Many at once cost hardly more than one.
-            self.history.pause(GATHERED);
-            match self.history.take(self.taker, IDLE) {
-                Some(next) => *taken = Some(next),
-                None => return Ok(false),
+            if !self.is_behind {
+                // Many at once cost hardly more than one.
+                self.history.pause(GATHERED);
             }
+            let Some(next) = self.history.take(self.taker, IDLE) else { return Ok(false) };
+            self.is_behind = next.records.len() == AT_ONCE;
+            *taken = Some(next);
         }
         let Some(archive) = &mut self.open else { return Ok(true) };
         if let Some(next) = taken.as_ref().filter(|next| !next.records.is_empty()) {

@@ -80,6 +80,10 @@ impl Book {
         }
     }
 
+    fn has_pages(&self) -> bool {
+        !self.pages.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// What numbers mean in `generation`; the nearest one where that is not known.
     fn read(&self, generation: u32) -> Option<Arc<Page>> {
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,27 +99,7 @@ pub(crate) fn start(mut events: RingBuf<MapData>, book: Arc<Book>, history: Arc<
         loop {
             // What comes after this is for the next agent.
             let is_last = history.is_ending();
-            let (time_base, mut page) = (time_base(), (0, None));
-            let mut is_rest = true;
-            while is_rest {
-                let mut records = Vec::new();
-                is_rest = false;
-                while let Some(record) = events.next() {
-                    let Some(event) = Event::from_bytes(&record) else { continue };
-                    let generation = event.decision.generation;
-                    if page.0 != generation || page.1.is_none() {
-                        page = (generation, book.read(generation));
-                    }
-                    records.extend(page.1.as_ref().map(|page| page.decode(&event, time_base)));
-                    if records.len() == AT_ONCE {
-                        is_rest = true;
-                        break;
-                    }
-                }
-                if !records.is_empty() {
-                    history.push(records);
-                }
-            }
+            drain(&mut events, &book, &history);
             if is_last {
                 return history.ended();
             }
@@ -124,6 +108,28 @@ pub(crate) fn start(mut events: RingBuf<MapData>, book: Arc<Book>, history: Arc<
     };
     if let Err(error) = thread::Builder::new().name("recorder".into()).spawn(drain) {
         tracing::error!(%error, "no thread to read events with: none will be shown");
+    }
+}
+
+/// Reads what there is, some at once. Until numbers have names, records wait in the kernel.
+fn drain(events: &mut RingBuf<MapData>, book: &Book, history: &History) {
+    let (time_base, mut page) = (time_base(), (0, None));
+    let mut is_rest = book.has_pages();
+    while is_rest {
+        let mut records = Vec::new();
+        while records.len() < AT_ONCE {
+            let Some(record) = events.next() else { break };
+            let Some(event) = Event::from_bytes(&record) else { continue };
+            let generation = event.decision.generation;
+            if page.0 != generation || page.1.is_none() {
+                page = (generation, book.read(generation));
+            }
+            records.extend(page.1.as_ref().map(|page| page.decode(&event, time_base)));
+        }
+        is_rest = records.len() == AT_ONCE;
+        if !records.is_empty() {
+            history.push(records);
+        }
     }
 }
 
