@@ -9,8 +9,9 @@ use super::{Archive, ArchiveError, microseconds};
 
 /// Events that are let go at once.
 const AT_ONCE: u32 = 5_000;
-/// Room that is made beyond what is needed, as a part of all.
-const SPARE: u64 = 200;
+/// Room that is kept for the events that are written next, in bytes; no more than a part of all.
+const SPARE: u64 = 4 << 20;
+const SPARE_PART: u64 = 8;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Archive {
                        (SELECT number FROM event INDEXED BY event_of_time WHERE time < ?1 ORDER BY time LIMIT ?2)";
             let mut gone = self.connection.prepare_cached(old)?.execute((oldest, AT_ONCE))? as u64;
             let mut is_done = gone < u64::from(AT_ONCE);
-            if self.used()? > bounds.bytes - bounds.bytes / SPARE {
+            if self.used()? + SPARE.min(bounds.bytes / SPARE_PART) > bounds.bytes {
                 let first = "DELETE FROM event WHERE number IN \
                              (SELECT number FROM event INDEXED BY event_of_time ORDER BY time LIMIT ?1)";
                 gone += self.connection.prepare_cached(first)?.execute([AT_ONCE])? as u64;

@@ -175,17 +175,32 @@ fn a_damaged_archive_is_moved_aside() {
     assert!(aside.unwrap().ends_with("events.db.damaged-0"));
 }
 
+const WRITTEN: i64 = 50_000;
+
 /// Set `IOMT_FILTER_EVENTS` to a number for a large one; the figures are printed.
 #[test]
 #[allow(clippy::print_stderr)]
 fn questions_are_answered_at_once() {
     let events =
-        std::env::var("IOMT_FILTER_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(50_000);
+        std::env::var("IOMT_FILTER_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(WRITTEN);
     let begun = Instant::now();
     let (_folder, mut archive) = archive(0);
-    for first in (1..=events).step_by(1_000) {
+    for first in (1..=WRITTEN).step_by(1_000) {
         let records: Vec<_> = (first..first + 1_000).map(|number| Arc::new(scattered(number))).collect();
         archive.add(first, &records).unwrap();
+    }
+    // The same again, later, until they are enough.
+    let columns = row::COLUMNS.trim_start_matches("number, time, ");
+    let mut written = WRITTEN;
+    while written < events {
+        let double = format!(
+            "INSERT INTO event ({}) SELECT number + {written}, time + {written} * 1000, {columns} FROM event \
+             WHERE number <= {}",
+            row::COLUMNS,
+            events - written
+        );
+        archive.connection.execute(&double, []).unwrap();
+        written = events.min(2 * written);
     }
     eprintln!("{events} events written in {:?}, {} bytes", begun.elapsed(), archive.size().unwrap());
     let time = |number: i64| Timestamp::from_microsecond(BEGIN + number * 1_000).ok();
