@@ -7,6 +7,8 @@ pub mod history;
 pub mod interfaces;
 pub mod recorder;
 pub mod contacts;
+pub mod archiving;
+mod emitting;
 pub mod views;
 mod explaining;
 mod offline;
@@ -37,10 +39,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::{Mutex, MutexGuard};
 
+use self::archiving::{Archiving, Past};
 pub(crate) use self::auditing::Auditing;
 use self::changes::Asked;
 use self::contacts::Standing;
 use self::core::Core;
+use self::emitting::Emitters;
 use self::feeds::Fetching;
 use self::heartbeat::Signs;
 use self::history::History;
@@ -48,13 +52,15 @@ use self::running::Running;
 use self::service::Told;
 use self::views::Known;
 use crate::api::messages::{
-    Applied, ApplyRequest, BlockRequest, Changed, DeviceStatus, Excepted, ExceptionRequest, ExceptionStatus,
-    FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, HistoryQuery, HistoryStatus, LearnQuery,
-    Learned, PlanRequest, ReleaseExceptionRequest, ReloadRequest, RevokeRequest, RollbackRequest, Status,
-    TrialRequest, TrialStatus, UnblockRequest,
+    Applied, ApplyRequest, BlockRequest, Changed, DeviceStatus, EventQuery, Excepted, ExceptionRequest,
+    ExceptionStatus, FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, HistoryQuery, HistoryStatus,
+    LearnQuery, Learned, PlanRequest, ReleaseExceptionRequest, ReloadRequest, RevokeRequest, RollbackRequest,
+    Status, TrialRequest, TrialStatus, UnblockRequest,
 };
+use crate::archive::Bounds;
 use crate::audit::Author;
 use crate::baseline::Readiness;
+use crate::config::{Config, Events};
 use crate::explain::{Explanation, Question, Understudy};
 use crate::feeds::manual::ManualBlock;
 use crate::generations::Generations;
@@ -72,6 +78,7 @@ pub struct Agent {
     /// Held only while it is taken along or exchanged.
     running: RwLock<Arc<Running>>,
     history: Arc<History>,
+    outlets: Outlets,
     contacts: Standing,
     signs: Arc<Signs>,
     fetching: Fetching,
@@ -82,6 +89,24 @@ pub struct Agent {
     unserved: std::sync::Mutex<Option<String>>,
     told: Told,
     state: PathBuf,
+}
+
+/// Who takes events.
+pub(crate) struct Outlets {
+    archiving: Archiving,
+    emitters: Emitters,
+}
+
+impl Outlets {
+    /// Begins with the next event.
+    fn start(config: &Config, history: &Arc<History>) -> Self {
+        let Events { retention, max_size, sinks } = &config.events;
+        let bounds = Bounds { age: *retention, bytes: *max_size };
+        Self {
+            archiving: Archiving::start(&config.paths.state, bounds, history),
+            emitters: Emitters::start(sinks, history),
+        }
+    }
 }
 
 /// A block that somebody waits for, by whom, and where the answer goes.
@@ -105,7 +130,7 @@ pub use planning::{from_files, since};
 impl Agent {
     pub(crate) fn new(
         core: Core,
-        history: Arc<History>,
+        (history, outlets): (Arc<History>, Outlets),
         signs: Arc<Signs>,
         understudy: Option<Understudy>,
     ) -> Self {
@@ -115,6 +140,7 @@ impl Agent {
             asked: std::sync::Mutex::default(),
             running,
             history,
+            outlets,
             contacts: Standing::new(&state),
             signs,
             fetching: Fetching::default(),
@@ -146,6 +172,11 @@ impl Agent {
         &self.history
     }
 
+    /// What the archive has of events before the one that is number `first` of the history.
+    pub(crate) fn past(&self, query: &EventQuery, first: u64, left: Option<usize>) -> Option<Past> {
+        self.outlets.archiving.past(query, first, left)
+    }
+
     /// # Errors
     /// When the kernel refuses a read.
     pub fn status(&self) -> Result<Status, Errors> {
@@ -163,7 +194,13 @@ impl Agent {
 
     fn known(&self) -> Known {
         let metrics = self.unserved.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Known { contacts: self.contacts.read(), metrics }
+        Known {
+            contacts: self.contacts.read(),
+            archive: self.outlets.archiving.status(&self.history),
+            sinks: self.outlets.emitters.status(&self.history),
+            records: self.history.total().by_verdict(),
+            metrics,
+        }
     }
 
     /// Notes why metrics are not served, or that they are.
@@ -442,6 +479,9 @@ impl Agent {
 
     /// What has to be done before the process ends; nothing changes while the answer is there.
     pub(crate) fn stop(&self) -> MutexGuard<'_, Core> {
+        self.history.end();
+        self.outlets.emitters.finish(&self.history);
+        self.outlets.archiving.finish();
         let mut core = self.core.blocking_lock();
         core.keep_leases();
         core.keep_clock();

@@ -11,6 +11,7 @@ pub mod access;
 mod connections;
 mod bounded;
 mod request;
+mod events;
 mod room;
 pub mod server;
 pub mod metrics;

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cmd;
+use crate::events::Format;
 use crate::output;
 
 /// Keeps medical devices to the traffic that they need.
@@ -17,20 +19,64 @@ pub struct Cli {
     pub config: PathBuf,
     /// How data is printed
     #[arg(long, short, global = true, value_enum, default_value_t)]
-    pub output: Output,
+    pub output: Printed,
     /// What to do
     #[command(subcommand)]
     pub verb: Verb,
 }
 
 /// How data is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON document, or one object a line for streams.
+    Json,
+}
+
+/// How data is printed, events among it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Printed {
     /// For people
     #[default]
     Text,
     /// One JSON document, or one object a line for streams
     Json,
+    /// Events as Suricata's EVE JSON
+    Eve,
+    /// Events as EVE JSON, with nothing that Suricata's schema does not know
+    EveStrict,
+    /// Events in the Common Event Format
+    Cef,
+    /// Events as OCSF's Network Activity
+    Ocsf,
+}
+
+impl Printed {
+    /// The format of events; nothing where they are printed for people.
+    #[must_use]
+    pub const fn format(self) -> Option<Format> {
+        match self {
+            Self::Text => None,
+            Self::Json => Some(Format::Json),
+            Self::Eve => Some(Format::Eve),
+            Self::EveStrict => Some(Format::EveStrict),
+            Self::Cef => Some(Format::Cef),
+            Self::Ocsf => Some(Format::Ocsf),
+        }
+    }
+
+    /// How what is no event is printed.
+    fn of_others(self) -> Result<Output> {
+        match (self, self.format()) {
+            (Self::Text, _) => Ok(Output::Text),
+            (Self::Json, _) => Ok(Output::Json),
+            (_, format) => {
+                let name = format.map_or("text", Format::name);
+                bail!("`--output {name}` is for `events`; the others print `text` or `json`")
+            }
+        }
+    }
 }
 
 /// The verbs.
@@ -141,8 +187,22 @@ pub const FAILURE: u8 = 2;
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let Cli { config, output, verb } = &cli;
-    let result = match verb {
+    match run(&cli) {
+        Ok(code) => code,
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+fn run(Cli { config, output: printed, verb }: &Cli) -> Result<ExitCode> {
+    let output = match verb {
+        Verb::Events(options) => return cmd::events::run(config, options, *printed),
+        _ => &printed.of_others()?,
+    };
+    match verb {
         Verb::Run(options) => cmd::run::run(config, options),
         Verb::Check(options) => cmd::check::run(config, options, *output),
         Verb::Plan(options) => cmd::plan::run(config, options, *output),
@@ -160,7 +220,7 @@ pub fn main() -> ExitCode {
         Verb::Audit(audit) => cmd::audit::run(config, &audit.verb, *output),
         Verb::Grant(options) => cmd::grant::run(config, options, *output),
         Verb::Lookup(options) => cmd::lookup::run(config, options, *output),
-        Verb::Events(options) => cmd::events::run(config, options, *output),
+        Verb::Events(options) => cmd::events::run(config, options, *printed),
         Verb::Devices => cmd::devices::run(config, *output),
         Verb::Flows(options) => cmd::flows::run(config, options, *output),
         Verb::Learn(learn) => cmd::learn::run(config, &learn.verb, *output),
@@ -170,13 +230,5 @@ pub fn main() -> ExitCode {
         Verb::Doctor(options) => cmd::doctor::run(config, options, *output),
         Verb::Detach(options) => cmd::detach::run(config, options),
         Verb::Completions(options) => cmd::completions::run(options),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::error(&error);
-            ExitCode::from(FAILURE)
-        }
     }
 }

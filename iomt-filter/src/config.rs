@@ -14,11 +14,14 @@ use crate::diagnostic::{Diagnostic, Place, SourceFile, unless_errors};
 use crate::policy::model::Management;
 
 mod duration;
+mod events;
 mod feed;
 mod location;
 mod read;
+mod size;
 
 pub use duration::{DurationError, parse_duration};
+pub use events::{Events, FileTarget, Sink, SyslogTarget, Target, Transport};
 pub use feed::{Feed, GateConfig};
 pub use location::Location;
 
@@ -118,19 +121,6 @@ pub struct GeoConfig {
 pub struct BundleConfig {
     /// The public key of minisign that bundles must be signed with; without one none is applied.
     pub key: Option<PathBuf>,
-}
-
-/// `[events]`.
-#[derive(Clone, Debug)]
-pub struct Events {
-    /// Events as JSON lines.
-    pub file: Option<PathBuf>,
-    /// Events as Suricata's EVE JSON.
-    pub eve: Option<PathBuf>,
-    /// A syslog server, as `udp://HOST:PORT`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
-    pub syslog: Option<String>,
-    /// How long the local store keeps events.
-    pub retention: Duration,
 }
 
 /// `[agent]`.

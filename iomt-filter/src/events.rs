@@ -14,11 +14,13 @@ use crate::rows::Names;
 pub mod decode;
 pub mod enrich;
 mod expected;
+pub mod format;
 mod protocols;
 mod text;
 
 pub use enrich::EnrichContext;
 pub use expected::{Expected, expectations};
+pub use format::Format;
 pub use protocols::{protocol_name, protocol_number};
 
 /// A word of a fixed vocabulary.
@@ -145,6 +147,17 @@ impl Record {
             note: Some(note),
             count: 1,
             ..Self::default()
+        }
+    }
+}
+
+impl Record {
+    /// The end that is not our device; without a device, the end that the port does not face.
+    #[must_use]
+    pub fn peer(&self) -> Option<std::net::IpAddr> {
+        match (self.direction.as_deref(), &*self.port) {
+            (Some("from-device"), _) | (None, "device") => self.destination,
+            _ => self.source,
         }
     }
 }

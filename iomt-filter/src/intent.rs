@@ -29,7 +29,6 @@ pub mod last_good;
 mod countries;
 mod grants;
 pub mod lists;
-mod without_effect;
 
 use self::copies::Copies;
 use self::countries::Countries;
@@ -292,7 +291,6 @@ pub fn read_sources(
     let compiled = compile(&policy, &inventory, &extras, numbers);
     let ((mut rows, found), (countries, missing_countries)) = both(compiled, countries)?;
     warnings.extend(found);
-    warnings.extend(without_effect::warnings(config));
 
     let lists = lists::Lists {
         config,

@@ -32,6 +32,8 @@ const PURE: &[&str] = &[
     "iomt-filter/src/doctor/judge.rs",
     "iomt-filter/src/metrics",
     "iomt-filter/src/metrics.rs",
+    "iomt-filter/src/events/format",
+    "iomt-filter/src/events/format.rs",
     "iomt-filter/src/rows.rs",
 ];
 

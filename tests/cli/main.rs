@@ -14,3 +14,4 @@ mod corpus;
 mod feed;
 mod service;
 mod prometheus;
+mod events;

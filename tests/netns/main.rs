@@ -19,6 +19,7 @@ mod aftermath;
 mod kept_leases;
 mod contacts;
 mod learn;
+mod events;
 mod plan;
 mod flow_limit;
 mod doctor;

@@ -15,8 +15,8 @@ fn every_command_for_an_agent_works() {
     let filter = filter(&hospital, &agent());
     let commands = commands("agent");
     assert!(commands.len() >= 9);
-    let pages =
-        ["feeds", "service", "operations", "doctor", "plan", "learn"].map(|name| format!("docs/{name}.md"));
+    let pages = ["feeds", "service", "operations", "doctor", "plan", "learn", "events"]
+        .map(|name| format!("docs/{name}.md"));
     for command in commands.into_iter().chain(pages.iter().flat_map(|page| commands_of(page, "agent"))) {
         let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
         let answer = filter.ask(&arguments).unwrap();

@@ -27,6 +27,7 @@ pub mod program;
 pub mod connection;
 pub mod dicom;
 pub mod events;
+pub mod collector;
 pub mod filter;
 pub mod somebody;
 pub mod notified;

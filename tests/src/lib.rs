@@ -14,6 +14,7 @@
 //! | [`kernel`] | the real program in the kernel |
 //! | [`readme`] | the commands that the README shows |
 //! | [`netns`] | network namespaces that go away again |
+//! | [`certificate`] | certificates for those who speak TLS in a test |
 //! | [`hospital`] | a small hospital in such namespaces, with real programs and the filter |
 //! | [`ward`] | a ward behind a filter that routes or bridges, and the programs of clinical networks |
 //! | [`crossing`] | a filter under traffic of which every packet is counted, and what happens to it meanwhile |
@@ -34,6 +35,7 @@ pub mod cases;
 pub mod kernel;
 pub mod netns;
 pub mod readme;
+pub mod certificate;
 pub mod hospital;
 pub mod ward;
 pub mod crossing;

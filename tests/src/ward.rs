@@ -25,7 +25,6 @@ use crate::netns::{Namespace, Netns};
 
 mod cables;
 pub mod capture;
-pub mod certificate;
 pub mod discovery;
 pub mod frames;
 pub mod lease;

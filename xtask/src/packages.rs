@@ -8,7 +8,7 @@ pub(crate) struct Program {
 }
 
 /// What tests and demo run. The compiler for the kernel program is found by `ebpf-toolchain` instead.
-pub(crate) const PROGRAMS: [Program; 15] = [
+pub(crate) const PROGRAMS: [Program; 16] = [
     Program { name: "ip", package: "iproute2", reason: "network namespaces and veth pairs" },
     Program {
         name: "ping",
@@ -27,6 +27,8 @@ pub(crate) const PROGRAMS: [Program; 15] = [
     Program { name: "dig", package: "bind9-dnsutils", reason: "a DNS client" },
     Program { name: "nmap", package: "nmap", reason: "a scan that must find nothing" },
     Program { name: "python3", package: "python3-venv", reason: "a TAXII server, medallion" },
+    // Brings rsyslog itself with it.
+    Program { name: "rsyslogd", package: "rsyslog-gnutls", reason: "a syslog server, by TLS too" },
     Program { name: "dhclient", package: "isc-dhcp-client", reason: "a DHCPv6 client" },
     Program {
         name: "xdp-filter",

@@ -432,7 +432,7 @@ impl Waiting {
     }
 }
 
-/// The configuration of a generation that is kept, on the interfaces and paths of the one that runs.
+/// The configuration of a generation that is kept, on the interfaces, paths and sinks of the one that runs.
 pub(super) fn kept_config(
     sources: &Sources,
     running: &Config,
@@ -440,7 +440,8 @@ pub(super) fn kept_config(
     let path = &running.paths.config;
     let file = SourceFile::new(&path.display().to_string(), sources.config.content.as_str());
     let config = Config::parse(&file, path, false)?;
-    Ok(Config { interfaces: running.interfaces.clone(), paths: running.paths.clone(), ..config })
+    let Config { interfaces, paths, events, .. } = running.clone();
+    Ok(Config { interfaces, paths, events, ..config })
 }
 
 /// How generations are shown.

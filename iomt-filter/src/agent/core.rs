@@ -433,6 +433,8 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> 
         Some("`user` in `[agent]`")
     } else if old.metrics != new.metrics {
         Some("`[metrics]`")
+    } else if old.events != new.events {
+        Some("`[events]`")
     } else {
         None
     }

@@ -336,7 +336,7 @@ impl Agent {
 
     fn notice(&self, notice: Notice, feed: &str, note: String) {
         let host = self.running().host_name.clone();
-        self.history().push(Record::notice(notice, &host, Timestamp::now(), feed, note));
+        self.history().push([Record::notice(notice, &host, Timestamp::now(), feed, note)]);
     }
 
     /// What devices have talked to in the time that counts, what they talk to now included.

@@ -11,7 +11,7 @@ use iomt_filter_common::event::Event;
 use iomt_filter_common::pod::Pod as _;
 use log::Log;
 
-use super::history::History;
+use super::history::{AT_ONCE, History};
 use crate::clock::time_base;
 use crate::datapath::Attachment;
 use crate::events::{EnrichContext, Expected, Record, decode, expectations};
@@ -80,6 +80,10 @@ impl Book {
         }
     }
 
+    fn has_pages(&self) -> bool {
+        !self.pages.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// What numbers mean in `generation`; the nearest one where that is not known.
     fn read(&self, generation: u32) -> Option<Arc<Page>> {
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,23 +92,44 @@ impl Book {
     }
 }
 
-/// Drains records until the process ends.
+/// Drains records until the agent stops.
 pub(crate) fn start(mut events: RingBuf<MapData>, book: Arc<Book>, history: Arc<History>) {
     let drain = move || {
         privileges::give_up_here();
         loop {
-            let time_base = time_base();
-            while let Some(record) = events.next() {
-                let Some(event) = Event::from_bytes(&record) else { continue };
-                if let Some(page) = book.read(event.decision.generation) {
-                    history.push(page.decode(&event, time_base));
-                }
+            // What comes after this is for the next agent.
+            let is_last = history.is_ending();
+            drain(&mut events, &book, &history);
+            if is_last {
+                return history.ended();
             }
             thread::sleep(PAUSE);
         }
     };
     if let Err(error) = thread::Builder::new().name("recorder".into()).spawn(drain) {
         tracing::error!(%error, "no thread to read events with: none will be shown");
+    }
+}
+
+/// Reads what there is, some at once. Until numbers have names, records wait in the kernel.
+fn drain(events: &mut RingBuf<MapData>, book: &Book, history: &History) {
+    let (time_base, mut page) = (time_base(), (0, None));
+    let mut is_rest = book.has_pages();
+    while is_rest {
+        let mut records = Vec::new();
+        while records.len() < AT_ONCE {
+            let Some(record) = events.next() else { break };
+            let Some(event) = Event::from_bytes(&record) else { continue };
+            let generation = event.decision.generation;
+            if page.0 != generation || page.1.is_none() {
+                page = (generation, book.read(generation));
+            }
+            records.extend(page.1.as_ref().map(|page| page.decode(&event, time_base)));
+        }
+        is_rest = records.len() == AT_ONCE;
+        if !records.is_empty() {
+            history.push(records);
+        }
     }
 }
 

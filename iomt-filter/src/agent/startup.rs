@@ -15,7 +15,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::Agent;
 use super::auditing::Auditing;
 use super::blocks::Blocks;
 use super::contacts;
@@ -29,6 +28,7 @@ use super::service;
 use super::store;
 use super::term;
 use super::work;
+use super::{Agent, Outlets};
 use crate::api::access::Access;
 use crate::api::messages::ReloadRequest;
 use crate::api::{metrics, server};
@@ -117,6 +117,8 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     });
     let auditing = Arc::new(Auditing::new(audit.ok()));
     let kept = Kept { numbers, blocks, journal, grants, exceptions };
+    // Before the first record is read: each accounts for all of them.
+    let outlets = Outlets::start(&config, &history);
     let mut core = match start(choices, token, kept, auditing, &history, &signs)? {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
@@ -126,7 +128,7 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let understudy = give_up_rights(&mut core)?;
     let socket = core.config.paths.socket.clone();
     let numbered_since = core.numbered_since;
-    let agent = Arc::new(Agent::new(core, history, signs, understudy));
+    let agent = Arc::new(Agent::new(core, (history, outlets), signs, understudy));
     feeds::start(agent.clone()).context("no thread to fetch feeds with")?;
     work::start(agent.clone()).context("no thread for the work of every second")?;
     if let Err(error) = contacts::start(agent.clone(), state, Bounds::default(), numbered_since) {

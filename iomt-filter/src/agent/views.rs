@@ -18,8 +18,8 @@ use super::feeds::refreshed_every;
 use super::interfaces::left_over_warning;
 use super::running::Running;
 use crate::api::messages::{
-    ChangeStatus, ContactsStatus, Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat, Interface,
-    LeaseStatus, ProfileStatus, Status, Table,
+    ArchiveStatus, ChangeStatus, ContactsStatus, Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat,
+    Interface, LeaseStatus, ProfileStatus, SinkStatus, Status, Table,
 };
 use crate::clock::{boottime, time_of_day};
 use crate::config::Config;
@@ -52,6 +52,9 @@ pub(super) fn status(running: &Running, known: Known) -> Result<Status, Errors> 
 /// What the agent knows beside what runs.
 pub(super) struct Known {
     pub(super) contacts: ContactsStatus,
+    pub(super) archive: ArchiveStatus,
+    pub(super) sinks: Vec<SinkStatus>,
+    pub(super) records: BTreeMap<String, u64>,
     /// What is wrong with the place where metrics are served.
     pub(super) metrics: Option<String>,
 }
@@ -114,6 +117,9 @@ fn status_of(running: &Running, known: Known, counts: &[Count]) -> Result<Status
         contacts: known.contacts,
         frames,
         events,
+        records: known.records,
+        archive: known.archive,
+        sinks: known.sinks,
         warnings: warnings(running, known.metrics)?,
         failed_reload: running.failed_reload.clone(),
         change: change(running),

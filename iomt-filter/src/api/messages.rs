@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::privileges::Privileges;
 
 pub mod change;
+pub mod event;
 pub mod history;
 pub mod learn;
 
@@ -18,6 +19,7 @@ pub use change::{
     ExceptionStatus, GenerationStatus, PendingStatus, ReleaseExceptionRequest, RollbackRequest, Scope,
     TrialRequest, TrialStatus,
 };
+pub use event::{ArchiveStatus, Emission, EventQuery, SinkStatus};
 pub use history::{HistoryQuery, HistoryStatus, Listed, MOST_TALKED};
 pub use learn::{LearnQuery, Learned};
 
@@ -66,6 +68,15 @@ pub struct Status {
     pub frames: BTreeMap<String, BTreeMap<String, u64>>,
     /// What became of the records, by verdict: `emitted + suppressed + lost` is the number of frames.
     pub events: BTreeMap<String, Fates>,
+    /// Records that the agent has read since it started, by verdict: every sink and the archive account for each.
+    #[serde(default)]
+    pub records: BTreeMap<String, u64>,
+    /// How events are kept.
+    #[serde(default)]
+    pub archive: ArchiveStatus,
+    /// Where events go besides.
+    #[serde(default)]
+    pub sinks: Vec<SinkStatus>,
     /// Warnings of the last load.
     pub warnings: Vec<String>,
     /// The last reload that failed, where none has succeeded since.
@@ -469,21 +480,4 @@ pub struct Changed {
 pub struct Refused {
     /// Why, most important first.
     pub errors: Vec<String>,
-}
-
-/// The query of `GET /v1/events`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EventQuery {
-    /// Go on with new events as they come.
-    #[serde(default)]
-    pub follow: bool,
-    /// Only events since then.
-    pub since: Option<Timestamp>,
-    /// Only of this device.
-    pub device: Option<String>,
-    /// Only for this reason.
-    pub reason: Option<String>,
-    /// The latest this many.
-    pub limit: Option<usize>,
 }

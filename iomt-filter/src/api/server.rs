@@ -1,6 +1,5 @@
 //! Answers on the control socket.
 
-use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +9,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -20,20 +18,19 @@ use nix::unistd::chown;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::net::UnixListener;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::access::{Access, LOOKUP, PLAN, Peer, Role};
 use super::bounded;
 use super::connections::{self, Desks, Limits};
+use super::events::events;
 use super::messages::{
-    ApplyRequest, BlockRequest, EventQuery, ExceptionRequest, GrantRequest, HistoryQuery, LearnQuery,
-    LookupRequest, PlanRequest, RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest,
-    ReloadRequest, RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
+    ApplyRequest, BlockRequest, ExceptionRequest, GrantRequest, HistoryQuery, LearnQuery, LookupRequest,
+    PlanRequest, RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, ReloadRequest,
+    RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
 };
 use super::request::{Asked, Said, unknown, wrong_method};
 use super::room::{self, Busy, Place, Room};
 use crate::agent::Agent;
-use crate::agent::history::Follower;
 use crate::explain::Question;
 
 /// An import of a million addresses is some 20 MB of JSON.
@@ -140,9 +137,9 @@ pub async fn serve(
 
 /// Where requests are answered.
 #[derive(Clone)]
-struct Desk {
-    agent: Arc<Agent>,
-    room: Arc<Room>,
+pub(super) struct Desk {
+    pub(super) agent: Arc<Agent>,
+    pub(super) room: Arc<Room>,
 }
 
 /// Lets nobody do what is not for their role.
@@ -163,11 +160,11 @@ async fn turn_away(State(access): State<Arc<Access>>, ConnectInfo(peer): Connect
     refuse(StatusCode::FORBIDDEN, vec![access.refusal(&peer, Role::Read)])
 }
 
-fn refuse(status: StatusCode, errors: Vec<String>) -> Response {
+pub(super) fn refuse(status: StatusCode, errors: Vec<String>) -> Response {
     (status, Json(Refused { errors })).into_response()
 }
 
-fn busy(Busy(why): Busy) -> Response {
+pub(super) fn busy(Busy(why): Busy) -> Response {
     let errors = vec![format!("the agent is busy; try again in a moment: {why}")];
     ([(header::RETRY_AFTER, "1")], refuse(StatusCode::SERVICE_UNAVAILABLE, errors)).into_response()
 }
@@ -431,29 +428,4 @@ async fn begin_trial(State(desk): State<Desk>, Said(request): Said<TrialRequest>
 
 async fn end_trial(State(desk): State<Desk>) -> Response {
     desk.change(Agent::end_trial).await
-}
-
-/// One object a line: what is remembered, and with `follow` what comes.
-async fn events(State(Desk { agent, .. }): State<Desk>, Asked(query): Asked<EventQuery>) -> Response {
-    let (past, follower) = agent.history().read(&query);
-    let past = past.into_iter().map(|line| Ok::<_, Infallible>(line.to_string()));
-    let follow = query.follow.then_some(follower);
-    let coming = futures_util::stream::unfold(follow, next_line);
-    let lines = futures_util::StreamExt::chain(futures_util::stream::iter(past), coming);
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
-}
-
-async fn next_line(follower: Option<Follower>) -> Option<(Result<String, Infallible>, Option<Follower>)> {
-    let mut follower = follower?;
-    loop {
-        match follower.next().await {
-            Ok(Some(line)) => return Some((Ok(line), Some(follower))),
-            Ok(None) => {}
-            Err(RecvError::Lagged(missed)) => {
-                let line = format!("{{\"missed\":{missed}}}\n");
-                return Some((Ok(line), Some(follower)));
-            }
-            Err(RecvError::Closed) => return None,
-        }
-    }
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::api::client;
-use crate::api::messages::{ChangeStatus, ContactsStatus, Status};
+use crate::api::messages::{ArchiveStatus, ChangeStatus, ContactsStatus, Emission, SinkStatus, Status};
 use crate::cli::Output;
 use crate::cmd::{exceptions, socket};
 use crate::output;
@@ -93,6 +93,8 @@ fn shown(status: &Status) -> String {
             fates.emitted, fates.suppressed, fates.lost
         ));
     }
+    lines.push(format!("archive     {}", archive(&status.archive)));
+    lines.extend(status.sinks.iter().map(|sink| format!("sink        {}", self::sink(sink))));
     if let Some(failed) = &status.failed_reload {
         lines.push(format!("reload      failed at {}, what ran before goes on:", failed.at));
         lines.extend(failed.errors.iter().map(|error| indented(error)));
@@ -144,6 +146,43 @@ fn contacts(status: &ContactsStatus) -> String {
         line.push_str(&format!(", a damaged database was moved to {aside}"));
     }
     line
+}
+
+/// How events are kept.
+fn archive(status: &ArchiveStatus) -> String {
+    let kept = status.kept.map_or("not counted yet".to_owned(), |kept| format!("{kept} events"));
+    let mut line = format!("{kept}, {} MiB; {}", status.bytes >> 20, emission(&status.events));
+    if let Some(error) = &status.error {
+        line.push_str(&format!("; not kept at the moment: {error}"));
+    }
+    if let Some(aside) = &status.moved_aside {
+        line.push_str(&format!("; a damaged database was moved to {aside}"));
+    }
+    line
+}
+
+fn sink(sink: &SinkStatus) -> String {
+    let format = sink.format.iter().map(|format| format!(" {format}")).collect::<String>();
+    let target = if sink.name == sink.target { String::new() } else { format!(" {}", sink.target) };
+    let mut line = format!(
+        "{} ({}{format}{target}): {} since {:.0}; {}",
+        sink.name,
+        sink.kind,
+        sink.state,
+        sink.since,
+        emission(&sink.events)
+    );
+    if let Some(error) = &sink.error {
+        line.push_str(&format!("; {error}"));
+    }
+    line
+}
+
+/// What became of the records that were read.
+fn emission(events: &Emission) -> String {
+    let sum = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
+    let (emitted, lost, waiting) = (sum(&events.emitted), sum(&events.lost), sum(&events.waiting));
+    format!("{emitted} emitted, {lost} lost, {waiting} waiting")
 }
 
 /// What is wrong with the age of the country database.

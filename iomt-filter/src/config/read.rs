@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use super::location::locations;
 use super::parse_duration;
 use super::{
-    AccessConfig, AgentConfig, AttachMode, BundleConfig, Config, Events, GeoConfig, Interfaces, Metrics,
-    Paths, feed,
+    AccessConfig, AgentConfig, AttachMode, BundleConfig, Config, GeoConfig, Interfaces, Metrics, Paths,
+    events, feed,
 };
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::document::{Located, Reader, Section};
@@ -54,7 +54,7 @@ pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> 
         feeds: feed::feeds(&root, folder, &mut reader),
         gate: feed::gate(&root, &mut reader),
         bundle: bundle(&root, folder, &mut reader),
-        events: events(&root, folder, &mut reader),
+        events: events::events(&root, folder, &mut reader),
         metrics: metrics(&root, &mut reader),
         agent: agent(&root, &mut reader),
         access: access(&root, &mut reader),
@@ -160,18 +160,6 @@ fn bundle<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) ->
     let section = root.section("bundle", &["key"], reader);
     let key = section.and_then(|section| section.string("key", reader));
     BundleConfig { key: key.map(|text| folder.join(text.value)) }
-}
-
-fn events<'s>(root: &Section<'_, 's>, folder: &Path, reader: &mut Reader<'s>) -> Events {
-    let section = root.section("events", &["file", "eve", "syslog", "retention"], reader);
-    let mut text = |key: &str| Some(section.as_ref()?.string(key, reader)?.value);
-    let (file, eve, syslog) = (text("file"), text("eve"), text("syslog"));
-    Events {
-        file: file.map(|path| folder.join(path)),
-        eve: eve.map(|path| folder.join(path)),
-        syslog,
-        retention: duration("retention", section.as_ref(), 30 * DAY, reader),
-    }
 }
 
 fn agent<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> AgentConfig {

@@ -1,11 +1,11 @@
 //! What a ward lives on: DICOM, plain and by TLS, HL7 over MLLP, names. Who has no rule for it gets none.
 
+use iomt_filter_tests::certificate::Authority;
 use iomt_filter_tests::hospital::Version;
 use iomt_filter_tests::hospital::connection::{self, Outcome};
 use iomt_filter_tests::hospital::dicom::{self, Pacs, Study};
 use iomt_filter_tests::hospital::host::{DICOM, HL7};
 use iomt_filter_tests::netns::Namespace;
-use iomt_filter_tests::ward::certificate::Authority;
 use iomt_filter_tests::ward::mllp::{Engine, Sender};
 use iomt_filter_tests::ward::names::{self, NameServer, Transport};
 use iomt_filter_tests::ward::{Placement, Station, Ward};
@@ -32,8 +32,8 @@ struct Services {
 
 fn start(ward: &Ward) -> Services {
     let (server, folder) = (&ward[Station::Server], ward.folder());
-    let authority = Authority::make(ward).unwrap();
-    let [of_pacs, of_scanner] = ["pacs", "ct-1"].map(|name| authority.issue(ward, name).unwrap());
+    let authority = Authority::make(folder).unwrap();
+    let [of_pacs, of_scanner] = ["pacs", "ct-1"].map(|name| authority.issue(folder, name).unwrap());
     let plain = Pacs::start_at(server, folder, DICOM, &[]).unwrap();
     let secure = Pacs::start_at(server, folder, DICOM_TLS, &of_pacs.arguments()).unwrap();
     let engine = |version| Engine::start(server, ward.at(Station::Server, version, HL7)).unwrap();

@@ -11,6 +11,7 @@ use url::Url;
 use super::{Feed, GateConfig};
 use crate::config::parse_duration;
 use crate::config::read::{DAY, HOUR, duration, network};
+use crate::config::size::parse_size;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::document::{Located, Reader, Section};
 use crate::feeds::entry::CATEGORIES;
@@ -247,18 +248,12 @@ fn limits<'s>(section: &Section<'_, 's>, reader: &mut Reader<'s>) -> Limits {
     limits
 }
 
-/// The largest list, as `64M`: a number and `K`, `M` or `G`, of 1,024 each.
+/// The largest list, as `64M`.
 fn max_bytes<'s>(section: &Section<'_, 's>, reader: &mut Reader<'s>) -> u64 {
     const DEFAULT: u64 = 256 << 20;
     const LARGEST: u64 = 2 << 30;
     let Some(text) = section.string("max_size", reader) else { return DEFAULT };
-    let (number, shift) = match text.value.as_bytes().last() {
-        Some(b'K') => (text.value.trim_end_matches('K'), 10),
-        Some(b'M') => (text.value.trim_end_matches('M'), 20),
-        Some(b'G') => (text.value.trim_end_matches('G'), 30),
-        _ => (text.value.as_str(), 0),
-    };
-    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_shl(shift));
+    let bytes = parse_size(&text.value);
     match bytes.filter(|bytes| (1..=LARGEST).contains(bytes)) {
         Some(bytes) => bytes,
         None => {

@@ -2,14 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::Result;
-
-use super::{Station, Ward};
-use crate::hospital::program;
-
-const LIMIT: Duration = Duration::from_secs(20);
+use anyhow::{Context as _, Result, ensure};
 
 /// Who vouches for others.
 #[derive(Debug)]
@@ -27,35 +21,54 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// Makes one.
+    /// Makes one, with its files in `folder`.
     ///
     /// # Errors
     /// When `openssl` is not there or refuses.
-    pub fn make(ward: &Ward) -> Result<Self> {
-        let (key, certificate) = files(ward, "authority");
+    pub fn make(folder: &Path) -> Result<Self> {
+        let (key, certificate) = files(folder, "authority");
         let mut command = Command::new("openssl");
         command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]);
         command.args(["-subj", "/CN=Ward authority"]);
-        run(ward, command.arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
+        run(command.arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
         Ok(Self { key, certificate })
     }
 
-    /// Vouches for a name.
+    /// Its certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Path {
+        &self.certificate
+    }
+
+    /// Vouches for a name, and for an address of this host.
     ///
     /// # Errors
     /// When `openssl` refuses.
-    pub fn issue(&self, ward: &Ward, name: &str) -> Result<Identity> {
-        let (key, certificate) = files(ward, name);
+    pub fn issue(&self, folder: &Path, name: &str) -> Result<Identity> {
+        let (key, certificate) = files(folder, name);
         let mut command = Command::new("openssl");
         command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]);
         command.args(["-addext", "basicConstraints=critical,CA:FALSE", "-subj", &format!("/CN={name}")]);
+        command.args(["-addext", &format!("subjectAltName=DNS:{name},IP:127.0.0.1")]);
         command.arg("-CA").arg(&self.certificate).arg("-CAkey").arg(&self.key);
-        run(ward, command.arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
+        run(command.arg("-keyout").arg(&key).arg("-out").arg(&certificate))?;
         Ok(Identity { key, certificate, authority: self.certificate.clone() })
     }
 }
 
 impl Identity {
+    /// The file with its key.
+    #[must_use]
+    pub fn key(&self) -> &Path {
+        &self.key
+    }
+
+    /// The file with its certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Path {
+        &self.certificate
+    }
+
     /// What DCMTK's programs want to hear: speak TLS, with this certificate, and ask the other for one.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
@@ -65,10 +78,12 @@ impl Identity {
     }
 }
 
-fn files(ward: &Ward, name: &str) -> (PathBuf, PathBuf) {
-    (ward.file(&format!("{name}.key")), ward.file(&format!("{name}.pem")))
+fn files(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+    (folder.join(format!("{name}.key")), folder.join(format!("{name}.pem")))
 }
 
-fn run(ward: &Ward, command: &mut Command) -> Result<()> {
-    program::run(&ward[Station::Server], command, LIMIT)?.success("openssl").map(drop)
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().context("failed to start `openssl`")?;
+    ensure!(output.status.success(), "`openssl` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
 }

@@ -1,0 +1,249 @@
+//! OCSF 1.3, class Network Activity (4001) with the profile `security_control`; what the agent says is a Base Event.
+
+use std::net::IpAddr;
+
+use iomt_filter_common::packet::protocol;
+use serde::Serialize;
+
+use super::super::{Record, protocol_number};
+use super::{PRODUCT, Severity, VERSION, community_id, title};
+
+const SCHEMA: &str = "1.3.0";
+const NETWORK_ACTIVITY: u32 = 4_001;
+/// `activity_id`.
+const REFUSE: u32 = 5;
+const TRAFFIC: u32 = 6;
+const OTHER: u32 = 99;
+/// `device.type_id`.
+const FIREWALL: u8 = 9;
+/// The bits of TCP's flags, in the order of their letters.
+const TCP_FLAGS: &str = "FSRPAUEC";
+
+/// Names are OCSF's.
+#[derive(Debug, Serialize)]
+pub(super) struct Ocsf<'r> {
+    category_uid: u32,
+    class_uid: u32,
+    activity_id: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activity_name: Option<&'r str>,
+    type_uid: u32,
+    severity_id: u8,
+    time: i64,
+    metadata: Metadata,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action_id: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disposition_id: Option<u8>,
+    status_detail: &'r str,
+    count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_endpoint: Option<Endpoint<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst_endpoint: Option<Endpoint<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_info: Option<Connection>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    firewall_rule: Option<Named<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<Named<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    risk_score: Option<u8>,
+    device: Device<'r>,
+    unmapped: Unmapped<'r>,
+}
+
+#[derive(Debug, Serialize)]
+struct Metadata {
+    version: &'static str,
+    product: Product,
+    #[serde(skip_serializing_if = "<[&str]>::is_empty")]
+    profiles: &'static [&'static str],
+}
+
+#[derive(Debug, Serialize)]
+struct Product {
+    name: &'static str,
+    vendor_name: &'static str,
+    version: &'static str,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Endpoint<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vlan_uid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<Location<'r>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Location<'r> {
+    country: &'r str,
+}
+
+#[derive(Debug, Serialize)]
+struct Connection {
+    direction_id: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol_num: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol_ver_id: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp_flags: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    community_uid: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Named<'r> {
+    name: &'r str,
+}
+
+#[derive(Debug, Serialize)]
+struct Device<'r> {
+    hostname: &'r str,
+    type_id: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface_name: Option<&'r str>,
+}
+
+/// What OCSF has no place for, by the names of our own JSON.
+#[derive(Debug, Serialize)]
+struct Unmapped<'r> {
+    verdict: &'r str,
+    reason: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feed: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icmp_type: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icmp_code: Option<u8>,
+    generation: u32,
+    length: u32,
+}
+
+/// An event.
+pub(super) fn event(record: &Record) -> Ocsf<'_> {
+    let is_frame = record.note.is_none();
+    let is_drop = matches!(&*record.verdict, "drop" | "reset");
+    let (class_uid, activity_id) = match (is_frame, is_drop) {
+        (false, _) => (0, OTHER),
+        (true, true) => (NETWORK_ACTIVITY, REFUSE),
+        (true, false) => (NETWORK_ACTIVITY, TRAFFIC),
+    };
+    Ocsf {
+        category_uid: class_uid / 1_000,
+        class_uid,
+        activity_id,
+        activity_name: (!is_frame).then_some(&*record.reason),
+        type_uid: class_uid * 100 + activity_id,
+        severity_id: match Severity::of(record) {
+            Severity::Low => 2,
+            Severity::Medium => 3,
+            Severity::High => 4,
+        },
+        time: record.time.unwrap_or_default().as_millisecond(),
+        metadata: Metadata {
+            version: SCHEMA,
+            product: Product { name: PRODUCT, vendor_name: PRODUCT, version: VERSION },
+            profiles: if is_frame { &["security_control", "host"] } else { &["host"] },
+        },
+        message: match &record.note {
+            Some(note) => format!("{}: {note}", title(record)),
+            None => title(record).into_owned(),
+        },
+        // Denied or allowed; dropped, blocked (with an answer), or logged.
+        action_id: is_frame.then_some(if is_drop { 2 } else { 1 }),
+        disposition_id: is_frame.then_some(match &*record.verdict {
+            "drop" => 6,
+            "reset" => 2,
+            _ => 17,
+        }),
+        status_detail: &record.reason,
+        count: record.count,
+        src_endpoint: is_frame.then(|| endpoint(record, true)),
+        dst_endpoint: is_frame.then(|| endpoint(record, false)),
+        connection_info: is_frame.then(|| connection(record)),
+        firewall_rule: record.rule.as_deref().map(|name| Named { name }),
+        policy: record.profile.as_deref().map(|name| Named { name }),
+        risk_score: record.score,
+        device: Device {
+            hostname: &record.host,
+            type_id: FIREWALL,
+            interface_name: record.interface.as_deref(),
+        },
+        unmapped: Unmapped {
+            verdict: &record.verdict,
+            reason: &record.reason,
+            device: record.device.as_deref(),
+            feed: record.feed.as_deref(),
+            entry: record.entry.as_deref(),
+            icmp_type: record.icmp_type,
+            icmp_code: record.icmp_code,
+            generation: record.generation,
+            length: record.length,
+        },
+    }
+}
+
+fn endpoint(record: &Record, is_source: bool) -> Endpoint<'_> {
+    let is_from_device = record.direction.as_deref() == Some("from-device");
+    let is_device = record.direction.is_some() && is_source == is_from_device;
+    let (arp, mac) = (record.arp.as_ref(), record.mac.as_ref());
+    let (ip, port, mac) = if is_source {
+        (record.source.or(arp.map(|arp| arp.sender)), record.source_port, mac.map(|mac| &mac.source))
+    } else {
+        let ip = record.destination.or(arp.map(|arp| arp.target));
+        (ip, record.destination_port, mac.map(|mac| &mac.destination))
+    };
+    let country = record.country.as_deref().filter(|_| !is_device && record.direction.is_some());
+    let vlan = record.vlan.as_ref().and_then(|tags| tags.last());
+    Endpoint {
+        ip,
+        port,
+        mac: mac.map(|mac| mac.to_uppercase()),
+        name: record.device.as_deref().filter(|_| is_device),
+        vlan_uid: vlan.filter(|_| is_source).map(u16::to_string),
+        location: country.map(|country| Location { country }),
+    }
+}
+
+fn connection(record: &Record) -> Connection {
+    let number = record.protocol.as_deref().and_then(protocol_number);
+    let flags = |letters: &str| {
+        let bit = |letter| TCP_FLAGS.find(letter).map_or(0, |bit| 1 << bit);
+        letters.chars().map(bit).fold(0, |flags, bit| flags | bit)
+    };
+    Connection {
+        // Inbound and outbound are what the devices see.
+        direction_id: match record.direction.as_deref() {
+            Some("to-device") => 1,
+            Some("from-device") => 2,
+            _ => 0,
+        },
+        protocol_num: number,
+        // By IANA's keyword.
+        protocol_name: number.map(|number| match number {
+            protocol::ICMPV6 => "ipv6-icmp".to_owned(),
+            _ => record.protocol.as_deref().unwrap_or_default().to_owned(),
+        }),
+        protocol_ver_id: record.ip_version,
+        tcp_flags: record.tcp_flags.as_deref().map(flags),
+        community_uid: community_id::of(record),
+    }
+}
