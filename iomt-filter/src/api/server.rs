@@ -64,7 +64,7 @@ pub enum SocketError {
 ///
 /// # Errors
 /// When another agent listens there, or the path cannot be used.
-pub fn listen(path: &Path, access: Access) -> Result<(UnixListener, Access), SocketError> {
+pub fn listen(path: &Path, access: &Access) -> Result<UnixListener, SocketError> {
     let failed = |error| SocketError::Listen { path: path.to_owned(), error };
     if let Ok(found) = fs::symlink_metadata(path) {
         use std::os::unix::fs::FileTypeExt as _;
@@ -90,7 +90,7 @@ pub fn listen(path: &Path, access: Access) -> Result<(UnixListener, Access), Soc
     };
     let mode = if is_enough { 0o660 } else { 0o666 };
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
-    Ok((listener, if is_enough { access.behind_mode() } else { access }))
+    Ok(listener)
 }
 
 /// Answers until `shutdown` completes.
