@@ -5,9 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use iomt_filter::datapath::{Datapath, LoadOptions, WriterToken};
+use iomt_filter::rows::GrantCell;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::exception::Exception;
-use iomt_filter_common::policy::Mode;
+use iomt_filter_common::policy::{Grant, Mode, RuleDirection};
 use iomt_filter_common::trial::Difference;
 use iomt_filter_common::{Reason, Verdict};
 use iomt_filter_tests::judge::Judge;
@@ -138,6 +139,28 @@ fn a_block_holds_in_what_is_pending_and_in_what_it_goes_back_to() {
     let Loaded { datapath, token, .. } = &mut loaded;
     assert_eq!(datapath.apply_both(before.rows(), before.rows(), token).unwrap(), None, "nothing is pending");
     assert_eq!(datapath.active_rows(), Some(&blocked(&before)));
+}
+
+/// Three slots hold rows at once: what holds, what is on trial, and what is written next.
+#[test]
+fn three_generations_have_room_for_as_many_grants_as_one_may_have() {
+    let mut loaded = Loaded::load();
+    let granted = |first: u16, count: u16| {
+        let mut rows = enforced().rows();
+        let cell = |peer| GrantCell { device: 1, direction: RuleDirection::To, peer, service: 1 };
+        let grant = |peer: u16| Grant { expires: LATER, rule: peer.into(), reserved: 0 };
+        rows.grants = (first..first + count).map(|peer| (cell(peer), grant(peer))).collect();
+        rows
+    };
+    let Loaded { datapath, token, .. } = &mut loaded;
+    let most = 32_768;
+    datapath.apply(granted(1, most), token).unwrap();
+    datapath.begin_trial(granted(2, most), now() + LATER, token).unwrap();
+    datapath.apply(granted(3, most), token).unwrap();
+    let refused = datapath.apply(granted(4, most + 1), token).unwrap_err().to_string();
+    assert!(refused.contains("room for 32768 rows, 32769 are needed"), "{refused}");
+    datapath.apply_until(granted(5, most), now() + LATER, token).unwrap();
+    assert!(datapath.apply_both(granted(6, most), granted(7, most), token).unwrap().is_some());
 }
 
 #[test]

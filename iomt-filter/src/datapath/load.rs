@@ -48,14 +48,14 @@ static PROGRAM: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/i
 pub const OLDEST_KERNEL: (u32, u32) = (6, 1);
 /// Flows that are remembered where nothing else is said.
 pub const DEFAULT_FLOWS: u32 = 131_072;
-/// Rows of a trie that fit, both generations together; tries take memory as they fill.
-pub(super) const TRIE_ROWS: u32 = 16_777_216;
+/// Protected peers of one generation that fit; tries take memory as they fill.
+pub(super) const PROTECTED_ROWS: u32 = 8_388_608;
 /// Fragmented packets on their way at once.
 pub(super) const FRAGMENTS: u32 = 8_192;
 /// Hosts on uplinks that were heard of.
 const FAR_HOSTS: u32 = 4_096;
-/// Cells of grants that fit, both generations together.
-pub(super) const GRANT_CELLS: u32 = 65_536;
+/// Cells of grants of one generation that fit; they take memory as they come.
+pub(super) const GRANT_CELLS: u32 = 32_768;
 const EVENT_BUFFER_BYTES: u32 = 4 << 20;
 const REPLAY_BUFFER_BYTES: u32 = 64 << 10;
 
@@ -387,7 +387,7 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<u32, Settings>(map::SETTINGS, SLOTS),
         Shape::of::<u32, Profile>(map::PROFILES, SLOTS * MAX_PROFILES),
         Shape::of::<u32, Device>(map::DEVICES, SLOTS * devices),
-        Shape::of::<Key<ProtectedKey>, u32>(map::PROTECTED, TRIE_ROWS),
+        Shape::of::<Key<ProtectedKey>, u32>(map::PROTECTED, SLOTS * PROTECTED_ROWS),
         Shape::of::<u32, Directory>(map::DIRECTORY, SLOTS),
         Shape::of::<u32, Line>(map::LISTINGS, Room::of_both(options.room.listings)),
         Shape::of::<u32, Line>(map::BLOCKS, Room::of_both(options.room.blocks)),
@@ -400,7 +400,7 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<FragmentKey, FirstFragment>(map::OTHER_FRAGMENTS, lru_rows(FRAGMENTS)),
         Shape::of::<u32, Query>(map::QUERIES, query::places(devices)),
         Shape::of::<Address, u64>(map::FAR_HOSTS, lru_rows(FAR_HOSTS)),
-        Shape::of::<GrantKey, Grant>(map::GRANTS, GRANT_CELLS),
+        Shape::of::<GrantKey, Grant>(map::GRANTS, SLOTS * GRANT_CELLS),
         Shape::of::<u32, Lease>(map::LEASES, devices * FAMILIES),
         // A row for each lease, and as many for those that two CPUs learn of one device at once.
         Shape::of::<Address, u32>(map::LEASED, devices * FAMILIES * 2),
