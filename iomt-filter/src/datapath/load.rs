@@ -113,7 +113,8 @@ pub enum LoadError {
     },
     /// Pinned maps come from another version.
     #[error(
-        "`{path}` holds maps of contract version {found}, this program needs {needed}; run `iomt-filter detach` with the version that made them, or remove the folder, then start again"
+        "`{path}` holds tables of contract version {found}, this program needs {needed}; run `iomt-filter detach`, of \
+         whatever version, then start again; between the two nothing is filtered"
     )]
     OtherVersion {
         /// The pin folder.
@@ -149,7 +150,7 @@ pub enum LoadError {
     NoMap(&'static str),
     /// Some tables are gone while interfaces are still judged by the others.
     #[error(
-        "`{path}` holds tables that cannot be taken over ({what}) while `{}` is judged by them; run `iomt-filter detach`, then start again",
+        "`{path}` holds tables that cannot be taken over ({what}) while `{}` is judged by them; run `iomt-filter detach`, then start again; between the two nothing is filtered",
         interfaces.join("`, `")
     )]
     Incomplete {
