@@ -25,6 +25,14 @@ fn session(hospital: &Hospital) -> (Service, Session) {
     let pacs = Host::Pacs.at(Version::V4, DICOM);
     let service = Service::start(&hospital[Host::Pacs], pacs).unwrap();
     let session = Session::start(&hospital[Host::Ct], pacs, LIMIT).unwrap();
+/// A policy that says something else, and that no packet of these tests is judged differently by.
+fn wider() -> String {
+    POLICY.replace(
+        "  { to = \"pacs\", service = \"dicom\" },\n",
+        "  { to = \"pacs\", service = [\"dicom\", \"https\"] },\n",
+    )
+}
+
     assert_runs(&session);
     (service, session)
 }
@@ -307,5 +315,31 @@ fn a_plan_is_tried_on_what_passes_and_changes_nothing() {
     assert_eq!(states(&filter), [state(1, "confirmed", true)]);
     let told = filter.ask(&["plan", "--live", "1s"]).unwrap();
     assert!(told.output.contains("is cut"), "{}", told.output);
+    filter.remove().unwrap();
+}
+
+#[test]
+fn what_is_blocked_while_a_change_is_pending_holds_in_both_behind_a_restart() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let mut filter = filter(&hospital, &agent());
+    let (_service, session) = session(&hospital);
+    filter.tell(&["block", "add", "198.51.100.7"]).unwrap();
+    assert_ne!(wider(), POLICY);
+    filter.write("policy.toml", wider()).unwrap();
+    filter.tell(&["apply", "--confirm-within", "10m"]).unwrap();
+    filter.kill().unwrap();
+    filter.start().unwrap();
+    assert_eq!(states(&filter), [state(1, "confirmed", false), state(2, "pending", true)]);
+    let pacs = Host::Pacs.at(Version::V4, DICOM).ip().to_string();
+    filter.tell(&["block", "add", &pacs]).unwrap();
+    assert_cut(&session);
+    filter.tell(&["rollback"]).unwrap();
+    assert_cut(&session);
+    filter.tell(&["block", "remove", &pacs]).unwrap();
+    assert_lives_again(&session);
+    assert!(!filter.log().contains("hold something else"), "{}", filter.log());
     filter.remove().unwrap();
 }

@@ -138,6 +138,24 @@ impl Datapath {
         }
         let generation = self.write(candidate).map_err(|(_, error)| error)?;
         self.judging.set_active(generation.word().pending());
+    /// Knows again what an earlier process has written for a change that is pending, so that what both generations
+    /// have in common needs no third half of a table; the names of the tables in lines that hold something else than
+    /// these rows. Nothing is written.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn recall_both(&mut self, candidate: &Rows, confirmed: &Rows) -> Result<Vec<&'static str>, MapError> {
+        let Some(pending) = self.pending() else { return Ok(Vec::new()) };
+        let mut unknown = Vec::new();
+        for (generation, rows) in [(pending.candidate, candidate), (pending.confirmed, confirmed)] {
+            let read = self.maps.directory.get(&generation.slot, 0)?;
+            unknown.extend(self.maps.shelves.recall(rows, &read));
+        }
+        unknown.sort_unstable();
+        unknown.dedup();
+        Ok(unknown)
+    }
+
         self.grace.begin();
         match self.write(confirmed) {
             Ok(confirmed) => {

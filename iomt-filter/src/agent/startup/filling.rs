@@ -228,6 +228,15 @@ fn take_up(
     candidate: &Choice,
 ) -> Result<Core> {
     let deadline = core.datapath.pending().map_or(0, |pending| pending.deadline);
+    match core.datapath.recall_both(&intent.rows, &before.rows) {
+        Ok(unknown) if unknown.is_empty() => {}
+        Ok(unknown) => tracing::warn!(
+            tables = unknown.join(", "),
+            "tables of the change that is pending hold something else than was written: what is done meanwhile may \
+             be refused; `iomt-filter confirm` and `iomt-filter rollback` write them anew"
+        ),
+        Err(error) => tracing::error!(error = chain(&error), "the tables that are taken over cannot be read"),
+    }
     let deadline = BootTime { nanoseconds: deadline, ..BootTime::now() };
     let config = Arc::new(candidate.config.clone());
     let before = Before {
