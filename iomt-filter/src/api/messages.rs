@@ -14,9 +14,9 @@ pub mod history;
 pub mod learn;
 
 pub use change::{
-    Applied, ApplyRequest, ChangeStatus, DifferenceStatus, Excepted, ExceptionKind, ExceptionRequest,
-    ExceptionStatus, GenerationStatus, PendingStatus, ReleaseExceptionRequest, RollbackRequest, Scope,
-    TrialRequest, TrialStatus,
+    Applied, ApplyRequest, ChangeStatus, DifferenceStatus, EndTrialRequest, Excepted, ExceptionKind,
+    ExceptionRequest, ExceptionStatus, GenerationStatus, PendingStatus, ReleaseExceptionRequest,
+    RollbackRequest, Scope, TrialRequest, TrialStatus,
 };
 pub use history::{HistoryQuery, HistoryStatus, Listed, MOST_TALKED};
 pub use learn::{LearnQuery, Learned};

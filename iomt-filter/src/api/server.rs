@@ -26,9 +26,9 @@ use super::access::{Access, LOOKUP, PLAN, Peer, Role};
 use super::bounded;
 use super::connections::{self, Desks, Limits};
 use super::messages::{
-    ApplyRequest, BlockRequest, EventQuery, ExceptionRequest, GrantRequest, HistoryQuery, LearnQuery,
-    LookupRequest, PlanRequest, RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest,
-    ReloadRequest, RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
+    ApplyRequest, BlockRequest, EndTrialRequest, EventQuery, ExceptionRequest, GrantRequest, HistoryQuery,
+    LearnQuery, LookupRequest, PlanRequest, RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest,
+    ReleaseRequest, ReloadRequest, RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
 };
 use super::request::{Asked, Said, unknown, wrong_method};
 use super::room::{self, Busy, Place, Room};
@@ -60,7 +60,8 @@ pub enum SocketError {
 }
 
 /// Makes the socket. Where one group has a role, it is that group's, with mode 0660. A mode cannot speak of several, nor
-/// of one that the agent's user is not in: then anybody can connect, and is asked who they are.
+/// of one that the agent's user is not in: then anybody can connect. Nobody has a role by having got this far: whoever
+/// connects is asked who they are.
 ///
 /// # Errors
 /// When another agent listens there, or the path cannot be used.
@@ -425,12 +426,20 @@ async fn trial(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -
     desk.read(&peer, Agent::trial).await
 }
 
-async fn begin_trial(State(desk): State<Desk>, Said(request): Said<TrialRequest>) -> Response {
-    desk.change(move |agent| agent.begin_trial(request)).await
+async fn begin_trial(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Said(request): Said<TrialRequest>,
+) -> Response {
+    desk.change(move |agent| agent.begin_trial(request, &peer.author())).await
 }
 
-async fn end_trial(State(desk): State<Desk>) -> Response {
-    desk.change(Agent::end_trial).await
+async fn end_trial(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Said(request): Said<Option<EndTrialRequest>>,
+) -> Response {
+    desk.change(move |agent| agent.end_trial(request.unwrap_or_default(), &peer.author())).await
 }
 
 /// One object a line: what is remembered, and with `follow` what comes.

@@ -191,7 +191,7 @@ pub enum LoadError {
 pub struct Datapath {
     pub(super) ebpf: Ebpf,
     pub(super) maps: Maps,
-    pub(super) judging: Judging,
+    pub(super) judging: Arc<Judging>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) pins: Option<PathBuf>,
     pub(super) device_capacity: u32,
@@ -248,9 +248,12 @@ impl Datapath {
         let [v4, v6, secret] = Flows::MAPS.map(|name| maps::data(&mut ebpf, name));
         let flow_maps = [v4?, v6?, secret?];
         let flows = Arc::new(Flows::map(&flow_maps, flow_sets).map_err(LoadError::Shared)?);
-        let readings = Readings::open(&ebpf, heartbeat.clone(), flows, device_capacity)?;
-        let maps = Maps::take(&mut ebpf, word, flow_maps)?;
-        let judging = Judging::map(maps.active.fd(), maps.change.fd()).map_err(LoadError::Shared)?;
+        let judged = [map::ACTIVE, map::CHANGE].map(|name| maps::data(&mut ebpf, name));
+        let [active, change] = judged;
+        let (active, change) = (active?, change?);
+        let judging = Arc::new(Judging::map(active.fd(), change.fd()).map_err(LoadError::Shared)?);
+        let readings = Readings::open(&ebpf, judging.clone(), heartbeat.clone(), flows, device_capacity)?;
+        let maps = Maps::take(&mut ebpf, [word, active, change], flow_maps)?;
         let adopted = pinned_capacity.is_some();
         let datapath = Self {
             ebpf,
