@@ -172,7 +172,7 @@ impl Active {
 
 /// What the program asks while a change is pending, or a generation on trial: 40 bytes, a table value.
 ///
-/// Its words are written before the flag in [`Active`] that has the program read them.
+/// Its words are written before the flag in [`Active`] that has the program read them, with a grace period in between.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Change {

@@ -3,7 +3,8 @@
 use crate::packet::{Fragment, Packet};
 use crate::verdict::Decision;
 
-/// Where two generations differ: 8 bytes, a table key. All zero counts the frames that both have judged.
+/// Where two generations differ: 8 bytes, a table key. All zero counts the frames that both have judged, and
+/// [`UNCOUNTED`](Self::UNCOUNTED) those whose difference the table has no room for.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Difference {
@@ -23,6 +24,11 @@ pub struct Difference {
 pub const DIFFERENCES: u32 = 65_536;
 
 impl Difference {
+    /// A difference that is in the table from the beginning of a trial, and stands for all that find no room there: no
+    /// device has such a number.
+    pub const UNCOUNTED: Self =
+        Self { device: u32::MAX, verdict: 0, reason: 0, tried_verdict: 0, tried_reason: 0 };
+
     /// That between what judges and what is on trial; nothing where both let the packet pass, or neither. A reset ends
     /// a packet as a drop does.
     #[inline(always)]

@@ -83,8 +83,8 @@ pub(crate) fn count_trial(judged: &Decision, tried: &Decision) {
 fn count_difference(difference: &Difference) {
     match DIFFERENCES.get_ptr_mut(difference) {
         Some(counter) => increment(Some(counter)),
-        // Where there is no room, the frame is in the number of all, and not among the differences.
-        None => _ = DIFFERENCES.insert(difference, &1, 0),
+        None if DIFFERENCES.insert(difference, &1, 0).is_ok() => {}
+        None => increment(DIFFERENCES.get_ptr_mut(Difference::UNCOUNTED)),
     }
 }
 

@@ -131,7 +131,8 @@ impl Maps {
     }
 }
 
-/// What is pending, or on trial.
+/// What is pending, or on trial. Asked for behind a word of `ACTIVE` that says so, which user space writes a grace period
+/// after what stands here: in whatever order a processor loads the two, it finds what belongs together.
 #[inline(always)]
 fn change() -> Option<Change> {
     let change = CHANGE.get_ptr(0)?;

@@ -52,10 +52,10 @@ use self::running::Running;
 use self::service::Told;
 use self::views::Known;
 use crate::api::messages::{
-    Applied, ApplyRequest, BlockRequest, Changed, DeviceStatus, EventQuery, Excepted, ExceptionRequest,
-    ExceptionStatus, FlowStatus, GenerationStatus, Grant, GrantRequest, Granted, HistoryQuery, HistoryStatus,
-    LearnQuery, Learned, PlanRequest, ReleaseExceptionRequest, ReloadRequest, RevokeRequest, RollbackRequest,
-    Status, TrialRequest, TrialStatus, UnblockRequest,
+    Applied, ApplyRequest, BlockRequest, Changed, DeviceStatus, EndTrialRequest, EventQuery, Excepted,
+    ExceptionRequest, ExceptionStatus, FlowStatus, GenerationStatus, Grant, GrantRequest, Granted,
+    HistoryQuery, HistoryStatus, LearnQuery, Learned, PlanRequest, ReleaseExceptionRequest, ReloadRequest,
+    RevokeRequest, RollbackRequest, Status, TrialRequest, TrialStatus, UnblockRequest,
 };
 use crate::archive::Bounds;
 use crate::audit::Author;
@@ -439,9 +439,9 @@ impl Agent {
     /// Puts what the files say on trial.
     ///
     /// # Errors
-    /// When it is invalid, or there is no room for it beside what holds.
-    pub fn begin_trial(&self, request: TrialRequest) -> Result<TrialStatus, Errors> {
-        self.change(|core| core.begin_trial(Duration::from_secs(request.seconds)))
+    /// When a change is pending, or somebody else tries something.
+    pub fn begin_trial(&self, request: TrialRequest, by: &Author) -> Result<TrialStatus, Errors> {
+        self.change(|core| core.begin_trial(Duration::from_secs(request.seconds), by))
     }
 
     /// How a trial goes.
@@ -449,15 +449,16 @@ impl Agent {
     /// # Errors
     /// When the kernel refuses a read.
     pub fn trial(&self) -> Result<TrialStatus, Errors> {
-        self.change(|core| core.trial())
+        trials::status(&self.running())
     }
 
     /// Ends a trial.
     ///
     /// # Errors
-    /// When the kernel refuses a read.
-    pub fn end_trial(&self) -> Result<TrialStatus, Errors> {
-        self.change(Core::end_trial)
+    /// When it is another one than the request says, or the kernel refuses a read.
+    pub fn end_trial(&self, request: EndTrialRequest, by: &Author) -> Result<TrialStatus, Errors> {
+        self.change(|core| core.end_trial(request.generation, by))?;
+        self.trial()
     }
 
     /// Tells the service manager that the agent does its work.

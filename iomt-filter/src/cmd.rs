@@ -32,10 +32,13 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use crate::api::client;
 use crate::api::messages::Refused;
 use crate::cli::{FINDING, Output};
 use crate::config::{self, Config};
+use crate::datapath::attach;
 use crate::diagnostic::Diagnostic;
 use crate::output;
 
@@ -66,6 +69,22 @@ fn listening(config: &Path) -> Option<PathBuf> {
         // What else is wrong with it, the request says.
         Ok(_) | Err(_) => Some(socket),
     }
+}
+
+/// Reads a document of the agent; where none answers, what judges on without it is in the error.
+fn asked<T: DeserializeOwned>(config: &Path, path: &str) -> Result<T> {
+    let socket = socket(config)?;
+    client::get(&socket, path).map_err(|error| {
+        let (read, _) = Config::load_what_can_be_read(config);
+        match listening(config).is_none().then(|| attach::attached_interfaces(&read.paths.pins)) {
+            Some(judged) if !judged.is_empty() => error.context(format!(
+                "the filter judges on without an agent on `{}`, by what was loaded last: lists are not renewed and \
+                 nothing is recorded until a new start (`iomt-filter run`, or that of the service) takes it over",
+                judged.join("`, `")
+            )),
+            _ => error,
+        }
+    })
 }
 
 /// Says what a change came to; one that was refused is a finding.

@@ -5,9 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use iomt_filter::datapath::{Datapath, LoadOptions, WriterToken};
+use iomt_filter::rows::GrantCell;
 use iomt_filter_common::device::Port;
 use iomt_filter_common::exception::Exception;
-use iomt_filter_common::policy::Mode;
+use iomt_filter_common::policy::{Grant, Mode, RuleDirection};
 use iomt_filter_common::trial::Difference;
 use iomt_filter_common::{Reason, Verdict};
 use iomt_filter_tests::judge::Judge;
@@ -140,6 +141,28 @@ fn a_block_holds_in_what_is_pending_and_in_what_it_goes_back_to() {
     assert_eq!(datapath.active_rows(), Some(&blocked(&before)));
 }
 
+/// Three slots hold rows at once: what holds, what is on trial, and what is written next.
+#[test]
+fn three_generations_have_room_for_as_many_grants_as_one_may_have() {
+    let mut loaded = Loaded::load();
+    let granted = |first: u16, count: u16| {
+        let mut rows = enforced().rows();
+        let cell = |peer| GrantCell { device: 1, direction: RuleDirection::To, peer, service: 1 };
+        let grant = |peer: u16| Grant { expires: LATER, rule: peer.into(), reserved: 0 };
+        rows.grants = (first..first + count).map(|peer| (cell(peer), grant(peer))).collect();
+        rows
+    };
+    let Loaded { datapath, token, .. } = &mut loaded;
+    let most = 32_768;
+    datapath.apply(granted(1, most), token).unwrap();
+    datapath.begin_trial(granted(2, most), now() + LATER, token).unwrap();
+    datapath.apply(granted(3, most), token).unwrap();
+    let refused = datapath.apply(granted(4, most + 1), token).unwrap_err().to_string();
+    assert!(refused.contains("room for 32768 rows, 32769 are needed"), "{refused}");
+    datapath.apply_until(granted(5, most), LATER, token).unwrap();
+    assert!(datapath.apply_both(granted(6, most), granted(7, most), token).unwrap().is_some());
+}
+
 #[test]
 fn a_generation_on_trial_counts_where_it_differs_and_changes_nothing() {
     let mut loaded = Loaded::load();
@@ -162,10 +185,11 @@ fn a_generation_on_trial_counts_where_it_differs_and_changes_nothing() {
         tried_verdict: Verdict::Drop as u8,
         tried_reason: Reason::NotAllowed as u8,
     };
-    let mut found = loaded.datapath.differences().unwrap();
+    let mut found = loaded.datapath.readings().differences().unwrap();
     found.sort();
     let mut expected = vec![
         (Difference::default(), 3),
+        (Difference::UNCOUNTED, 0),
         (difference(Reason::Allowed), 1),
         (difference(Reason::Established), 1),
     ];
@@ -177,9 +201,9 @@ fn a_generation_on_trial_counts_where_it_differs_and_changes_nothing() {
     assert!(loaded.opens(&before, 40_003));
     let Loaded { datapath, token, .. } = &mut loaded;
     datapath.end_trial(token);
-    let counted = datapath.differences().unwrap();
+    let counted = datapath.readings().differences().unwrap();
     assert!(loaded.opens(&before, 40_004));
-    assert_eq!(loaded.datapath.differences().unwrap(), counted, "nothing is on trial any more");
+    assert_eq!(loaded.datapath.readings().differences().unwrap(), counted, "nothing is on trial any more");
 }
 
 #[test]
@@ -191,7 +215,8 @@ fn a_trial_ends_in_the_kernel() {
     datapath.begin_trial(stricter().rows(), now() + SECOND / 10, token).unwrap();
     thread::sleep(Duration::from_millis(200));
     assert!(loaded.opens(&world, 40_000));
-    assert_eq!(loaded.datapath.differences().unwrap(), []);
+    let counted = loaded.datapath.readings().differences().unwrap();
+    assert!(counted.iter().all(|(_, frames)| *frames == 0), "{counted:?}");
     assert_eq!(loaded.datapath.trial(), None);
 }
 

@@ -102,6 +102,30 @@ fn one_group_is_let_in_by_the_mode_of_the_socket_and_nobody_else_gets_there() {
     filter.remove().unwrap();
 }
 
+/// The agent's user has the socket, and who may connect is still said by `[access]`.
+#[test]
+fn a_group_is_let_in_by_an_agent_that_becomes_another_user() {
+    if !can_run() {
+        return;
+    }
+    const DAEMON: u32 = 1;
+    for (access, mode) in [("write = [\"61002\"]", 0o660), ("read = [\"games\"]\nwrite = [\"61002\"]", 0o666)]
+    {
+        let hospital = build();
+        let mut filter = configure(&hospital, &format!("{access}\n[agent]\nuser = \"daemon\""));
+        filter.start().unwrap();
+        let socket = fs::metadata(filter.socket()).unwrap();
+        assert_eq!((socket.uid(), socket.permissions().mode() & 0o777), (DAEMON, mode));
+        let writer = Somebody::new(61_012, &[WRITERS]);
+        let added = filter.ask_as(&writer, &["block", "add", "198.51.100.9"]).unwrap();
+        assert!(added.status.success(), "{added:?}");
+        let stranger = filter.ask_as(&Somebody::new(61_013, &[DAEMON]), &["status"]).unwrap();
+        assert_eq!(stranger.status.code(), Some(2), "in the group of the agent's user: {stranger:?}");
+        assert!(stranger.output.is_empty(), "{stranger:?}");
+        filter.remove().unwrap();
+    }
+}
+
 /// The entries of the audit log, which holds together.
 fn entries(filter: &Filter<'_>) -> Vec<Value> {
     filter.tell(&["audit", "verify"]).unwrap();

@@ -1,11 +1,16 @@
 //! Changes that go back by themselves, generations that are kept, and what holds by hand, with sessions running.
 
 use std::fs;
+use std::thread;
 use std::time::Duration;
 
+use aya::maps::{Map, MapData, PerCpuHashMap, PerCpuValues};
+use aya::util::nr_cpus;
+use iomt_filter_common::trial::Difference;
 use iomt_filter_tests::hospital::connection::{Outcome, Service, Session, attempt};
-use iomt_filter_tests::hospital::filter::{Filter, POLICY};
+use iomt_filter_tests::hospital::filter::{Filter, POLICY, pins};
 use iomt_filter_tests::hospital::host::{DICOM, HTTPS};
+use iomt_filter_tests::hospital::program::Answer;
 use iomt_filter_tests::hospital::{Hospital, Host, Version, wait};
 use serde_json::Value;
 
@@ -18,6 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A policy that cuts the scanner from the PACS.
 pub(crate) fn cutting() -> String {
     POLICY.replace("  { to = \"pacs\", service = \"dicom\" },\n", "")
+}
+
+/// A policy that says something else, and that no packet of these tests is judged differently by.
+fn wider() -> String {
+    POLICY.replace(
+        "  { to = \"pacs\", service = \"dicom\" },\n",
+        "  { to = \"pacs\", service = [\"dicom\", \"https\"] },\n",
+    )
 }
 
 /// A session of the scanner with the PACS, which stands for that of an operator.
@@ -132,6 +145,84 @@ fn a_change_that_is_confirmed_stays_and_can_be_rolled_back() {
         "the files are as they were"
     );
     filter.remove().unwrap();
+}
+
+/// A trial that shows nothing, or not all, is not taken for one that says that nothing would be cut.
+#[test]
+fn a_trial_that_does_not_say_it_all_is_no_clean_result() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let filter = filter(&hospital, &agent());
+    let failed = |answer: &Answer, why: &str| {
+        assert_eq!(answer.status.code(), Some(2), "{answer:?}");
+        assert!(answer.errors.contains(why), "{why}: {answer:?}");
+    };
+    failed(&filter.ask(&["plan", "--live", "1s"]).unwrap(), "no packet came");
+    failed(&filter.ask(&["plan", "--live", "25h"]).unwrap(), "at most `24h`");
+    failed(&filter.ask(&["plan", "--live", "0s"]).unwrap(), "0s");
+    // Nobody goes on with what another trial counts.
+    let (_service, session) = session(&hospital);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| filter.ask(&["plan", "--live", "1m"]).unwrap());
+        wait::until("a trial", LIMIT, || Ok(trial(&filter)?.then_some(()))).unwrap();
+        let second = filter.ask(&["plan", "--live", "1s"]).unwrap();
+        assert!(second.status.success() && second.errors.contains("that you began before"), "{second:?}");
+        failed(&first.join().unwrap(), "another trial");
+    });
+    // Where there is no room for one more.
+    filter.write("policy.toml", cutting()).unwrap();
+    let told = thread::scope(|scope| {
+        let tried = scope.spawn(|| filter.ask(&["plan", "--live", "8s", "--output", "json"]).unwrap());
+        wait::until("a trial", LIMIT, || Ok(trial(&filter)?.then_some(()))).unwrap();
+        fill_differences(&hospital);
+        tried.join().unwrap()
+    });
+    let status: Value = serde_json::from_str(&told.output).unwrap();
+    assert!(status["uncounted"].as_u64().unwrap() > 0, "{status}");
+    failed(&told, "are in no line");
+    assert_runs(&session);
+    filter.write("policy.toml", "version = ").unwrap();
+    assert_eq!(filter.ask(&["plan", "--live", "1s"]).unwrap().status.code(), Some(1));
+    // And who tried is in the audit log, and nothing is tried beside a change.
+    filter.write("policy.toml", wider()).unwrap();
+    filter.tell(&["apply", "--confirm-within", "10m"]).unwrap();
+    failed(&filter.ask(&["plan", "--live", "1s"]).unwrap(), "is pending");
+    let audit = filter.tell(&["audit", "export", "--output", "json"]).unwrap();
+    let what =
+        |what: &str| audit.lines().filter(|line| line.contains(&format!("\"what\":\"{what}\""))).count();
+    assert_eq!((what("trial"), what("trial end")), (4, 3), "{audit}");
+    filter.remove().unwrap();
+}
+
+fn trial(filter: &Filter<'_>) -> anyhow::Result<bool> {
+    Ok(filter.get("/v1/trial")?.1["running"] == true)
+}
+
+/// Leaves no room for what has not been counted yet, and takes away what the session is counted under.
+fn fill_differences(hospital: &Hospital) {
+    let pin = pins(hospital.name()).join("maps/DIFFERENCES");
+    let map = Map::from_map_data(MapData::from_pin(pin).unwrap()).unwrap();
+    let mut differences: PerCpuHashMap<MapData, Difference, u64> = map.try_into().unwrap();
+    let none = || PerCpuValues::try_from(vec![0; nr_cpus().unwrap()]).unwrap();
+    let mut device = 1_000_000;
+    while differences.insert(Difference { device, ..Difference::default() }, none(), 0).is_ok() {
+        device += 1;
+    }
+    loop {
+        let keys = differences.keys().filter_map(Result::ok);
+        let counted: Vec<_> = keys.filter(|key| (1..1_000_000).contains(&key.device)).collect();
+        if counted.is_empty() {
+            return;
+        }
+        for key in counted {
+            differences.remove(&key).unwrap();
+            // Where a packet was faster it has the place, and loses it in the next round.
+            let _ = differences.insert(Difference { device, ..Difference::default() }, none(), 0);
+            device += 1;
+        }
+    }
 }
 
 #[test]
@@ -307,5 +398,31 @@ fn a_plan_is_tried_on_what_passes_and_changes_nothing() {
     assert_eq!(states(&filter), [state(1, "confirmed", true)]);
     let told = filter.ask(&["plan", "--live", "1s"]).unwrap();
     assert!(told.output.contains("is cut"), "{}", told.output);
+    filter.remove().unwrap();
+}
+
+#[test]
+fn what_is_blocked_while_a_change_is_pending_holds_in_both_behind_a_restart() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let mut filter = filter(&hospital, &agent());
+    let (_service, session) = session(&hospital);
+    filter.tell(&["block", "add", "198.51.100.7"]).unwrap();
+    assert_ne!(wider(), POLICY);
+    filter.write("policy.toml", wider()).unwrap();
+    filter.tell(&["apply", "--confirm-within", "10m"]).unwrap();
+    filter.kill().unwrap();
+    filter.start().unwrap();
+    assert_eq!(states(&filter), [state(1, "confirmed", false), state(2, "pending", true)]);
+    let pacs = Host::Pacs.at(Version::V4, DICOM).ip().to_string();
+    filter.tell(&["block", "add", &pacs]).unwrap();
+    assert_cut(&session);
+    filter.tell(&["rollback"]).unwrap();
+    assert_cut(&session);
+    filter.tell(&["block", "remove", &pacs]).unwrap();
+    assert_lives_again(&session);
+    assert!(!filter.log().contains("hold something else"), "{}", filter.log());
     filter.remove().unwrap();
 }

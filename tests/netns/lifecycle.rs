@@ -34,6 +34,41 @@ fn two_agents_with_states_of_their_own_do_not_share_tables() {
 }
 
 #[test]
+fn what_judges_on_without_an_agent_is_said_where_nobody_answers() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let mut filter = filter(&hospital, &agent());
+    filter.kill().unwrap();
+    for command in ["status", "devices"] {
+        let answer = filter.ask(&[command]).unwrap();
+        assert_eq!(answer.status.code(), Some(2), "{answer:?}");
+        for said in ["judges on without an agent on `port-ct`", "`uplink`", "a new start", "no agent listens"]
+        {
+            assert!(answer.errors.contains(said), "{said}: {}", answer.errors);
+        }
+    }
+
+    // Tables of another version judge on, and any version takes them off.
+    let pins = pins(hospital.name());
+    let contract = fs::read_dir(&pins).unwrap().flatten().map(|entry| entry.path());
+    let contract = contract.into_iter().find(|path| path.to_string_lossy().contains("contract-")).unwrap();
+    fs::remove_dir(contract).unwrap();
+    fs::create_dir(pins.join("contract-1")).unwrap();
+    let refused = format!("{:#}", filter.start().unwrap_err());
+    for said in ["contract version 1", "`iomt-filter detach`, of whatever version", "nothing is filtered"] {
+        assert!(refused.contains(said), "{said}: {refused}");
+        assert!(filter.ask(&["doctor"]).unwrap().output.contains(said), "{said}");
+    }
+    filter.tell(&["detach", "--yes"]).unwrap();
+    let answer = filter.ask(&["status"]).unwrap();
+    assert!(!answer.errors.contains("judges on"), "{}", answer.errors);
+    filter.start().unwrap();
+    filter.remove().unwrap();
+}
+
+#[test]
 fn a_detach_that_died_midway_leaves_no_old_rules() {
     if !can_run() {
         return;

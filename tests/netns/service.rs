@@ -307,5 +307,12 @@ fn what_roots_commands_keep_is_the_agents_and_a_trap_in_its_folder_leads_root_no
     make(&filter);
     assert!(!filter.ask(&apply).unwrap().status.success());
     assert_eq!(fs::read_to_string(&secret).unwrap(), "of root");
+    // Or in place of the folder.
+    let roots = hospital.folder().join("roots");
+    fs::create_dir(&roots).unwrap();
+    fs::remove_dir_all(state.join("incoming")).unwrap();
+    std::os::unix::fs::symlink(&roots, state.join("incoming")).unwrap();
+    assert!(!filter.ask(&apply).unwrap().status.success());
+    assert_eq!(fs::read_dir(&roots).unwrap().count(), 0);
     filter.remove().unwrap();
 }

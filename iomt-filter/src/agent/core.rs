@@ -20,6 +20,7 @@ use super::journal::Journal;
 use super::leases::Leases;
 use super::recorder::{Book, Page};
 use super::store;
+use super::trials::Trying;
 use crate::api::messages::{Applied, Changed, DriftStatus, FailedReload};
 use crate::audit::{Author, Entry};
 use crate::config::Config;
@@ -32,7 +33,7 @@ use crate::intent::last_good::LastGood;
 use crate::intent::lists::FeedLists;
 use crate::intent::{self, Intent, Known};
 use crate::numbers::Numbers;
-use crate::rows::{Rows, Shared};
+use crate::rows::Rows;
 
 /// The file of the numbers, in the state folder.
 pub(super) const NUMBERS: &str = "numbers.json";
@@ -71,8 +72,8 @@ pub struct Core {
     pub(super) grants_are_short: bool,
     /// A confirmation that holds and is not written down yet: which generation, and by whom.
     pub(super) owed: Option<(u32, String)>,
-    /// Names of the devices in what is on trial.
-    pub(super) tried_names: Shared<BTreeMap<u32, String>>,
+    /// Whose trial it is that runs, or ran last.
+    pub(super) trying: Trying,
     pub(super) kept_leases: Leases,
     /// Since when flows go by the numbers of devices that hold now, in nanoseconds since boot.
     pub(super) numbered_since: u64,

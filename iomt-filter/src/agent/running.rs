@@ -4,6 +4,7 @@
 //! kernel's tables by handles of their own. So questions wait for no change, and no change, nor the work of
 //! every second, waits for a question.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use crate::datapath::{Attachment, Readings};
 use crate::host::HostNetworks;
 use crate::intent::Intent;
 use crate::numbers::Numbers;
+use crate::rows::Shared;
 
 /// The picture. What is large is shared, so that making one costs nothing.
 pub(super) struct Running {
@@ -41,6 +43,8 @@ pub(super) struct Running {
     pub(super) kept_because: Option<String>,
     pub(super) pending: Option<PendingStatus>,
     pub(super) drift: DriftStatus,
+    /// Names of the devices in what is on trial.
+    pub(super) tried_names: Shared<BTreeMap<u32, String>>,
     /// Lists and countries: names, lines in use, and lines.
     pub(super) lines: [(&'static str, usize, usize); 4],
 }
@@ -68,6 +72,7 @@ impl Core {
             kept_because: self.kept_because.clone(),
             pending: self.pending(),
             drift: self.drift,
+            tried_names: self.trying.names.clone(),
             lines: self.datapath.lines(),
         }
     }

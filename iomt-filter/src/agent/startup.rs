@@ -83,7 +83,7 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let hangup = within(&runtime, || signal(SignalKind::hangup())).context("failed to wait for signals")?;
     let metrics = config.metrics.listen.map(metrics::Place::take);
     let access = access(&config);
-    let (listener, access) = within(&answers, || server::listen(&config.paths.socket, access))?;
+    let listener = within(&answers, || server::listen(&config.paths.socket, &access))?;
     if let Some(user) = &config.agent.user {
         let Paths { state, pins, socket, .. } = &config.paths;
         privileges::become_user(user, &Belongings { state, pins, socket })?;

@@ -45,8 +45,6 @@ pub struct Access {
     own: Uid,
     read: Vec<Member>,
     write: Vec<Member>,
-    /// Whoever else gets as far as to connect.
-    others: Role,
 }
 
 /// A group that gives a role.
@@ -70,7 +68,7 @@ impl Access {
         let written = config.read.iter().chain(config.write.iter().flatten());
         let unknown = written.filter(is_unknown).cloned().collect();
         let own = Uid::effective();
-        (Self { own, read: named(&config.read), write: named(write), others: Role::None }, unknown)
+        (Self { own, read: named(&config.read), write: named(write) }, unknown)
     }
 
     /// The same of an agent that runs as `own` by now.
@@ -95,12 +93,6 @@ impl Access {
         self.read.iter().chain(&self.write).map(|member| member.group)
     }
 
-    /// The same, where the socket's own mode keeps out whoever is not to read.
-    #[must_use]
-    pub(super) fn behind_mode(self) -> Self {
-        Self { others: Role::Read, ..self }
-    }
-
     fn role(&self, caller: &Credentials) -> Role {
         let is_in = |members: &[Member]| members.iter().any(|member| caller.groups.contains(&member.group));
         if caller.user.is_root() || caller.user == self.own || is_in(&self.write) {
@@ -108,7 +100,7 @@ impl Access {
         } else if is_in(&self.read) {
             Role::Read
         } else {
-            self.others
+            Role::None
         }
     }
 
@@ -228,9 +220,6 @@ mod tests {
         ] {
             assert_eq!(access.role(&caller(user, groups)), role, "{user} {groups:?}");
         }
-        let behind = access.behind_mode();
-        assert_eq!(behind.role(&caller(1_000, &[1_000])), Role::Read);
-        assert_eq!(behind.role(&caller(1_000, &[5_003])), Role::Write);
     }
 
     #[test]

@@ -15,9 +15,9 @@ pub mod history;
 pub mod learn;
 
 pub use change::{
-    Applied, ApplyRequest, ChangeStatus, DifferenceStatus, Excepted, ExceptionKind, ExceptionRequest,
-    ExceptionStatus, GenerationStatus, PendingStatus, ReleaseExceptionRequest, RollbackRequest, Scope,
-    TrialRequest, TrialStatus,
+    Applied, ApplyRequest, ChangeStatus, DifferenceStatus, EndTrialRequest, Excepted, ExceptionKind,
+    ExceptionRequest, ExceptionStatus, GenerationStatus, PendingStatus, ReleaseExceptionRequest,
+    RollbackRequest, Scope, TrialRequest, TrialStatus,
 };
 pub use event::{ArchiveStatus, Emission, EventQuery, SinkStatus};
 pub use history::{HistoryQuery, HistoryStatus, Listed, MOST_TALKED};

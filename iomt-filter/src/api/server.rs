@@ -24,9 +24,9 @@ use super::bounded;
 use super::connections::{self, Desks, Limits};
 use super::events::events;
 use super::messages::{
-    ApplyRequest, BlockRequest, ExceptionRequest, GrantRequest, HistoryQuery, LearnQuery, LookupRequest,
-    PlanRequest, RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest, ReloadRequest,
-    RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
+    ApplyRequest, BlockRequest, EndTrialRequest, ExceptionRequest, GrantRequest, HistoryQuery, LearnQuery,
+    LookupRequest, PlanRequest, RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest,
+    ReloadRequest, RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
 };
 use super::request::{Asked, Said, unknown, wrong_method};
 use super::room::{self, Busy, Place, Room};
@@ -57,11 +57,12 @@ pub enum SocketError {
 }
 
 /// Makes the socket. Where one group has a role, it is that group's, with mode 0660. A mode cannot speak of several, nor
-/// of one that the agent's user is not in: then anybody can connect, and is asked who they are.
+/// of one that the agent's user is not in: then anybody can connect. Nobody has a role by having got this far: whoever
+/// connects is asked who they are.
 ///
 /// # Errors
 /// When another agent listens there, or the path cannot be used.
-pub fn listen(path: &Path, access: Access) -> Result<(UnixListener, Access), SocketError> {
+pub fn listen(path: &Path, access: &Access) -> Result<UnixListener, SocketError> {
     let failed = |error| SocketError::Listen { path: path.to_owned(), error };
     if let Ok(found) = fs::symlink_metadata(path) {
         use std::os::unix::fs::FileTypeExt as _;
@@ -87,7 +88,7 @@ pub fn listen(path: &Path, access: Access) -> Result<(UnixListener, Access), Soc
     };
     let mode = if is_enough { 0o660 } else { 0o666 };
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
-    Ok((listener, if is_enough { access.behind_mode() } else { access }))
+    Ok(listener)
 }
 
 /// Answers until `shutdown` completes.
@@ -422,10 +423,18 @@ async fn trial(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -
     desk.read(&peer, Agent::trial).await
 }
 
-async fn begin_trial(State(desk): State<Desk>, Said(request): Said<TrialRequest>) -> Response {
-    desk.change(move |agent| agent.begin_trial(request)).await
+async fn begin_trial(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Said(request): Said<TrialRequest>,
+) -> Response {
+    desk.change(move |agent| agent.begin_trial(request, &peer.author())).await
 }
 
-async fn end_trial(State(desk): State<Desk>) -> Response {
-    desk.change(Agent::end_trial).await
+async fn end_trial(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Said(request): Said<Option<EndTrialRequest>>,
+) -> Response {
+    desk.change(move |agent| agent.end_trial(request.unwrap_or_default(), &peer.author())).await
 }

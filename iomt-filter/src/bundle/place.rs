@@ -67,7 +67,8 @@ pub struct Prepared {
 struct Replacement {
     content: Content,
     path: PathBuf,
-    /// As whose owner it is replaced: that of the path that was configured, wherever a link in its place leads.
+    /// As whose owner it is replaced: that of the path that was configured, wherever a link in its place leads. For
+    /// what the state folder holds that is the state folder: who owns it can put anything in place of what is below.
     folder: PathBuf,
 }
 
@@ -94,7 +95,10 @@ impl Places {
             Content::Feed(name) if self.feeds.contains(name) => incoming(&self.state, name),
             Content::Feed(_) => return Err("no feed with this name is configured".to_owned()),
         };
-        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let folder = match content {
+            Content::Feed(_) => self.state.clone(),
+            Content::Policy | Content::Countries => path.parent().unwrap_or(Path::new("")).to_owned(),
+        };
         // What a link leads to is replaced, and not the link.
         Ok((fs::canonicalize(&path).unwrap_or(path), folder))
     }

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::api::client;
 use crate::api::messages::DeviceStatus;
 use crate::cli::Output;
-use crate::cmd::socket;
+use crate::cmd::asked;
 use crate::output::Align::{Left, Right};
 use crate::output::{self, Table};
 
@@ -17,7 +16,7 @@ use crate::output::{self, Table};
 /// # Errors
 /// When no agent answers.
 pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
-    let devices: Vec<DeviceStatus> = client::get(&socket(config)?, "/v1/devices")?;
+    let devices: Vec<DeviceStatus> = asked(config, "/v1/devices")?;
     match output {
         Output::Json => output::document(&devices)?,
         Output::Text => {

@@ -7,10 +7,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::api::client;
 use crate::api::messages::{ArchiveStatus, ChangeStatus, ContactsStatus, Emission, SinkStatus, Status};
 use crate::cli::Output;
-use crate::cmd::{exceptions, socket};
+use crate::cmd::{asked, exceptions};
 use crate::output;
 use crate::privileges::Privileges;
 
@@ -19,7 +18,7 @@ use crate::privileges::Privileges;
 /// # Errors
 /// When no agent answers.
 pub fn run(config: &Path, output: Output) -> Result<ExitCode> {
-    let status: Status = client::get(&socket(config)?, "/v1/status")?;
+    let status: Status = asked(config, "/v1/status")?;
     match output {
         Output::Json => output::document(&status)?,
         Output::Text => output::text(shown(&status))?,

@@ -120,10 +120,20 @@ impl Datapath {
             None => self.maps.clear(slot, self.device_capacity)?,
         };
         // Until the write is complete nobody knows what the slot holds: it is then cleared first.
-        self.maps.write(&diff(&with_lines_of(rows, &held), rows), slot, self.device_capacity)?;
+        self.write_slot(slot, &diff(&with_lines_of(rows, &held), rows))?;
         let directory = self.maps.shelves.put(staged);
         self.maps.directory.set(slot, directory, 0).map_err(failed(map::DIRECTORY))?;
         Ok(slot)
+    }
+
+    /// Writes a plan into a slot that nobody reads. Where that fails the slot is emptied: what is half written would
+    /// take the room of others.
+    fn write_slot(&mut self, slot: u32, plan: &Plan) -> Result<(), ApplyError> {
+        let written = self.maps.write(plan, slot, self.device_capacity);
+        if written.is_err() {
+            self.slots[slot as usize] = self.maps.clear(slot, self.device_capacity).ok();
+        }
+        written
     }
 }
 
@@ -157,9 +167,9 @@ impl Datapath {
             return Ok(());
         }
         self.grace.wait();
-        // As in a change: what is half written is cleared by the next one.
+        // As in a change: until it is done nobody knows what the slot holds.
         self.slots[index] = None;
-        self.maps.write(&plan, idle, self.device_capacity)?;
+        self.write_slot(idle, &plan)?;
         self.slots[index] = Some(rows);
         Ok(())
     }

@@ -4,7 +4,7 @@
 use iomt_filter_common::abi::{MAX_PROFILES, map};
 
 use super::apply::ApplyError;
-use super::load::{GRANT_CELLS, TRIE_ROWS};
+use super::load::{GRANT_CELLS, PROTECTED_ROWS};
 use crate::rows::Rows;
 
 /// How full a table is.
@@ -14,7 +14,7 @@ pub struct Fill {
     pub table: &'static str,
     /// What is in use of it.
     pub used: usize,
-    /// What one generation may use: of tables that hold two at once, half.
+    /// What one generation may use, however full the other slots are.
     pub capacity: usize,
 }
 
@@ -33,8 +33,8 @@ pub fn used(rows: &Rows) -> [(&'static str, usize); 4] {
 
 /// The same, where there is room for `devices` numbers of devices.
 pub(super) fn fills(rows: &Rows, devices: u32) -> [Fill; 4] {
-    let half = |rows: u32| rows as usize / 2;
-    let most = [devices as usize - 1, MAX_PROFILES as usize - 1, half(GRANT_CELLS), half(TRIE_ROWS)];
+    let most =
+        [devices as usize - 1, MAX_PROFILES as usize - 1, GRANT_CELLS as usize, PROTECTED_ROWS as usize];
     let [devices, profiles, grants, protected] = used(rows);
     let of = |(table, used), capacity| Fill { table, used, capacity };
     let [of_devices, of_profiles, of_grants, of_protected] = most;

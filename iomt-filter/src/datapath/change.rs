@@ -1,11 +1,10 @@
-//! Changes that have to be confirmed, and generations on trial: what holds until when is written into the kernel, and
-//! the program keeps to it whether or not this process lives.
+//! Changes that have to be confirmed: what holds until when is written into the kernel, and the program keeps to it
+//! whether or not this process lives.
 
 use std::path::Path;
 
 use aya::maps::{Array, Map, MapData, MapError};
 use iomt_filter_common::abi::{Active, Change, SLOTS, map};
-use iomt_filter_common::trial::Difference;
 
 use super::apply::ApplyError;
 use super::generation::Generation;
@@ -31,20 +30,12 @@ pub struct Pending {
     pub deadline: u64,
 }
 
-/// A generation that is judged by beside the active one, and that nothing follows from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trial {
-    /// Which.
-    pub generation: Generation,
-    /// Until when, in nanoseconds of `CLOCK_BOOTTIME`.
-    pub until: u64,
-}
-
 impl Datapath {
     /// The generation that the kernel judges with now; `None` before the first.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
-        Generation::of(self.judging.change().judging(self.judging.active(), boottime()))
+        let active = self.judging.active();
+        Generation::of(self.judging.change().judging(active, boottime()))
     }
 
     /// The number that the next generation will have.
@@ -113,9 +104,10 @@ impl Datapath {
         self.end_trial(token);
         let Some(confirmed) = self.generation() else { return self.apply(rows, token) };
         let generation = self.write(rows).map_err(|(_, error)| error)?;
-        self.judging.set_deadline(boottime().saturating_add(lasts).min(CONFIRMED - 1));
-        self.judging.set_confirmed(confirmed.word());
-        self.judging.set_active(generation.word().pending());
+        let deadline = || boottime().saturating_add(lasts).min(CONFIRMED - 1);
+        self.judging.begin_change(generation.word(), confirmed.word(), deadline());
+        // What it took to begin is not taken from whoever is to confirm.
+        self.judging.set_deadline(deadline());
         self.grace.begin();
         Ok(generation)
     }
@@ -147,6 +139,24 @@ impl Datapath {
             Err((_, error)) => tracing::error!(%error, "what is fallen back to stays as it was"),
         }
         Ok(Some(generation))
+    }
+
+    /// Knows again what an earlier process has written for a change that is pending, so that what both generations
+    /// have in common needs no third half of a table; the names of the tables in lines that hold something else than
+    /// these rows. Nothing is written.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn recall_both(&mut self, candidate: &Rows, confirmed: &Rows) -> Result<Vec<&'static str>, MapError> {
+        let Some(pending) = self.pending() else { return Ok(Vec::new()) };
+        let mut unknown = Vec::new();
+        for (generation, rows) in [(pending.candidate, candidate), (pending.confirmed, confirmed)] {
+            let read = self.maps.directory.get(&generation.slot, 0)?;
+            unknown.extend(self.maps.shelves.recall(rows, &read));
+        }
+        unknown.sort_unstable();
+        unknown.dedup();
+        Ok(unknown)
     }
 
     /// Makes the change that is pending hold for good; nothing where none is, or its deadline has passed.
@@ -184,64 +194,6 @@ impl Datapath {
             }
             None => self.judging.set_active(generation.beside_trial(active.has_trial())),
         }
-    }
-
-    /// Has packets judged by `rows` too until `until` (nanoseconds of `CLOCK_BOOTTIME`), and counts where those would
-    /// have another answer. Nothing else follows from them.
-    ///
-    /// # Errors
-    /// As [`apply`](Self::apply).
-    pub fn begin_trial(&mut self, rows: Rows, until: u64, token: &WriterToken) -> Result<Trial, ApplyError> {
-        self.take_fall_back(token);
-        if self.pending().is_some() {
-            return Err(ApplyError::Pending);
-        }
-        self.end_trial(token);
-        self.forget_differences()?;
-        let generation = self.write(rows).map_err(|(_, error)| error)?;
-        self.judging.set_trial(generation.word(), until);
-        self.judging.set_active(self.judging.active().beside_trial(true));
-        Ok(Trial { generation, until })
-    }
-
-    /// What is on trial; nothing once its time is up.
-    #[must_use]
-    pub fn trial(&self) -> Option<Trial> {
-        let change = self.judging.change();
-        if !self.judging.active().has_trial() || boottime() >= change.trial_until {
-            return None;
-        }
-        Some(Trial { generation: Generation::of(change.trial)?, until: change.trial_until })
-    }
-
-    /// Ends a trial. What was counted stays until the next.
-    pub fn end_trial(&mut self, _token: &WriterToken) {
-        let active = self.judging.active();
-        if active.has_trial() {
-            self.judging.set_active(active.beside_trial(false));
-            self.grace.begin();
-        }
-    }
-
-    /// Where what was or is on trial would have had another answer, and for how many frames; under
-    /// [`Difference::default`] stands how many both have judged.
-    ///
-    /// # Errors
-    /// When the kernel refuses a read.
-    pub fn differences(&self) -> Result<Vec<(Difference, u64)>, MapError> {
-        let of_all = |row: Result<(Difference, aya::maps::PerCpuValues<u64>), MapError>| {
-            row.map(|(difference, frames)| (difference, frames.iter().sum()))
-        };
-        self.maps.differences.iter().map(of_all).collect()
-    }
-
-    fn forget_differences(&mut self) -> Result<(), ApplyError> {
-        let failed = |error| ApplyError::Write { table: map::DIFFERENCES, error };
-        let known: Vec<_> = self.maps.differences.keys().collect::<Result<_, _>>().map_err(failed)?;
-        known.iter().try_for_each(|key| match self.maps.differences.remove(key) {
-            Err(MapError::KeyNotFound) => Ok(()),
-            removed => removed.map_err(failed),
-        })
     }
 
     /// Slots that packets are judged by, or may be at any moment. What has a deadline counts for as long as the word says

@@ -10,6 +10,8 @@ use std::time::Duration;
 use iomt_filter_common::abi::{Active, Change};
 
 use super::shared::SharedWords;
+use super::trial::Trial;
+use crate::clock::boottime;
 
 /// A generation that is active in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ impl Generation {
 pub(super) struct Judging {
     active: SharedWords,
     change: SharedWords,
+    /// Until every run of the program that had begun is over.
+    wait: fn(),
 }
 
 impl Judging {
@@ -49,7 +53,8 @@ impl Judging {
     /// Maps the arrays of [`Active`] and [`Change`] into this process.
     pub(super) fn map(active: impl AsFd, change: impl AsFd) -> io::Result<Self> {
         let words = size_of::<Change>() / size_of::<u64>();
-        Ok(Self { active: SharedWords::map(active, 1)?, change: SharedWords::map(change, words)? })
+        let (active, change) = (SharedWords::map(active, 1)?, SharedWords::map(change, words)?);
+        Ok(Self { active, change, wait: wait_for_readers })
     }
 
     /// What is written.
@@ -74,20 +79,52 @@ impl Judging {
         self.active.word(0).store(active.0, Ordering::Release);
     }
 
-    /// Notes which generation takes over at the next deadline.
+    /// Has `candidate` judge until `deadline`, and `confirmed` from then on.
+    pub(super) fn begin_change(&self, candidate: Active, confirmed: Active, deadline: u64) {
+        self.set_deadline(deadline);
+        self.set_confirmed(confirmed);
+        self.behind_readers(|| candidate.pending());
+    }
+
+    /// Has `trial` judge beside what does until `until`.
+    pub(super) fn begin_trial(&self, trial: Active, until: u64) {
+        self.change.word(Self::TRIAL_UNTIL).store(until, Ordering::Release);
+        self.change.word(Self::TRIAL).store(trial.0, Ordering::Release);
+        self.behind_readers(|| self.active().beside_trial(true));
+    }
+
+    /// Writes the word that has the program read [`Change`] once every run that may not see what stands there is over.
+    ///
+    /// The program reads the two by plain loads, which some processors make in another order than they are written
+    /// down: it might find the word of today beside a deadline of yesterday, and go by a generation whose slot holds
+    /// something else by now. BPF has no loads that keep an order (before Linux 6.15), and a mark in `Change` would be
+    /// one more word that is loaded in any order. But a run is a read-side section of RCU, of which the kernel promises
+    /// that one that sees anything from behind a grace period sees everything from before it: with one in between, whoever
+    /// reads the new word reads what belongs to it. Packets pay nothing for that.
+    fn behind_readers(&self, active: impl FnOnce() -> Active) {
+        (self.wait)();
+        self.set_active(active());
+    }
+
+    /// What is on trial; nothing once its time is up.
+    pub(super) fn trial(&self) -> Option<Trial> {
+        // In this order: what the word refers to was written before it.
+        let (active, change) = (self.active(), self.change());
+        if !active.has_trial() || boottime() >= change.trial_until {
+            return None;
+        }
+        Some(Trial { generation: Generation::of(change.trial)?, until: change.trial_until })
+    }
+
+    /// Notes which generation takes over at the deadline. What was noted before may be gone by for as long as a run
+    /// lasts that has begun already: its slot is kept for as long.
     pub(super) fn set_confirmed(&self, confirmed: Active) {
         self.change.word(Self::CONFIRMED).store(confirmed.0, Ordering::Release);
     }
 
-    /// Notes when it does.
+    /// Notes when it does, or what has become of the change.
     pub(super) fn set_deadline(&self, deadline: u64) {
         self.change.word(Self::DEADLINE).store(deadline, Ordering::Release);
-    }
-
-    /// Notes which generation is on trial, and until when.
-    pub(super) fn set_trial(&self, trial: Active, until: u64) {
-        self.change.word(Self::TRIAL_UNTIL).store(until, Ordering::Release);
-        self.change.word(Self::TRIAL).store(trial.0, Ordering::Release);
     }
 
     /// A number that no generation had before, in this boot.
@@ -176,5 +213,48 @@ impl Grace {
         if !is_over {
             wait_for_readers();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use nix::unistd::ftruncate;
+
+    use super::*;
+
+    fn judging(wait: fn()) -> Judging {
+        let [active, change] = [c"active", c"change"].map(|name| {
+            let memory = memfd_create(name, MFdFlags::empty()).unwrap();
+            ftruncate(&memory, 1 << 12).unwrap();
+            memory
+        });
+        Judging { wait, ..Judging::map(active, change).unwrap() }
+    }
+
+    #[test]
+    fn the_program_is_told_to_look_once_nobody_can_find_what_stood_there_before() {
+        let waits = judging(|| panic!("waited"));
+        let (candidate, confirmed) = (Active::new(8, 2), Active::new(7, 0));
+        let begun = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            waits.begin_change(candidate, confirmed, 100);
+        }));
+        assert!(begun.is_err(), "it waits");
+        assert_eq!((waits.change().deadline, waits.change().confirmed), (100, confirmed));
+        assert_eq!(waits.active(), Active::default(), "and writes the word after that");
+        let begun =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waits.begin_trial(candidate, 9)));
+        assert!(begun.is_err() && waits.change().trial == candidate);
+        assert_eq!(waits.active(), Active::default());
+
+        let judging = judging(|| ());
+        judging.begin_change(candidate, confirmed, 100);
+        assert_eq!(judging.active(), candidate.pending());
+        judging.set_active(confirmed);
+        judging.begin_trial(candidate, u64::MAX);
+        let trial = judging.trial().unwrap();
+        assert_eq!((trial.generation.number, trial.until), (8, u64::MAX));
+        judging.begin_trial(candidate, 1);
+        assert_eq!(judging.trial(), None, "its time is up");
     }
 }

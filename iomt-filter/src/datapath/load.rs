@@ -48,14 +48,14 @@ static PROGRAM: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/i
 pub const OLDEST_KERNEL: (u32, u32) = (6, 1);
 /// Flows that are remembered where nothing else is said.
 pub const DEFAULT_FLOWS: u32 = 131_072;
-/// Rows of a trie that fit, both generations together; tries take memory as they fill.
-pub(super) const TRIE_ROWS: u32 = 16_777_216;
+/// Protected peers of one generation that fit; tries take memory as they fill.
+pub(super) const PROTECTED_ROWS: u32 = 8_388_608;
 /// Fragmented packets on their way at once.
 pub(super) const FRAGMENTS: u32 = 8_192;
 /// Hosts on uplinks that were heard of.
 const FAR_HOSTS: u32 = 4_096;
-/// Cells of grants that fit, both generations together.
-pub(super) const GRANT_CELLS: u32 = 65_536;
+/// Cells of grants of one generation that fit; they take memory as they come.
+pub(super) const GRANT_CELLS: u32 = 32_768;
 const EVENT_BUFFER_BYTES: u32 = 4 << 20;
 const REPLAY_BUFFER_BYTES: u32 = 64 << 10;
 
@@ -113,7 +113,8 @@ pub enum LoadError {
     },
     /// Pinned maps come from another version.
     #[error(
-        "`{path}` holds maps of contract version {found}, this program needs {needed}; run `iomt-filter detach` with the version that made them, or remove the folder, then start again"
+        "`{path}` holds tables of contract version {found}, this program needs {needed}; run `iomt-filter detach`, of \
+         whatever version, then start again; between the two nothing is filtered"
     )]
     OtherVersion {
         /// The pin folder.
@@ -149,7 +150,7 @@ pub enum LoadError {
     NoMap(&'static str),
     /// Some tables are gone while interfaces are still judged by the others.
     #[error(
-        "`{path}` holds tables that cannot be taken over ({what}) while `{}` is judged by them; run `iomt-filter detach`, then start again",
+        "`{path}` holds tables that cannot be taken over ({what}) while `{}` is judged by them; run `iomt-filter detach`, then start again; between the two nothing is filtered",
         interfaces.join("`, `")
     )]
     Incomplete {
@@ -190,7 +191,7 @@ pub enum LoadError {
 pub struct Datapath {
     pub(super) ebpf: Ebpf,
     pub(super) maps: Maps,
-    pub(super) judging: Judging,
+    pub(super) judging: Arc<Judging>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) pins: Option<PathBuf>,
     pub(super) device_capacity: u32,
@@ -247,9 +248,12 @@ impl Datapath {
         let [v4, v6, secret] = Flows::MAPS.map(|name| maps::data(&mut ebpf, name));
         let flow_maps = [v4?, v6?, secret?];
         let flows = Arc::new(Flows::map(&flow_maps, flow_sets).map_err(LoadError::Shared)?);
-        let readings = Readings::open(&ebpf, heartbeat.clone(), flows, device_capacity)?;
-        let maps = Maps::take(&mut ebpf, word, flow_maps)?;
-        let judging = Judging::map(maps.active.fd(), maps.change.fd()).map_err(LoadError::Shared)?;
+        let judged = [map::ACTIVE, map::CHANGE].map(|name| maps::data(&mut ebpf, name));
+        let [active, change] = judged;
+        let (active, change) = (active?, change?);
+        let judging = Arc::new(Judging::map(active.fd(), change.fd()).map_err(LoadError::Shared)?);
+        let readings = Readings::open(&ebpf, judging.clone(), heartbeat.clone(), flows, device_capacity)?;
+        let maps = Maps::take(&mut ebpf, [word, active, change], flow_maps)?;
         let adopted = pinned_capacity.is_some();
         let datapath = Self {
             ebpf,
@@ -387,7 +391,7 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<u32, Settings>(map::SETTINGS, SLOTS),
         Shape::of::<u32, Profile>(map::PROFILES, SLOTS * MAX_PROFILES),
         Shape::of::<u32, Device>(map::DEVICES, SLOTS * devices),
-        Shape::of::<Key<ProtectedKey>, u32>(map::PROTECTED, TRIE_ROWS),
+        Shape::of::<Key<ProtectedKey>, u32>(map::PROTECTED, SLOTS * PROTECTED_ROWS),
         Shape::of::<u32, Directory>(map::DIRECTORY, SLOTS),
         Shape::of::<u32, Line>(map::LISTINGS, Room::of_both(options.room.listings)),
         Shape::of::<u32, Line>(map::BLOCKS, Room::of_both(options.room.blocks)),
@@ -400,7 +404,7 @@ pub(super) fn shapes(options: &LoadOptions, devices: u32) -> Vec<Shape> {
         Shape::of::<FragmentKey, FirstFragment>(map::OTHER_FRAGMENTS, lru_rows(FRAGMENTS)),
         Shape::of::<u32, Query>(map::QUERIES, query::places(devices)),
         Shape::of::<Address, u64>(map::FAR_HOSTS, lru_rows(FAR_HOSTS)),
-        Shape::of::<GrantKey, Grant>(map::GRANTS, GRANT_CELLS),
+        Shape::of::<GrantKey, Grant>(map::GRANTS, SLOTS * GRANT_CELLS),
         Shape::of::<u32, Lease>(map::LEASES, devices * FAMILIES),
         // A row for each lease, and as many for those that two CPUs learn of one device at once.
         Shape::of::<Address, u32>(map::LEASED, devices * FAMILIES * 2),

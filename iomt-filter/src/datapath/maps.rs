@@ -23,12 +23,10 @@ use super::shelves::{Shelf, Shelves};
 
 /// The maps of the contract that are written or followed from here.
 pub(super) struct Maps {
-    pub(super) active: MapData,
-    pub(super) change: MapData,
     pub(super) exceptions: Array<MapData, Exception>,
     pub(super) differences: PerCpuHashMap<MapData, Difference, u64>,
-    /// Shared as memory; the handle stays, because the program may be loaded again.
-    _heartbeat: MapData,
+    /// Shared as memory; the handles stay, because the program may be loaded again.
+    _words: [MapData; 3],
     pub(super) settings: Array<MapData, Settings>,
     pub(super) profiles: Array<MapData, Profile>,
     pub(super) devices: Array<MapData, Device>,
@@ -56,8 +54,8 @@ pub(super) struct Maps {
 }
 
 impl Maps {
-    /// Takes them, beside `heartbeat` and `flows`, which were taken by [`data`].
-    pub(super) fn take(ebpf: &mut Ebpf, heartbeat: MapData, flows: [MapData; 3]) -> Result<Self, LoadError> {
+    /// Takes them, beside `words` and `flows`, which were taken by [`data`].
+    pub(super) fn take(ebpf: &mut Ebpf, words: [MapData; 3], flows: [MapData; 3]) -> Result<Self, LoadError> {
         let [listings, blocks, countries, policy] = Shelves::NAMES.map(|name| data(ebpf, name));
         let lines = [listings?, blocks?, countries?, policy?];
         let [listings, blocks, countries, policy] = &lines;
@@ -69,11 +67,9 @@ impl Maps {
         };
         let ports = data(ebpf, map::PORTS)?;
         Ok(Self {
-            active: data(ebpf, map::ACTIVE)?,
-            change: data(ebpf, map::CHANGE)?,
             exceptions: typed(ebpf, map::EXCEPTIONS)?,
             differences: typed(ebpf, map::DIFFERENCES)?,
-            _heartbeat: heartbeat,
+            _words: words,
             settings: typed(ebpf, map::SETTINGS)?,
             profiles: typed(ebpf, map::PROFILES)?,
             devices: typed(ebpf, map::DEVICES)?,
@@ -132,8 +128,11 @@ pub(super) fn second<M: TryFrom<Map, Error = MapError>>(
 
 /// The same, of whatever kind it is.
 pub(super) fn again(ebpf: &Ebpf, name: &'static str) -> Result<Map, LoadError> {
-    let (Map::Array(map) | Map::PerCpuArray(map) | Map::HashMap(map) | Map::LruHashMap(map)) =
-        ebpf.map(name).ok_or(LoadError::NoMap(name))?
+    let (Map::Array(map)
+    | Map::PerCpuArray(map)
+    | Map::HashMap(map)
+    | Map::LruHashMap(map)
+    | Map::PerCpuHashMap(map)) = ebpf.map(name).ok_or(LoadError::NoMap(name))?
     else {
         return Err(LoadError::NoMap(name));
     };

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use aya::Ebpf;
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, PerCpuHashMap};
 use iomt_filter_common::Address;
 use iomt_filter_common::abi::map;
 use iomt_filter_common::exception::Exception;
@@ -12,11 +12,12 @@ use iomt_filter_common::flow::FlowKey;
 use iomt_filter_common::fragment::{FirstFragment, FragmentKey};
 use iomt_filter_common::lease::Lease;
 use iomt_filter_common::limit::Buckets;
+use iomt_filter_common::trial::Difference;
 use iomt_filter_common::watch::Watched;
 
 use super::counters::Counters;
 use super::flows::Flows;
-use super::generation::Heartbeat;
+use super::generation::{Heartbeat, Judging};
 use super::load::LoadError;
 use super::maps::second;
 use super::watching::Watching;
@@ -31,7 +32,9 @@ pub struct Readings {
     pub(super) leased: HashMap<MapData, Address, u32>,
     pub(super) buckets: Array<MapData, Buckets>,
     pub(super) exceptions: Array<MapData, Exception>,
+    pub(super) differences: PerCpuHashMap<MapData, Difference, u64>,
     watching: Watching,
+    pub(super) judging: Arc<Judging>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) device_capacity: u32,
 }
@@ -40,6 +43,7 @@ impl Readings {
     /// Opens the tables of `ebpf` a second time.
     pub(super) fn open(
         ebpf: &Ebpf,
+        judging: Arc<Judging>,
         heartbeat: Arc<Heartbeat>,
         flows: Arc<Flows>,
         device_capacity: u32,
@@ -53,10 +57,12 @@ impl Readings {
             leased: second(ebpf, map::LEASED)?,
             buckets: second(ebpf, map::BUCKETS)?,
             exceptions: second(ebpf, map::EXCEPTIONS)?,
+            differences: second(ebpf, map::DIFFERENCES)?,
             watching: Watching {
                 conversations: Mutex::new(second(ebpf, map::WATCHED)?),
                 missed: second(ebpf, map::UNWATCHED)?,
             },
+            judging,
             heartbeat,
             device_capacity,
         })

@@ -16,6 +16,8 @@ use crate::feeds::merge::severest;
 use crate::image::{self, Image, ImageError, PolicyRows};
 use crate::rows::{Prefixes, Rows};
 
+mod recall;
+
 /// Lines of 64 bytes that each half of a table has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
@@ -161,7 +163,7 @@ impl<R: Clone + PartialEq, T: Copy + Default> Shelf<R, T> {
             return Err(ApplyError::Busy { table: self.name });
         };
         let Image { tables, lines } = image(FIRST + half as u32 * self.half)?;
-        if lines.len() > self.half as usize {
+        if !self.takes(&lines) {
             return Err(ApplyError::Large {
                 table: self.name,
                 needed: lines.len(),
@@ -169,6 +171,11 @@ impl<R: Clone + PartialEq, T: Copy + Default> Shelf<R, T> {
             });
         }
         Ok(Staged { half, rows: rows.clone(), tables, lines: Some(lines) })
+    }
+
+    /// Whether a half has room for so many.
+    const fn takes(&self, lines: &[Line]) -> bool {
+        lines.len() <= self.half as usize
     }
 
     /// Writes them; where the tables are then.

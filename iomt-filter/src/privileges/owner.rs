@@ -3,9 +3,11 @@
 //! The state folder belongs to the agent's user. What root's commands make there is that user's too, or the agent could
 //! not use it; and a link that somebody has laid there leads root nowhere where that user may not go.
 
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
@@ -30,8 +32,8 @@ impl Drop for Acting {
     }
 }
 
-/// Does `work` with files as the owner of `folder`, or of the nearest folder above that there is. Who is not root does
-/// it as before.
+/// Does `work` with files as the owner of `folder`, or of the nearest folder above that there is; where a link of a
+/// user's is on the way, as that user. Who is not root does it as before.
 pub fn as_owner_of<T>(folder: &Path, work: impl FnOnce() -> T) -> T {
     let _acting = owner(folder).map(|(user, group)| Acting::begin(user, group));
     work()
@@ -42,12 +44,46 @@ fn owner(folder: &Path) -> Option<(Uid, Gid)> {
     if !Uid::effective().is_root() {
         return None;
     }
-    let about = folder.ancestors().find_map(|folder| {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        fs::metadata(folder).ok()
-    })?;
-    let user = Uid::from_raw(about.uid());
-    (!user.is_root()).then(|| (user, Gid::from_raw(about.gid())))
+    let (mut owner, mut is_led) = (None, false);
+    let mut reached = PathBuf::from("/");
+    let mut ahead = names(&std::path::absolute(folder).ok()?);
+    let mut links = MOST_LINKS;
+    while let Some(name) = ahead.pop_front() {
+        if name == ".." {
+            reached.pop();
+            continue;
+        }
+        let next = reached.join(name);
+        let Ok(about) = fs::symlink_metadata(&next) else { break };
+        let user = Uid::from_raw(about.uid());
+        if !is_led {
+            owner = (!user.is_root()).then(|| (user, Gid::from_raw(about.gid())));
+        }
+        if !about.is_symlink() {
+            reached = next;
+            continue;
+        }
+        links = links.checked_sub(1)?;
+        // Wherever a user's link leads, it was this user who led there.
+        is_led |= !user.is_root();
+        let target = fs::read_link(&next).ok()?;
+        if target.is_absolute() {
+            reached = PathBuf::from("/");
+        }
+        let mut way = names(&target);
+        way.append(&mut ahead);
+        ahead = way;
+    }
+    owner
+}
+
+/// Links that the kernel follows in a path (`MAXSYMLINKS` in `include/linux/namei.h`).
+const MOST_LINKS: u32 = 40;
+
+/// The steps of a path, without where it begins.
+fn names(path: &Path) -> VecDeque<OsString> {
+    let is_step = |step: &Component<'_>| matches!(step, Component::Normal(_) | Component::ParentDir);
+    path.components().filter(is_step).map(|step| step.as_os_str().to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -78,6 +114,23 @@ mod tests {
         symlink(&secret, state.join("trap")).unwrap();
         assert!(as_owner_of(&state, || fs::write(state.join("trap"), "y")).is_err());
         assert_eq!(fs::read_to_string(&secret).unwrap(), "of root");
+        // Nor does one in place of a folder, whatever it leads over.
+        let roots = folder.path().join("roots");
+        fs::create_dir_all(roots.join("below")).unwrap();
+        symlink(&roots, state.join("incoming")).unwrap();
+        symlink("incoming/below/..", state.join("second")).unwrap();
+        for link in ["incoming", "incoming/below", "incoming/not-there", "second"] {
+            let into = state.join(link);
+            assert_eq!(owner(&into), Some((Uid::from_raw(USER), Gid::from_raw(USER))), "{link}");
+            assert!(as_owner_of(&into, || fs::write(into.join("list"), "y")).is_err(), "{link}");
+        }
+        assert!(!roots.join("list").exists());
+        // A link of root's own is followed.
+        symlink(&state, folder.path().join("elsewhere")).unwrap();
+        let elsewhere = folder.path().join("elsewhere/there");
+        assert_eq!(owner(&elsewhere).map(|(user, _)| user), Some(Uid::from_raw(USER)));
+        symlink("roots", folder.path().join("own-link")).unwrap();
+        assert_eq!(owner(&folder.path().join("own-link")), None);
         // And it is root again.
         fs::write(folder.path().join("own"), "z").unwrap();
         assert_eq!(fs::metadata(folder.path().join("own")).unwrap().uid(), 0);

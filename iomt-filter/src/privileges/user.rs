@@ -25,7 +25,7 @@ pub struct Belongings<'a> {
     pub state: &'a Path,
     /// The pin folder, with the pins.
     pub pins: &'a Path,
-    /// The control socket.
+    /// The control socket. Its group stays: it says who may connect.
     pub socket: &'a Path,
 }
 
@@ -93,7 +93,7 @@ pub fn become_user(name: &str, belongings: &Belongings<'_>) -> Result<(), Become
         give_folder(path, (user.uid, user.gid), others)?;
     }
     let (here, never_on) = (nix::fcntl::AT_FDCWD, AtFlags::AT_SYMLINK_NOFOLLOW);
-    let given = fchownat(here, *socket, Some(user.uid), Some(user.gid), never_on);
+    let given = fchownat(here, *socket, Some(user.uid), None, never_on);
     given.map_err(|error| BecomeError::Give(socket.to_path_buf(), error.into()))?;
     let switch = || -> io::Result<()> {
         securebits::set_keepcaps(true).map_err(io::Error::other)?;

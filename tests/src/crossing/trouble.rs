@@ -186,7 +186,7 @@ impl<'c> Patient<'c> {
     fn try_beside(&mut self) -> Result<()> {
         self.write_variation()?;
         let begun = self.filter.post("/v1/trial", &json!({"seconds": 600}))?;
-        ensure!(begun.0 == 200, "a trial was refused: {}", begun.1);
+        ensure!(begun.0 == 200 && begun.1["running"] == true, "a trial was refused: {}", begun.1);
         self.traffic.go_on(ROUNDS)?;
         let ended = self.filter.post("/v1/trial/end", &json!(null))?;
         let frames = ended.1["frames"].as_u64();

@@ -333,13 +333,25 @@ impl<'h> Filter<'h> {
     /// # Errors
     /// When nobody answers, or with something else than JSON.
     pub fn post(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
+        self.request("POST", path, body)
+    }
+
+    /// The same without a body.
+    ///
+    /// # Errors
+    /// As of [`post`](Self::post).
+    pub fn get(&self, path: &str) -> Result<(u16, Value)> {
+        self.request("GET", path, &Value::Null)
+    }
+
+    fn request(&self, method: &str, path: &str, body: &Value) -> Result<(u16, Value)> {
         let mut stream =
             UnixStream::connect(self.socket()).context("nobody answers on the control socket")?;
         // What is not read would end the connection with an error.
         let body = if body.is_null() { String::new() } else { body.to_string() };
         write!(
             stream,
-            "POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
             body.len()
         )?;

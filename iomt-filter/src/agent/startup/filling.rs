@@ -24,6 +24,7 @@ use crate::agent::interfaces;
 use crate::agent::journal::Journal;
 use crate::agent::leases::Leases;
 use crate::agent::recorder::{self, Book, Page};
+use crate::agent::trials::Trying;
 use crate::api::messages::DriftStatus;
 use crate::clock::{BootTime, boottime};
 use crate::config::Config;
@@ -35,7 +36,7 @@ use crate::host::HostNetworks;
 use crate::intent::{self, Intent, Known};
 use crate::numbers::Numbers;
 use crate::output;
-use crate::rows::{Rows, Shared};
+use crate::rows::Rows;
 
 /// What an agent before has kept.
 pub(super) struct Kept {
@@ -163,7 +164,7 @@ pub(super) fn start(
             waiting: None,
             owed,
             grants_are_short: false,
-            tried_names: Shared::default(),
+            trying: Trying::default(),
             kept_leases: Leases::new(),
             numbered_since: 0,
             seconds: 0,
@@ -227,6 +228,15 @@ fn take_up(
     record: Record,
     candidate: &Choice,
 ) -> Result<Core> {
+    match core.datapath.recall_both(&intent.rows, &before.rows) {
+        Ok(unknown) if unknown.is_empty() => {}
+        Ok(unknown) => tracing::warn!(
+            tables = unknown.join(", "),
+            "tables of the change that is pending hold something else than was written: what is done meanwhile may \
+             be refused; `iomt-filter confirm` and `iomt-filter rollback` write them anew"
+        ),
+        Err(error) => tracing::error!(error = chain(&error), "the tables that are taken over cannot be read"),
+    }
     let deadline = core.datapath.pending().map_or(0, |pending| pending.deadline);
     let deadline = BootTime { nanoseconds: deadline, ..BootTime::now() };
     let config = Arc::new(candidate.config.clone());

@@ -203,17 +203,32 @@ pub struct TrialRequest {
     pub seconds: u64,
 }
 
+/// `POST /v1/trial/end`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndTrialRequest {
+    /// Which, as its beginning was answered; left out, whichever runs.
+    #[serde(default)]
+    pub generation: Option<u32>,
+}
+
 /// `GET /v1/trial`, and the answer to its beginning.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TrialStatus {
     /// Whether it goes on.
     pub running: bool,
+    /// The number of the generation that is on trial, or was last.
+    pub generation: Option<u32>,
     /// Seconds until it ends.
     pub left_seconds: u64,
     /// Frames that both generations have judged.
     pub frames: u64,
+    /// Those of them that differ and are in no line, because there was no room for one more.
+    pub uncounted: u64,
     /// Where they differ, the most frames first.
     pub differences: Vec<DifferenceStatus>,
+    /// Why what the files say cannot be tried.
+    pub errors: Vec<String>,
     /// What deserves a look in what is on trial.
     pub warnings: Vec<String>,
 }
