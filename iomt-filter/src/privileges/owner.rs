@@ -56,16 +56,20 @@ fn owner(folder: &Path) -> Option<(Uid, Gid)> {
         let next = reached.join(name);
         let Ok(about) = fs::symlink_metadata(&next) else { break };
         let user = Uid::from_raw(about.uid());
-        if !is_led {
-            owner = (!user.is_root()).then(|| (user, Gid::from_raw(about.gid())));
-        }
+        let of_user = (!user.is_root()).then(|| (user, Gid::from_raw(about.gid())));
         if !about.is_symlink() {
+            if !is_led {
+                owner = of_user;
+            }
             reached = next;
             continue;
         }
         links = links.checked_sub(1)?;
-        // Wherever a user's link leads, it was this user who led there.
-        is_led |= !user.is_root();
+        // Wherever a user's link leads, it was this user who led there; and whoever has the folder has put it there.
+        if !is_led {
+            owner = of_user.or(owner);
+            is_led = owner.is_some();
+        }
         let target = fs::read_link(&next).ok()?;
         if target.is_absolute() {
             reached = PathBuf::from("/");
