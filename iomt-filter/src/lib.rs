@@ -36,3 +36,4 @@ pub mod explain;
 pub mod lookup;
 pub mod plan;
 pub mod baseline;
+pub mod mud;

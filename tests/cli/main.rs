@@ -13,3 +13,4 @@ mod audit;
 mod corpus;
 mod feed;
 mod service;
+mod mud;
