@@ -22,7 +22,9 @@ mod term;
 mod blocks;
 mod grants;
 mod changes;
+mod generations;
 mod exceptions;
+mod trigger;
 mod trials;
 mod leases;
 mod feeds;
@@ -293,17 +295,18 @@ impl Agent {
         Ok(applied)
     }
 
-    /// Generations on disk, the oldest first.
+    /// Generations on disk, the oldest first; those that are damaged too.
     ///
     /// # Errors
-    /// Never: what cannot be read is in the log.
+    /// None are known.
     pub fn generations(&self) -> Result<Vec<GenerationStatus>, Errors> {
         let current = self.running().current.as_ref().map(|current| current.number);
-        let (known, errors) = Generations::of(&self.state).list();
-        for error in errors {
-            tracing::error!(error = core::chain(&error), "a generation cannot be read");
-        }
-        Ok(known.iter().map(|known| changes::shown_generation(known, current)).collect())
+        Ok(generations::shown(&Generations::of(&self.state), current))
+    }
+
+    /// The file of the audit log.
+    pub(crate) fn audit_log(&self) -> &Path {
+        self.auditing.path()
     }
 
     /// What holds by hand.
@@ -378,6 +381,7 @@ impl Agent {
         core.keep_leases();
         core.keep_clock();
         core.keep_blocks();
+        core.auditing.catch_up();
         core
     }
 

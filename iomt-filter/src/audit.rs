@@ -2,12 +2,14 @@
 //!
 //! A line is a JSON object that holds the hash of the line before it and its own, so that a line that was changed,
 //! taken out or put in between shows. Entries come in, lines go to the disk before a change is answered; nothing here
-//! decides what is worth an entry. Payloads of frames never come here.
+//! decides what is worth an entry. Payloads of frames never come here. Whoever replaces the log or cuts it off gets a
+//! line that says so, and that follows on what was written last, not on what was left.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,12 @@ use thiserror::Error;
 use crate::hex::hexadecimal;
 use crate::privileges::as_owner_of;
 
+mod check;
+mod mark;
+
+pub use self::check::{Broken, Check, Fault, Verified, verify};
+pub use self::mark::Mark;
+
 /// The file of the log, in the state folder.
 pub const FILE: &str = "audit.log";
 /// The hash that the first line follows on.
@@ -33,7 +41,7 @@ const LONGEST: u64 = 32 << 20;
 const LONGEST_TEXT: usize = 4 << 10;
 const LONGEST_VALUE: usize = 64 << 10;
 /// How long one waits for another that adds a line.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who does something, as the kernel knows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,6 +92,9 @@ pub struct Entry {
     /// Why, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// When it was done, where that could not be written down at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 impl Entry {
@@ -142,27 +153,20 @@ pub enum AuditError {
     Damaged(PathBuf),
 }
 
-/// What a look at the whole log found.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("line {line} of the audit log {fault}")]
-pub struct Broken {
-    /// The line, from 1.
-    pub line: u64,
-    /// What is wrong with it.
-    pub fault: &'static str,
-}
-
 /// An open log. Others may have it open too, in other processes: each adds to what is there.
 #[derive(Debug)]
 pub struct Audit {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
+    /// The last line that is known to have been written.
+    last: Mark,
+    /// Whether another file was found in the place of the one that was open, which is in no line yet.
+    is_replaced: bool,
 }
 
 /// What there is to follow on.
 struct End {
-    sequence: u64,
-    hash: String,
+    last: Mark,
     /// Where the last whole line ends.
     at: u64,
     /// Bytes of an unfinished line behind it.
@@ -170,9 +174,9 @@ struct End {
 }
 
 /// Held while the end of the log is looked at and added to.
-struct Held<'f>(&'f File);
+struct Held(Arc<File>);
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         // It ends with the process at the latest.
         let _ = self.0.unlock();
@@ -180,19 +184,15 @@ impl Drop for Held<'_> {
 }
 
 impl Audit {
-    /// Opens the log at `path`, or begins one. What a power cut left of a line is taken off, and said in a line.
+    /// Opens the log at `path`, or begins one. What a power cut left of a line is taken off, and what is missing of what
+    /// was written is followed on all the same; either is said in a line.
     ///
     /// # Errors
     /// When the file cannot be read or written, or its last line is none.
     pub fn open(path: &Path, now: Timestamp) -> Result<Self, AuditError> {
-        let failed = |error| AuditError::File(path.to_owned(), error);
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o640);
-        // The agent adds to it too, and may be another user.
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let file = as_owner_of(folder, || options.open(path)).map_err(failed)?;
-        let audit = Self { path: path.to_owned(), file };
-        let held = audit.hold()?;
+        let file = Arc::new(open(path)?);
+        let mut audit = Self { path: path.to_owned(), file, last: Mark::default(), is_replaced: false };
+        let held = audit.hold(PATIENCE)?;
         audit.mended(now)?;
         drop(held);
         Ok(audit)
@@ -204,10 +204,10 @@ impl Audit {
     /// # Errors
     /// When it cannot be written, or the last line is none: then nothing of it is there.
     pub fn append(&mut self, entry: Entry, now: Timestamp) -> Result<(), AuditError> {
-        self.append_all([entry], now)
+        self.append_all([entry], now, PATIENCE)
     }
 
-    /// Adds entries, all or none.
+    /// Adds entries, all or none, and waits no longer than `patience` for others who add something.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -215,37 +215,90 @@ impl Audit {
         &mut self,
         entries: impl IntoIterator<Item = Entry>,
         now: Timestamp,
+        patience: Duration,
     ) -> Result<(), AuditError> {
-        let _held = self.hold()?;
+        let _held = self.hold(patience)?;
         let end = self.mended(now)?;
         self.write(&end, entries.into_iter().map(bounded), now).map(drop)
     }
 
-    /// Keeps others from adding to the log.
-    fn hold(&self) -> Result<Held<'_>, AuditError> {
+    /// The last line that is known to have been written.
+    #[must_use]
+    pub const fn last(&self) -> &Mark {
+        &self.last
+    }
+
+    /// Keeps others from adding to the log; the file that is there now, where it was replaced.
+    fn hold(&mut self, patience: Duration) -> Result<Held, AuditError> {
         let begun = Instant::now();
         loop {
-            match self.file.try_lock() {
-                Ok(()) => return Ok(Held(&self.file)),
-                Err(TryLockError::Error(error)) => return Err(self.failed(error)),
-                Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => {
-                    return Err(AuditError::Busy(self.path.clone()));
-                }
-                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
+            if !self.is_in_place() {
+                self.file = Arc::new(open(&self.path)?);
+                self.is_replaced = true;
             }
+            match self.file.try_lock() {
+                Ok(()) => {
+                    let held = Held(self.file.clone());
+                    // It may have been replaced while it was waited for.
+                    if self.is_in_place() {
+                        return Ok(held);
+                    }
+                }
+                Err(TryLockError::Error(error)) => return Err(self.failed(error)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if begun.elapsed() > patience {
+                return Err(AuditError::Busy(self.path.clone()));
+            }
+            thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// The end of the log, after what is unfinished there has been taken off.
-    fn mended(&self, now: Timestamp) -> Result<End, AuditError> {
-        let end = self.end()?;
-        if end.torn == 0 {
+    /// Whether the file that is open is the one that the path leads to.
+    fn is_in_place(&self) -> bool {
+        let identity = |about: fs::Metadata| (about.dev(), about.ino());
+        let there = fs::metadata(&self.path).map(identity);
+        there.is_ok_and(|there| self.file.metadata().is_ok_and(|open| identity(open) == there))
+    }
+
+    /// The end of the log, after what is unfinished there has been taken off. Where that is not what was written last,
+    /// what follows does not follow on it.
+    fn mended(&mut self, now: Timestamp) -> Result<End, AuditError> {
+        let mut end = self.end()?;
+        let written = self.last.clone().later(Mark::beside(&self.path));
+        let mut found = Vec::new();
+        if end.torn > 0 {
+            self.file.set_len(end.at).map_err(|error| self.failed(error))?;
+            found.push(("audit mend", format!("{} bytes of an unfinished line were taken off", end.torn)));
+            end.torn = 0;
+        }
+        let (last, number) = (end.last.sequence, written.sequence);
+        let is_short = last < number || (last == number && end.last != written);
+        if is_short || self.is_replaced {
+            let what =
+                if self.is_replaced { "the log was replaced while it was open" } else { "the log was cut" };
+            let found_now = match is_short {
+                true => format!("{what}: it ended with line {last}, and {number} were written"),
+                false => what.to_owned(),
+            };
+            found.push(("audit replaced", found_now));
+            tracing::error!(log = %self.path.display(), last, written = number, "{what}: `iomt-filter audit verify` says what is missing");
+        }
+        if is_short {
+            end.last = written;
+        }
+        if found.is_empty() {
             return Ok(end);
         }
-        self.file.set_len(end.at).map_err(|error| self.failed(error))?;
-        let after = Value::from(format!("{} bytes of an unfinished line were taken off", end.torn));
-        let mend = Entry { who: "the agent".into(), what: "audit mend".into(), after, ..Entry::default() };
-        self.write(&end, [mend], now)
+        let entry = |(what, found): (&str, String)| Entry {
+            who: "the agent".into(),
+            what: what.to_owned(),
+            after: Value::from(found),
+            ..Entry::default()
+        };
+        let end = self.write(&end, found.into_iter().map(entry), now)?;
+        self.is_replaced = false;
+        Ok(end)
     }
 
     /// Reads the end of the log.
@@ -270,23 +323,23 @@ impl Audit {
                     continue;
                 }
             };
-            let (sequence, hash) = match line.map(serde_json::from_slice::<Line>) {
-                Some(Ok(line)) => (line.sequence, line.hash),
+            let last = match line.map(serde_json::from_slice::<Line>) {
+                Some(Ok(line)) => Mark { sequence: line.sequence, hash: line.hash },
                 Some(Err(_)) => return Err(AuditError::Damaged(self.path.clone())),
-                None => (0, BEGINNING.to_owned()),
+                None => Mark::default(),
             };
-            return Ok(End { sequence, hash, at: length - torn, torn });
+            return Ok(End { last, at: length - torn, torn });
         }
     }
 
     /// Adds a line for each entry behind `end`, and says where the log ends then.
     fn write(
-        &self,
+        &mut self,
         end: &End,
         entries: impl IntoIterator<Item = Entry>,
         now: Timestamp,
     ) -> Result<End, AuditError> {
-        let (mut sequence, mut last, mut text) = (end.sequence, end.hash.clone(), Vec::new());
+        let (Mark { mut sequence, hash: mut last }, mut text) = (end.last.clone(), Vec::new());
         for entry in entries {
             sequence += 1;
             let mut line = Line { sequence, time: now, entry, previous: last, hash: String::new() };
@@ -295,12 +348,18 @@ impl Audit {
             text.push(b'\n');
             last = line.hash;
         }
-        if let Err(error) = (&self.file).write_all(&text).and_then(|()| self.file.sync_data()) {
+        if let Err(error) = (&*self.file).write_all(&text).and_then(|()| self.file.sync_data()) {
             // Half a line would be in the way of the next one.
             let _ = self.file.set_len(end.at);
             return Err(self.failed(error));
         }
-        Ok(End { sequence, hash: last, at: end.at + text.len() as u64, torn: 0 })
+        self.last = Mark { sequence, hash: last };
+        if !text.is_empty()
+            && let Err(error) = self.last.put(&self.path)
+        {
+            tracing::warn!(%error, "how far the audit log has come is not kept beside it");
+        }
+        Ok(End { last: self.last.clone(), at: end.at + text.len() as u64, torn: 0 })
     }
 
     fn failed(&self, error: io::Error) -> AuditError {
@@ -308,9 +367,28 @@ impl Audit {
     }
 }
 
+/// Opens the file of a log, or makes it.
+fn open(path: &Path) -> Result<File, AuditError> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o640);
+    // The agent adds to it too, and may be another user.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    as_owner_of(folder, || options.open(path)).map_err(|error| AuditError::File(path.to_owned(), error))
+}
+
+/// Moves a log that nothing can follow on out of the way; where it is then.
+///
+/// # Errors
+/// When it cannot be moved.
+pub fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, AuditError> {
+    let aside = path.with_added_extension(format!("damaged-{}", now.as_second()));
+    fs::rename(path, &aside).map_err(|error| AuditError::File(path.to_owned(), error))?;
+    Ok(aside)
+}
+
 /// An entry with no text longer than [`LONGEST_TEXT`], and no value longer than [`LONGEST_VALUE`].
 fn bounded(entry: Entry) -> Entry {
-    let Entry { who, uid, what, about, before, after, note } = entry;
+    let Entry { who, uid, what, about, before, after, note, at } = entry;
     Entry {
         who: cut(who),
         uid,
@@ -319,6 +397,7 @@ fn bounded(entry: Entry) -> Entry {
         before: bounded_value(before),
         after: bounded_value(after),
         note: note.map(cut),
+        at,
     }
 }
 
@@ -348,29 +427,6 @@ fn cut(text: String) -> String {
     format!("{}… (cut, it has {} bytes)", text.get(..end).unwrap_or_default(), text.len())
 }
 
-/// Looks whether every line follows on the one before it; how many there are, and the hash of the last. Somebody who
-/// kept that hash elsewhere notices a log that was cut off, too.
-///
-/// # Errors
-/// The first line that does not follow.
-pub fn verify(log: impl BufRead) -> Result<(u64, String), Broken> {
-    let (mut sequence, mut previous) = (0, BEGINNING.to_owned());
-    for text in log.split(b'\n') {
-        let broken = |fault| Broken { line: sequence + 1, fault };
-        let text = text.map_err(|_| broken("cannot be read"))?;
-        let line: Line = serde_json::from_slice(&text).map_err(|_| broken("is no entry"))?;
-        if line.previous != previous || line.sequence != sequence + 1 {
-            return Err(broken("does not follow on the line before it"));
-        }
-        // A field that was added is in no hash.
-        if line.hash != hash(&line) || serde_json::to_vec(&line).ok() != Some(text) {
-            return Err(broken("was changed"));
-        }
-        (sequence, previous) = (line.sequence, line.hash);
-    }
-    Ok((sequence, previous))
-}
-
 /// Opens a log to read it, as far as it goes at this moment: what others add meanwhile is not seen in half.
 ///
 /// # Errors
@@ -391,172 +447,4 @@ fn hash(line: &Line) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(about: &str) -> Entry {
-        Entry {
-            who: "root".into(),
-            what: "feed release".into(),
-            about: Some(about.into()),
-            ..Entry::default()
-        }
-    }
-
-    fn log(entries: &[&str]) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(FILE);
-        for about in entries {
-            // Opened anew each time, as by another agent.
-            Audit::open(&path, Timestamp::UNIX_EPOCH)
-                .unwrap()
-                .append(entry(about), Timestamp::UNIX_EPOCH)
-                .unwrap();
-        }
-        (folder, path)
-    }
-
-    fn verified(path: &Path) -> Result<u64, Broken> {
-        verify(io::BufReader::new(File::open(path).unwrap())).map(|(lines, _)| lines)
-    }
-
-    #[test]
-    fn a_log_goes_on_over_restarts_and_is_whole() {
-        let (_folder, path) = log(&["a", "b", "c"]);
-        assert_eq!(verified(&path), Ok(3));
-    }
-
-    #[test]
-    fn a_line_that_was_changed_moved_or_taken_out_shows() {
-        let (_folder, path) = log(&["a", "b", "c"]);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
-        for (lines, line, fault) in [
-            (vec![lines[0].replace("\"a\"", "\"x\""), lines[1].into()], 1, "was changed"),
-            (vec![lines[0].replacen('{', "{\"approved\":true,", 1), lines[1].into()], 1, "was changed"),
-            (vec![lines[0].into(), lines[2].into()], 2, "does not follow on the line before it"),
-            (vec![lines[1].into(), lines[0].into()], 1, "does not follow on the line before it"),
-            (vec![lines[0].into(), String::new(), lines[1].into()], 2, "is no entry"),
-        ] {
-            std::fs::write(&path, lines.join("\n") + "\n").unwrap();
-            assert_eq!(verified(&path), Err(Broken { line, fault }));
-        }
-    }
-
-    #[test]
-    fn what_a_power_cut_left_of_a_line_is_taken_off_and_said() {
-        let (_folder, path) = log(&["a", "b"]);
-        let whole = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &whole[..whole.len() - 7]).unwrap();
-        let mut audit = Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap();
-        audit.append(entry("c"), Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(verified(&path), Ok(3));
-        assert!(
-            std::fs::read_to_string(&path).unwrap().contains("bytes of an unfinished line were taken off")
-        );
-    }
-
-    #[test]
-    fn two_who_add_to_one_log_follow_on_each_other() {
-        let (_folder, path) = log(&[]);
-        let open = || Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap();
-        let (mut one, mut other) = (open(), open());
-        for about in ["a", "b", "c"] {
-            one.append(entry(about), Timestamp::UNIX_EPOCH).unwrap();
-            other.append(entry(about), Timestamp::UNIX_EPOCH).unwrap();
-        }
-        assert_eq!(verified(&path), Ok(6));
-        // At once, and with half a line of a third that was cut off.
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"sequ").unwrap();
-        thread::scope(|scope| {
-            for audit in [&mut one, &mut other] {
-                scope.spawn(|| {
-                    for _ in 0..50 {
-                        audit.append(entry("d"), Timestamp::UNIX_EPOCH).unwrap();
-                    }
-                });
-            }
-        });
-        assert_eq!(verified(&path), Ok(6 + 1 + 100));
-        assert_eq!(verify(read(&path).unwrap()).unwrap().0, 107);
-    }
-
-    #[test]
-    fn texts_are_cut_and_say_so_and_whatever_was_written_is_followed_on() {
-        let (_folder, path) = log(&["a"]);
-        let long = "ü\u{1}".repeat(1 << 20);
-        let value = serde_json::json!({ "text": long, "many": vec!["\u{1}"; 1 << 20], "deep": [[long]] });
-        let huge = Entry {
-            who: long.clone(),
-            uid: None,
-            what: long.clone(),
-            about: Some(long.clone()),
-            before: value.clone(),
-            after: serde_json::json!({ "errors": [long], "entries": 7 }),
-            note: Some(long.clone()),
-        };
-        Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap().append(huge, Timestamp::UNIX_EPOCH).unwrap();
-        Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap().append(entry("b"), Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(verified(&path), Ok(3));
-        let text = std::fs::read_to_string(&path).unwrap();
-        let line = text.lines().nth(1).unwrap();
-        assert!(line.len() < 1 << 20, "{}", line.len());
-        let line: Line = serde_json::from_str(line).unwrap();
-        let end = format!("… (cut, it has {} bytes)", long.len());
-        assert!(line.entry.note.unwrap().ends_with(&end) && line.entry.who.ends_with(&end));
-        assert_eq!(line.entry.after["entries"], 7);
-        assert!(line.entry.after["errors"][0].as_str().unwrap().ends_with(&end));
-        assert!(line.entry.before.as_str().unwrap().contains("… (cut, it has "));
-    }
-
-    #[test]
-    fn a_line_that_is_longer_than_any_that_is_written_now_is_followed_on() {
-        let (_folder, path) = log(&["a"]);
-        let audit = Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap();
-        let long = Entry { note: Some("x".repeat(3 << 20)), ..entry("b") };
-        audit.write(&audit.end().unwrap(), [long], Timestamp::UNIX_EPOCH).unwrap();
-        Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap().append(entry("c"), Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(verified(&path), Ok(3));
-    }
-
-    #[test]
-    fn several_entries_are_lines_that_follow_on_each_other_and_lines_without_a_user_number_stay_good() {
-        let (_folder, path) = log(&["a"]);
-        let by = |uid| Author { name: "bob".into(), uid };
-        let entries = [Entry::by(&by(Some(1_001)), "grant"), Entry::by(&by(None), "reload")];
-        let mut audit = Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap();
-        audit.append_all(entries.clone(), Timestamp::UNIX_EPOCH).unwrap();
-        audit.append_all([], Timestamp::UNIX_EPOCH).unwrap();
-        audit.append(entries[0].failed(&["full".into()]), Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(verified(&path), Ok(4));
-        let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<Line> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!((lines[1].entry.uid, lines[2].entry.uid), (Some(1_001), None));
-        assert!(!text.lines().next().unwrap().contains("uid"), "as it always was");
-        assert_eq!(
-            (lines[3].entry.what.as_str(), &lines[3].entry.after[0]),
-            ("grant failed", &"full".into())
-        );
-    }
-
-    #[test]
-    fn one_that_another_keeps_to_itself_is_not_waited_for_without_end() {
-        let (_folder, path) = log(&["a"]);
-        let mut audit = Audit::open(&path, Timestamp::UNIX_EPOCH).unwrap();
-        let other = File::open(&path).unwrap();
-        other.lock_shared().unwrap();
-        let refused = audit.append(entry("b"), Timestamp::UNIX_EPOCH);
-        assert!(matches!(refused, Err(AuditError::Busy(_))), "{refused:?}");
-        drop(other);
-        audit.append(entry("b"), Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(verified(&path), Ok(2));
-    }
-
-    #[test]
-    fn a_log_with_another_end_is_not_written_over() {
-        let (_folder, path) = log(&["a"]);
-        std::fs::write(&path, "nonsense\n").unwrap();
-        assert!(matches!(Audit::open(&path, Timestamp::UNIX_EPOCH), Err(AuditError::Damaged(_))));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "nonsense\n");
-    }
-}
+mod tests;

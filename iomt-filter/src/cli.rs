@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::api::client::NotAllowed;
 use crate::cmd;
 use crate::events::Format;
 use crate::output;
@@ -178,7 +179,7 @@ pub struct LearnArgs {
     pub verb: cmd::learn::Verb,
 }
 
-/// Exit code for a finding: invalid policy, drift, something blocked.
+/// Exit code for a finding: invalid policy, drift, something blocked, a refusal.
 pub const FINDING: u8 = 1;
 /// Exit code for a failure.
 pub const FAILURE: u8 = 2;
@@ -192,7 +193,9 @@ pub fn main() -> ExitCode {
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::error(&error);
-            ExitCode::from(FAILURE)
+            // A refusal, as every other one.
+            let is_refused = error.is::<NotAllowed>();
+            ExitCode::from(if is_refused { FINDING } else { FAILURE })
         }
     }
 }

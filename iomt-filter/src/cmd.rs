@@ -87,6 +87,11 @@ fn asked<T: DeserializeOwned>(config: &Path, path: &str) -> Result<T> {
     })
 }
 
+/// A note on the command line, which has to say something.
+fn note(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Err("a note has to say something") } else { Ok(text.to_owned()) }
+}
+
 /// Says what a change came to; one that was refused is a finding.
 fn told<T: Serialize>(
     answer: Result<T, Refused>,

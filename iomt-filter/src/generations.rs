@@ -44,6 +44,11 @@ pub enum GenerationError {
     /// There is none of that number.
     #[error("there is no generation {0}; `iomt-filter generations` lists those that are kept")]
     Unknown(u32),
+    /// No number is left for another one.
+    #[error(
+        "no generation can follow on `{0}`, which has the last number that there is: move that file away"
+    )]
+    Last(PathBuf),
     /// It is not what was written.
     #[error("generation {number} is damaged: {what}")]
     Damaged {
@@ -205,14 +210,14 @@ impl Generations {
         Self { folder: state.join(FOLDER), disk: Disk::default() }
     }
 
-    /// All that are kept, the oldest first. What cannot be read comes as an error each: others can be.
+    /// All that are kept, the oldest first. What cannot be read comes as an error each, with its number: others can be.
     #[must_use]
-    pub fn list(&self) -> (Vec<Known>, Vec<GenerationError>) {
+    pub fn list(&self) -> (Vec<Known>, Vec<(u32, GenerationError)>) {
         let (mut known, mut errors) = (Vec::new(), Vec::new());
         for number in self.numbers() {
             match self.known(number) {
                 Ok(generation) => known.push(generation),
-                Err(error) => errors.push(error),
+                Err(error) => errors.push((number, error)),
             }
         }
         (known, errors)
@@ -293,6 +298,8 @@ impl Generations {
     /// # Errors
     /// When it cannot be written: then it is none.
     pub(crate) fn add(&self, sources: &Sources, about: About) -> Result<Record, GenerationError> {
+        let last = self.numbers().last().copied().unwrap_or(0);
+        let number = last.checked_add(1).ok_or_else(|| GenerationError::Last(self.record(last)))?;
         let (folder, objects) = (self.folder.clone(), self.folder.join(OBJECTS));
         fs::create_dir_all(&objects).map_err(|error| GenerationError::Write(objects.clone(), error))?;
         let mut files = Vec::new();
@@ -311,7 +318,6 @@ impl Generations {
             }
             files.push(file);
         }
-        let number = self.numbers().last().map_or(1, |last| last + 1);
         let About { at, by, note, restores, devices, rules, confirm_by } = about;
         let (confirm_by, deadline) = confirm_by.unzip();
         let digest = sources.digest();

@@ -45,8 +45,9 @@ impl From<serde_json::Error> for OutputError {
 
 /// Prints an error and what caused it, each once.
 pub fn error(error: &anyhow::Error) {
-    let mut text = format!("error: {error}");
     let mut shown = error.to_string();
+    // A diagnostic says what it is by itself.
+    let mut text = if shown.starts_with("error: ") { shown.clone() } else { format!("error: {shown}") };
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         if !shown.ends_with(&cause) {

@@ -130,3 +130,63 @@ fn a_log_that_was_changed_is_a_finding_and_says_where() {
     );
     assert_eq!(site.run(&["audit", "export", "--since", "yesterday"]).code, 2);
 }
+
+#[test]
+fn a_log_that_was_cut_emptied_or_replaced_is_a_finding_and_says_what_is_missing() {
+    let site = Site::new();
+    for note in ["one", "two", "three"] {
+        site.carry(note);
+    }
+    let log = site.path("state/audit.log");
+    let text = fs::read_to_string(&log).unwrap();
+    let first = text.split_inclusive('\n').next().unwrap();
+    let verify = |words: &[&str]| site.run(&[&["audit", "verify"], words].concat());
+    for (left, last) in [(first, 1), ("", 0)] {
+        fs::write(&log, left).unwrap();
+        let answer = verify(&[]);
+        let missing =
+            format!("audit.log` ends with line {last}, and 3 were written; those in between are missing");
+        assert!(answer.code == 1 && answer.stderr.contains(&missing), "{answer:?}");
+    }
+    fs::remove_file(&log).unwrap();
+    let answer = verify(&[]);
+    assert!(answer.code == 1 && answer.stderr.contains("ends with line 0, and 3 were written"), "{answer:?}");
+    // What is written next follows on what was written last.
+    site.carry("four");
+    let answer = verify(&["--output", "json"]);
+    let found: Value = serde_json::from_str(&answer.stdout).unwrap();
+    let fault = "begins with line 4; the 3 before it are missing";
+    assert_eq!((answer.code, &found["lines"], &found["hash"]), (1, &json!(2), &Value::Null));
+    assert_eq!(found["faults"], json!([{ "line": 1, "fault": fault }]));
+    assert_eq!(found["broken"], found["faults"][0]);
+    assert!(verify(&[]).stderr.contains(fault));
+    let lines = site.lines(&[]);
+    assert_eq!((&lines[0]["what"], &lines[1]["sequence"]), (&json!("audit replaced"), &json!(5)));
+    // Without the file beside it, too.
+    fs::remove_file(site.path("state/audit.last")).unwrap();
+    fs::write(&log, "").unwrap();
+    let answer = verify(&[]);
+    assert!(answer.code == 1 && answer.stderr.contains("has no line"), "{answer:?}");
+}
+
+#[test]
+fn a_note_says_something() {
+    let site = Site::new();
+    for words in [
+        &["bypass", "--all", "--for", "1m", "--note", ""][..],
+        &["quarantine", "ct-1", "--note", " "],
+        &["reload", "--note", ""],
+    ] {
+        let answer = site.run(words);
+        assert!(answer.code == 2 && answer.stderr.contains("a note has to say something"), "{answer:?}");
+    }
+}
+
+#[test]
+fn an_error_is_called_one_once() {
+    let site = Site::new();
+    fs::write(site.path("config.toml"), "nonsense").unwrap();
+    let answer = site.run(&["audit", "verify"]);
+    assert!(answer.code == 2 && answer.stderr.starts_with("error: "), "{answer:?}");
+    assert!(!answer.stderr.contains("error: error: "), "{answer:?}");
+}

@@ -26,7 +26,7 @@ fn configure<'h>(hospital: &'h iomt_filter_tests::hospital::Hospital, access: &s
 }
 
 fn refused(answer: &Answer, why: &str) {
-    assert_eq!(answer.status.code(), Some(2), "{answer:?}");
+    assert_eq!(answer.status.code(), Some(1), "{answer:?}");
     assert!(answer.errors.contains(why) && answer.output.is_empty(), "{why}: {answer:?}");
 }
 
@@ -238,5 +238,41 @@ fn nothing_is_changed_that_cannot_be_written_down() {
     assert_eq!(filter.json(&["grant", "list"]).unwrap(), Value::Array(Vec::new()));
     assert_eq!(filter.json(&["status"]).unwrap()["generation"], 1);
     filter.tell(&["block", "add", "198.51.100.9"]).unwrap();
+    filter.remove().unwrap();
+}
+
+#[test]
+fn a_log_that_is_moved_away_under_the_agent_is_begun_anew_and_says_so() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let mut filter = configure(&hospital, "read = [\"games\"]\nwrite = [\"61002\"]");
+    filter.start().unwrap();
+    let log = filter.folder().join("state/audit.log");
+    filter.tell(&["block", "add", "198.51.100.9"]).unwrap();
+    // Readers cannot open the file, and ask the agent; strangers get it from nobody.
+    fs::set_permissions(filter.folder().join("state"), fs::Permissions::from_mode(0o750)).unwrap();
+    let reader = Somebody::new(61_010, &[GAMES]);
+    let verified = filter.ask_as(&reader, &["audit", "verify"]).unwrap();
+    assert!(verified.status.success() && verified.output.starts_with("2 lines of"), "{verified:?}");
+    let exported = filter.ask_as(&reader, &["audit", "export", "--output", "json"]).unwrap();
+    assert_eq!(exported.output, fs::read_to_string(&log).unwrap());
+    refused(
+        &filter.ask_as(&Somebody::new(61_013, &[7]), &["audit", "export"]).unwrap(),
+        "may not ask this agent here",
+    );
+
+    fs::rename(&log, log.with_added_extension("1")).unwrap();
+    filter.tell(&["block", "remove", "198.51.100.9"]).unwrap();
+    let told = fs::read_to_string(&log).unwrap();
+    assert!(told.contains("audit replaced") && told.contains("block remove"), "{told}");
+    for answer in [filter.ask(&["audit", "verify"]), filter.ask_as(&reader, &["audit", "verify"])] {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status.code(), Some(1), "{answer:?}");
+        assert!(answer.errors.contains("begins with line 3; the 2 before it are missing"), "{answer:?}");
+    }
+    let last = filter.json(&["status"]).unwrap()["audit"]["last"]["sequence"].clone();
+    assert_eq!(last, 4);
     filter.remove().unwrap();
 }

@@ -34,7 +34,7 @@ fn wider() -> String {
 }
 
 /// A session of the scanner with the PACS, which stands for that of an operator.
-fn session(hospital: &Hospital) -> (Service, Session) {
+pub(crate) fn session(hospital: &Hospital) -> (Service, Session) {
     let pacs = Host::Pacs.at(Version::V4, DICOM);
     let service = Service::start(&hospital[Host::Pacs], pacs).unwrap();
     let session = Session::start(&hospital[Host::Ct], pacs, LIMIT).unwrap();
@@ -43,7 +43,7 @@ fn session(hospital: &Hospital) -> (Service, Session) {
 }
 
 /// That a session that was cut goes on.
-fn assert_lives_again(session: &Session) {
+pub(crate) fn assert_lives_again(session: &Session) {
     let answered = session.answered();
     wait::until("a session to live again", PATIENCE, || {
         Ok((session.answered() > answered + 10).then_some(()))
@@ -51,7 +51,7 @@ fn assert_lives_again(session: &Session) {
     .unwrap();
 }
 
-fn states(filter: &Filter<'_>) -> Vec<(u64, String, bool)> {
+pub(crate) fn states(filter: &Filter<'_>) -> Vec<(u64, String, bool)> {
     let generations = filter.json(&["generations"]).unwrap();
     let of = |it: &Value| {
         (

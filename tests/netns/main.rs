@@ -18,6 +18,7 @@ mod writers;
 mod aftermath;
 mod kept_leases;
 mod contacts;
+mod damage;
 mod learn;
 mod events;
 mod plan;

@@ -21,9 +21,9 @@ use crate::numbers::Numbers;
 mod log;
 
 /// The file of the manual blocks, in the state folder.
-const BLOCKS: &str = "blocks.json";
+pub(super) const BLOCKS: &str = "blocks.json";
 /// The file of what changed since.
-const CHANGES: &str = "blocks.journal";
+pub(super) const CHANGES: &str = "blocks.journal";
 
 /// What is kept of the blocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,15 +71,24 @@ impl Blocks {
         Ok(blocks)
     }
 
-    /// The same; what cannot be understood is moved aside, and none hold then: without an agent there would be no new
-    /// filter either.
+    /// The same; what cannot be read or understood is moved aside, and none hold then: without an agent there would be
+    /// no new filter either. Of a journal that was cut off, what can be read counts.
     pub(super) fn load_or_begin(folder: &Path, now: Timestamp) -> Result<Self, StoreError> {
         match Self::load(folder) {
-            Err(error @ StoreError::Damaged(..)) => {
-                for name in [BLOCKS, CHANGES] {
-                    let aside = folder.join(format!("{name}.damaged-{}", now.as_second()));
-                    // Without the one the other says nothing.
-                    let _ = std::fs::rename(folder.join(name), aside);
+            Ok(blocks) => {
+                if journal::is_cut(folder, CHANGES) {
+                    store::move_aside(folder, CHANGES, now)?;
+                    tracing::error!(
+                        "`{CHANGES}` was cut off: the latest changes of blocks by hand may be lost"
+                    );
+                }
+                Ok(blocks)
+            }
+            Err(error) => {
+                // Without the one the other says nothing.
+                let moved = [BLOCKS, CHANGES].map(|name| store::move_aside(folder, name, now));
+                if moved.iter().all(Result::is_err) {
+                    return Err(error);
                 }
                 tracing::error!(
                     error = chain(&error),
@@ -87,7 +96,6 @@ impl Blocks {
                 );
                 Ok(Self::default())
             }
-            loaded => loaded,
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Errors;
 use super::auditing::files;
 use super::core::{Core, Refusal, chain, nobody, shown};
-use crate::api::messages::{Applied, Changed, GenerationStatus, PendingStatus, RollbackRequest};
+use crate::api::messages::{Applied, Changed, PendingStatus, RollbackRequest};
 use crate::audit::{Author, Entry};
 use crate::clock::{BootTime, Clocks, boottime};
 use crate::config::Config;
@@ -442,26 +442,6 @@ pub(super) fn kept_config(
     let config = Config::parse(&file, path, false)?;
     let Config { interfaces, paths, events, .. } = running.clone();
     Ok(Config { interfaces, paths, events, ..config })
-}
-
-/// How generations are shown.
-pub(super) fn shown_generation(known: &Known, current: Option<u32>) -> GenerationStatus {
-    let Known { record, outcome, decided } = known;
-    GenerationStatus {
-        number: record.number,
-        state: outcome.name().to_owned(),
-        holds: Some(record.number) == current,
-        at: record.at,
-        by: record.by.clone(),
-        note: record.note.clone(),
-        devices: record.devices,
-        rules: record.rules,
-        bytes: record.files.iter().map(|file| file.bytes).sum(),
-        confirm_by: record.confirm_by,
-        decided: decided.as_ref().map(|(at, _)| *at),
-        decided_by: decided.as_ref().map(|(_, by)| by.clone()),
-        digest: record.digest.clone(),
-    }
 }
 
 fn bounded(within: Duration) -> Result<Duration, Errors> {

@@ -96,9 +96,7 @@ impl Core {
             }),
             ..Entry::by(&Author::of_this_process(), "start")
         };
-        if let Err(errors) = self.auditing.write([entry]) {
-            tracing::error!(errors = errors.join("; "), "the start is not in the audit log");
-        }
+        self.note(entry);
     }
 
     /// What has to be done every second: manual blocks and grants whose time is up go, a country database that has
@@ -107,6 +105,7 @@ impl Core {
         self.look_after_change();
         self.write_down_confirmation();
         self.look_after_exceptions();
+        self.auditing.catch_up();
         self.expire_blocks();
         if self.datapath.trial().is_none() {
             // One that is over costs nothing any more.
@@ -371,12 +370,13 @@ impl Core {
         self.note(Entry { about: Some(about), note, ..Entry::by(by, what) });
     }
 
-    /// The same, of an entry.
-    pub(super) fn note(&self, entry: Entry) {
-        let what = entry.what.clone();
-        if let Err(errors) = self.auditing.write([entry]) {
-            tracing::error!(errors = errors.join("; "), "`{what}` is not in the audit log");
-        }
+    /// The same, of an entry. What who has done it is to know, where it is not written down yet.
+    pub(super) fn note(&self, entry: Entry) -> Option<String> {
+        let errors = self.auditing.note(entry).err()?;
+        Some(format!(
+            "NOT AUDITED: it holds, and is written into the audit log as soon as that can be written: {}",
+            errors.join("; ")
+        ))
     }
 }
 

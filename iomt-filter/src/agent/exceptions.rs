@@ -4,12 +4,9 @@
 //! ends in the kernel: the time since boot of its end is written there.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use iomt_filter_common::exception::Exception;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -17,23 +14,21 @@ use super::Errors;
 use super::core::{Core, chain, nobody};
 use super::store;
 use super::term::Term;
+use super::trigger::{self, Trigger};
 use crate::api::messages::{
     Excepted, ExceptionKind, ExceptionRequest, ExceptionStatus, ReleaseExceptionRequest, Scope,
 };
 use crate::audit::{self, Author};
-use crate::clock::{BootTime, Clocks, boottime};
-use crate::config::parse_duration;
+use crate::clock::{BootTime, Clocks, boottime, time_of_day};
+use crate::datapath::Datapath;
 use crate::intent::Intent;
 use crate::nearest::did_you_mean;
+use crate::numbers::Numbers;
 
 /// The file of the exceptions, in the state folder.
 pub(super) const EXCEPTIONS: &str = "exceptions.json";
-/// The file that somebody with nothing but a console makes, in the state folder: everything is let through.
-pub(super) const TRIGGER: &str = "bypass";
-/// How long it then is, where the file does not say.
-const TRIGGERED: Duration = Duration::from_secs(30 * 60);
 /// A bypass that is longer is a policy.
-const LONGEST_BYPASS: Duration = Duration::from_secs(7 * 86_400);
+pub(super) const LONGEST_BYPASS: Duration = Duration::from_secs(7 * 86_400);
 
 /// What is kept, in the order in which it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +59,72 @@ impl Exceptions {
             }
         }
         self.after(now.boot.nanoseconds)
+    }
+
+    /// What the kernel still holds, where what was kept is lost: of devices whose number is known, and of every frame.
+    pub(super) fn taken_over(datapath: &Datapath, numbers: &Numbers) -> Self {
+        let held = (0..datapath.device_capacity()).filter_map(|device| match datapath.exception(device) {
+            Ok(held) => held.is_some().then_some((device, held)),
+            Err(error) => {
+                tracing::error!(device, error = chain(&error), "what holds by hand cannot be taken over");
+                None
+            }
+        });
+        let (taken_over, unknown) = Self::of_kernel(held, numbers, &Clocks::now());
+        let (count, unknown) = (taken_over.0.len(), unknown.len());
+        tracing::error!(count, "quarantines and bypasses are taken over from the kernel");
+        if unknown > 0 {
+            tracing::error!(
+                unknown,
+                "quarantines and bypasses of devices whose numbers are lost too do not hold any more"
+            );
+        }
+        taken_over
+    }
+
+    /// What rows of the kernel's table come to at `now`, and devices that nobody knows.
+    fn of_kernel(
+        held: impl Iterator<Item = (u32, Exception)>,
+        numbers: &Numbers,
+        now: &Clocks,
+    ) -> (Self, Vec<u32>) {
+        let names: BTreeMap<u32, &String> =
+            numbers.devices.iter().map(|(name, &number)| (number, name)).collect();
+        let (mut entries, mut unknown, mut of_all) = (Vec::new(), Vec::new(), None);
+        // Device 0, which is every frame, comes first: of several the last one counts.
+        for (device, row) in held {
+            let (kind, until) = match row.quarantines(now.boot.nanoseconds) {
+                true => (ExceptionKind::Quarantine, row.quarantined_until),
+                false => (ExceptionKind::Bypass, row.open_until),
+            };
+            if until <= now.boot.nanoseconds || of_all == Some(row) {
+                continue;
+            }
+            let scope = match names.get(&device) {
+                _ if device == 0 => Scope::All,
+                Some(name) => Scope::Device((*name).clone()),
+                None => {
+                    unknown.push(device);
+                    continue;
+                }
+            };
+            if device == 0 {
+                of_all = Some(row);
+            }
+            let ends = (until != u64::MAX).then_some(BootTime { nanoseconds: until, ..now.boot });
+            entries.push(Entry {
+                exception: ExceptionStatus {
+                    kind,
+                    scope,
+                    until: ends.map(|ends| time_of_day(ends.nanoseconds)),
+                    note: Some(format!("taken over from the kernel, `{EXCEPTIONS}` was damaged")),
+                    added: now.time_of_day,
+                    by: "the agent".to_owned(),
+                },
+                ends,
+            });
+        }
+        (Self(entries), unknown)
     }
 
     /// Those that hold at `now`.
@@ -143,6 +204,7 @@ impl Core {
     pub(super) fn except(&mut self, request: &ExceptionRequest, by: &Author) -> Result<Excepted, Errors> {
         self.look_after_change();
         let ExceptionRequest { kind, scope, seconds, note } = request.clone();
+        says_something(note.as_deref())?;
         let lasts = seconds.map(Duration::from_secs);
         if lasts.is_some_and(|lasts| lasts.is_zero()) {
             return Err(vec!["it has to last longer than 0".to_owned()]);
@@ -168,15 +230,23 @@ impl Core {
         let until = until.map_or_else(|| "released".to_owned(), |until| format!("{until:.0}"));
         tracing::warn!(by = by.name, devices = concerned.len(), "{} of {scope} until {until}", kind.name());
         let before = json!(self.exceptions.list());
-        let done = self.replace_exceptions(exceptions, concerned.len())?;
-        self.excepted_by(by, kind.name(), &scope, before, request.note.clone());
+        let mut done = self.replace_exceptions(exceptions, concerned.len())?;
+        done.warnings.extend(self.excepted_by(by, kind.name(), &scope, before, request.note.clone()));
         Ok(done)
     }
 
-    /// Writes down what was excepted, or is no more: behind the change, which waits for no disk.
-    fn excepted_by(&self, by: &Author, what: &str, scope: &Scope, before: Value, note: Option<String>) {
+    /// Writes down what was excepted, or is no more: behind the change, which waits for no disk. What is to be said
+    /// where that is still to be done.
+    fn excepted_by(
+        &self,
+        by: &Author,
+        what: &str,
+        scope: &Scope,
+        before: Value,
+        note: Option<String>,
+    ) -> Option<String> {
         let (about, after) = (Some(scope.to_string()), json!(self.exceptions.list()));
-        self.note(audit::Entry { about, before, after, note, ..audit::Entry::by(by, what) });
+        self.note(audit::Entry { about, before, after, note, ..audit::Entry::by(by, what) })
     }
 
     /// Lets policy hold again of what was excepted.
@@ -186,6 +256,7 @@ impl Core {
         by: &Author,
     ) -> Result<Excepted, Errors> {
         self.look_after_change();
+        says_something(request.note.as_deref())?;
         let mut exceptions = self.exceptions.after(boottime());
         let before = exceptions.0.len();
         exceptions.0.retain(|entry| entry.exception.scope != request.scope);
@@ -200,8 +271,8 @@ impl Core {
             }]);
         }
         let before = json!(self.exceptions.list());
-        let done = self.replace_exceptions(exceptions, concerned.len())?;
-        self.excepted_by(by, "release", &request.scope, before, request.note.clone());
+        let mut done = self.replace_exceptions(exceptions, concerned.len())?;
+        done.warnings.extend(self.excepted_by(by, "release", &request.scope, before, request.note.clone()));
         Ok(done)
     }
 
@@ -220,12 +291,17 @@ impl Core {
             self.write_exceptions();
             return Err(errors);
         }
-        let mut warnings = Vec::new();
-        if let Err(error) = store::save(&self.config.paths.state, EXCEPTIONS, &*self.exceptions) {
-            warnings.push(format!("it holds, and is not kept over a reboot: {}", chain(&error)));
-        }
+        let warnings = self.keep_exceptions().into_iter().collect();
         self.keep_clock();
         Ok(Excepted { exceptions: self.exceptions.list(), devices, warnings })
+    }
+
+    /// Keeps what holds by hand; what is to be said where that fails.
+    pub(super) fn keep_exceptions(&self) -> Option<String> {
+        let error = store::save(&self.config.paths.state, EXCEPTIONS, &*self.exceptions).err()?;
+        let error = chain(&error);
+        tracing::error!(error, "what holds by hand is not kept over a reboot");
+        Some(format!("it holds, and is not kept over a reboot: {error}"))
     }
 
     /// Writes what holds by hand into the kernel, for the devices that there are now.
@@ -294,9 +370,10 @@ impl Core {
 
     /// Lets exceptions go whose time is up, and sees whether somebody has broken the glass by a file.
     pub(super) fn look_after_exceptions(&mut self) {
-        let trigger = self.config.paths.state.join(TRIGGER);
-        if trigger.exists() {
-            self.triggered(&trigger);
+        match trigger::take(&self.config.paths.state) {
+            Ok(Some(trigger)) => self.triggered(trigger),
+            Ok(None) => {}
+            Err(error) => tracing::error!(error = chain(&error), "nothing is let through"),
         }
         let exceptions = self.exceptions.after(boottime());
         if exceptions == *self.exceptions {
@@ -308,28 +385,32 @@ impl Core {
         }
     }
 
-    fn triggered(&mut self, trigger: &Path) {
-        let text = fs::read_to_string(trigger).unwrap_or_default();
-        let lasts = parse_duration(text.lines().next().unwrap_or_default().trim()).unwrap_or(TRIGGERED);
+    fn triggered(&mut self, Trigger { lasts, note }: Trigger) {
+        tracing::warn!("{note}");
         let request = ExceptionRequest {
             kind: ExceptionKind::Bypass,
             scope: Scope::All,
-            seconds: Some(lasts.clamp(Duration::from_secs(1), LONGEST_BYPASS).as_secs()),
-            note: Some(format!("the file `{}`", trigger.display())),
+            seconds: Some(lasts.as_secs()),
+            note: Some(note),
         };
-        // Away first: one that stays would begin anew with every second.
-        let taken = trigger.with_added_extension(Timestamp::now().as_second().to_string());
-        if let Err(error) = fs::rename(trigger, taken) {
-            return tracing::error!(%error, "`{}` cannot be moved aside, and is not acted on", trigger.display());
-        }
         if let Err(errors) = self.except(&request, &nobody("the file of the console")) {
             tracing::error!(errors = errors.join("; "), "nothing is let through");
         }
     }
 }
 
+/// Refuses a note that is there and says nothing.
+fn says_something(note: Option<&str>) -> Result<(), Errors> {
+    match note.is_some_and(|note| note.trim().is_empty()) {
+        true => Err(vec!["a note has to say something".to_owned()]),
+        false => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn entry(kind: ExceptionKind, scope: Scope, ends: Option<u64>) -> Entry {
@@ -387,6 +468,38 @@ mod tests {
         assert_eq!(rows.keys().copied().collect::<Vec<_>>(), [1, 3]);
         let moved = Exceptions(vec![entry(ExceptionKind::Quarantine, Scope::Profile("pump".into()), None)]);
         assert_eq!(moved.rows(&[&after, &before]).into_keys().collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn what_the_kernel_holds_is_taken_over_for_devices_that_are_known() {
+        let mut numbers = Numbers::default();
+        for name in ["ct-1", "ct-2", "pump-1"] {
+            numbers.device(name);
+        }
+        let mut now = Clocks::now();
+        now.boot.nanoseconds = 100;
+        let open = |open_until| Exception { quarantined_until: 0, open_until };
+        let cut_off = |quarantined_until| Exception { quarantined_until, open_until: 0 };
+        let rows = [(1, cut_off(u64::MAX)), (2, open(900)), (3, open(99)), (4, cut_off(900))];
+        let (taken_over, unknown) = Exceptions::of_kernel(rows.into_iter(), &numbers, &now);
+        assert_eq!(unknown, [4]);
+        assert_eq!(taken_over.rows(&[&intent()]), BTreeMap::from([(1, cut_off(u64::MAX)), (2, open(900))]));
+        assert_eq!(taken_over.0[0].exception.until, None);
+        let rows = [(0, open(900)), (1, open(900)), (2, cut_off(u64::MAX)), (3, open(900))];
+        let (taken_over, unknown) = Exceptions::of_kernel(rows.into_iter(), &numbers, &now);
+        let scopes: Vec<_> = taken_over.0.iter().map(|entry| entry.exception.scope.clone()).collect();
+        assert_eq!((scopes, unknown), (vec![Scope::All, Scope::Device("ct-2".into())], Vec::new()));
+        assert_eq!(taken_over.rows(&[&intent()])[&2], cut_off(u64::MAX));
+    }
+
+    #[test]
+    fn a_note_that_is_there_says_something() {
+        for note in [None, Some("emergency")] {
+            says_something(note).unwrap();
+        }
+        for note in ["", "  \t"] {
+            says_something(Some(note)).unwrap_err();
+        }
     }
 
     #[test]

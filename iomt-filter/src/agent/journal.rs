@@ -146,6 +146,11 @@ pub(super) fn read<C: DeserializeOwned>(
     Ok(changes)
 }
 
+/// Whether the file that is there is shorter than any that was ever written: it was emptied, or cut off.
+pub(super) fn is_cut(folder: &Path, name: &str) -> bool {
+    std::fs::metadata(folder.join(name)).is_ok_and(|about| about.is_file() && about.len() < ROOM)
+}
+
 /// Whether the file that is there continues `whole`.
 pub(super) fn continues(folder: &Path, name: &str, whole: &[u8]) -> Result<bool, StoreError> {
     let path = folder.join(name);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::auditing::Auditing;
 use super::blocks::Blocks;
 use super::changes::Current;
 use super::core::Core;
@@ -45,6 +46,7 @@ pub(super) struct Running {
     pub(super) drift: DriftStatus,
     /// Names of the devices in what is on trial.
     pub(super) tried_names: Shared<BTreeMap<u32, String>>,
+    pub(super) auditing: Arc<Auditing>,
     /// Lists and countries: names, lines in use, and lines.
     pub(super) lines: [(&'static str, usize, usize); 4],
 }
@@ -73,6 +75,7 @@ impl Core {
             pending: self.pending(),
             drift: self.drift,
             tried_names: self.trying.names.clone(),
+            auditing: self.auditing.clone(),
             lines: self.datapath.lines(),
         }
     }

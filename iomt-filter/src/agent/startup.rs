@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
 use nix::unistd::Uid;
 use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,7 +31,6 @@ use super::{Agent, Outlets};
 use crate::api::access::Access;
 use crate::api::messages::ReloadRequest;
 use crate::api::{metrics, server};
-use crate::audit::{self, Audit, AuditError};
 use crate::cli::FINDING;
 use crate::clock::Clocks;
 use crate::config::{Config, Paths};
@@ -90,8 +88,8 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     }
     let access = access.run_by(Uid::effective());
 
-    let numbers: Numbers = store::load(state, NUMBERS)?;
     let (seen, now) = (term::seen(state), Clocks::now());
+    let (numbers, _): (Numbers, bool) = store::load_or_begin(state, NUMBERS, now.time_of_day)?;
     let blocks = Blocks::load_or_begin(state, now.time_of_day)?.begun(seen, &now);
     // Changes that are noted from here on are of this boot.
     let journal = match blocks.keep(state) {
@@ -105,24 +103,25 @@ pub fn run(config: &Path) -> Result<ExitCode> {
             Blocks::unkept(state).context("failed to go on without a journal of blocks")?
         }
     };
-    let grants = store::load::<Ledger>(state, GRANTS)?.begun(seen, &now);
-    let exceptions = store::load::<Exceptions>(state, EXCEPTIONS)?.begun(seen, &now);
+    let (grants, _) = store::load_or_begin::<Ledger>(state, GRANTS, now.time_of_day)?;
+    let grants = grants.begun(seen, &now);
+    let (exceptions, exceptions_lost) =
+        store::load_or_begin::<Exceptions>(state, EXCEPTIONS, now.time_of_day)?;
+    let exceptions = exceptions.begun(seen, &now);
     let history = Arc::new(History::default());
     let signs = Arc::new(Signs::new());
     let state = &config.paths.state.clone();
-    let audit = open_audit(state).inspect_err(|error| {
-        tracing::error!(
-            "nothing can be written into the audit log, and nothing be changed until it can: {error:#}"
-        );
-    });
-    let auditing = Arc::new(Auditing::new(audit.ok()));
-    let kept = Kept { numbers, blocks, journal, grants, exceptions };
+    let auditing = Arc::new(Auditing::begin(state));
+    let kept = Kept { numbers, blocks, journal, grants, exceptions, exceptions_lost };
     // Before the first record is read: each accounts for all of them.
     let outlets = Outlets::start(&config, &history);
     let mut core = match start(choices, token, kept, auditing, &history, &signs)? {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
     };
+    if exceptions_lost {
+        core.keep_exceptions();
+    }
     core.keep_ends(seen);
     core.note_start();
     let understudy = give_up_rights(&mut core)?;
@@ -174,21 +173,6 @@ fn give_up_rights(core: &mut Core) -> Result<Option<Understudy>> {
         tracing::error!(capabilities = ?left.capabilities, "some thread has kept rights that it does not need");
     }
     Ok(understudy.ok())
-}
-
-/// The audit log; one that is damaged is moved aside, because nothing could follow on it.
-fn open_audit(state: &Path) -> Result<Audit> {
-    let (path, now) = (state.join(audit::FILE), Timestamp::now());
-    match Audit::open(&path, now) {
-        Err(error @ AuditError::Damaged(_)) => {
-            let aside = state.join(format!("{}.damaged-{}", audit::FILE, now.as_second()));
-            fs::rename(&path, &aside)
-                .with_context(|| format!("failed to move `{}` aside", path.display()))?;
-            tracing::error!(aside = %aside.display(), "{error}");
-            Ok(Audit::open(&path, now)?)
-        }
-        opened => Ok(opened?),
-    }
 }
 
 /// Where the agent is asked.

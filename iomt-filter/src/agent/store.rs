@@ -8,10 +8,12 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use super::core::chain;
 use crate::intent::copies;
 use crate::intent::last_good::LastGood;
 use crate::privileges::as_owner_of;
@@ -38,6 +40,67 @@ pub fn load<T: DeserializeOwned + Default>(folder: &Path, name: &str) -> Result<
     match read(folder, name)? {
         Some(bytes) => understand(folder, name, &bytes),
         None => Ok(T::default()),
+    }
+}
+
+/// The same for an agent that starts: what cannot be read or understood is moved aside, which is told, and the default
+/// counts; without an agent there would be no new filter either. Whether that is so comes along.
+///
+/// # Errors
+/// When it cannot be moved aside.
+pub fn load_or_begin<T: DeserializeOwned + Default>(
+    folder: &Path,
+    name: &str,
+    now: Timestamp,
+) -> Result<(T, bool), StoreError> {
+    match load(folder, name) {
+        Ok(kept) => Ok((kept, false)),
+        Err(error) => {
+            move_aside(folder, name, now)?;
+            let error = chain(&error);
+            tracing::error!(error, "{}: it was moved aside", lost(name));
+            Ok((T::default(), true))
+        }
+    }
+}
+
+/// Moves what is damaged out of the way.
+pub(super) fn move_aside(folder: &Path, name: &str, now: Timestamp) -> Result<(), StoreError> {
+    let path = folder.join(name);
+    let aside = path.with_added_extension(format!("damaged-{}", now.as_second()));
+    fs::rename(&path, aside).map_err(|error| StoreError::Write(path, error))
+}
+
+/// What an operator is to know of each file that was moved aside and is still there.
+pub(super) fn aside(folder: &Path) -> Vec<String> {
+    let mut found: Vec<_> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.path();
+            let name = path.file_name()?.to_str()?.rsplit_once(".damaged-")?.0.to_owned();
+            Some(format!("`{}` was moved aside, {}; look at it, and remove it", path.display(), lost(&name)))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// What is lost with a file that was damaged.
+fn lost(name: &str) -> &'static str {
+    match name {
+        super::exceptions::EXCEPTIONS => {
+            "quarantines and bypasses that were kept are lost, but for what the kernel still holds"
+        }
+        super::grants::GRANTS => "grants that were kept are lost",
+        super::core::NUMBERS => "numbers of devices and feeds are given anew",
+        super::blocks::BLOCKS => "blocks by hand that were kept are lost: add them anew",
+        super::blocks::CHANGES => {
+            "the latest changes of blocks by hand are lost: `iomt-filter block list` shows what holds"
+        }
+        crate::audit::FILE => "what it said is not in the audit log any more",
+        _ => "it was damaged",
     }
 }
 
@@ -239,6 +302,32 @@ mod tests {
         assert_eq!(load::<Vec<u32>>(folder.path(), "x.json").unwrap(), vec![1, 2]);
         fs::write(folder.path().join("x.json"), "[1,").unwrap();
         assert!(matches!(load::<Vec<u32>>(folder.path(), "x.json"), Err(StoreError::Damaged(..))));
+    }
+
+    #[test]
+    fn what_is_damaged_is_moved_aside_by_a_start_and_told_until_it_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path();
+        for (number, content) in (1..).zip(["", "nonsense", "[1,", "{}"]) {
+            let now = Timestamp::from_second(number).unwrap();
+            fs::write(state.join("grants.json"), content).unwrap();
+            assert_eq!(load_or_begin::<Vec<u32>>(state, "grants.json", now).unwrap(), (Vec::new(), true));
+            let aside = state.join(format!("grants.json.damaged-{number}"));
+            assert_eq!(fs::read_to_string(aside).unwrap(), content);
+        }
+        assert!(!state.join("grants.json").exists());
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(load_or_begin::<Vec<u32>>(state, "grants.json", now).unwrap(), (Vec::new(), false));
+        let told = aside(state);
+        assert_eq!(told.len(), 4);
+        assert!(
+            told[0].ends_with("was moved aside, grants that were kept are lost; look at it, and remove it")
+        );
+        fs::remove_file(state.join("grants.json.damaged-1")).unwrap();
+        assert_eq!(aside(state).len(), 3);
+        // Not a file at all.
+        fs::create_dir(state.join("numbers.json")).unwrap();
+        assert!(load_or_begin::<Vec<u32>>(state, "numbers.json", now).unwrap().1);
     }
 
     const FEEDS: [&str; 2] = ["c2", "a/b ü"];

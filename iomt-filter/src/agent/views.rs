@@ -17,6 +17,7 @@ use super::core::chain;
 use super::feeds::refreshed_every;
 use super::interfaces::left_over_warning;
 use super::running::Running;
+use super::store;
 use crate::api::messages::{
     ArchiveStatus, ChangeStatus, ContactsStatus, Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat,
     Interface, LeaseStatus, ProfileStatus, SinkStatus, Status, Table,
@@ -125,6 +126,7 @@ fn status_of(running: &Running, known: Known, counts: &[Count]) -> Result<Status
         change: change(running),
         exceptions: running.exceptions.list(),
         drift: running.drift,
+        audit: running.auditing.standing(),
     })
 }
 
@@ -264,6 +266,7 @@ fn warnings(running: &Running, metrics: Option<String>) -> Result<Vec<String>, E
     let left_over = running.attachments.iter().filter(|attachment| attachment.standing == Standing::LeftOver);
     let mut warnings: Vec<_> = left_over.map(left_over_warning).collect();
     warnings.extend(metrics);
+    warnings.extend(store::aside(&running.config.paths.state));
     warnings.extend(full_devices(running)?);
     warnings.extend(running.intent.warnings.iter().map(ToString::to_string));
     Ok(warnings)

@@ -11,12 +11,18 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use thiserror::Error;
 use tokio::net::UnixStream;
 
 use super::messages::Refused;
 
 /// The agent's answer to a change: done, or refused with nothing changed.
 pub type Answer<T> = Result<std::result::Result<T, Refused>>;
+
+/// The caller has not the role for what they ask for.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct NotAllowed(String);
 
 /// Reads a document.
 ///
@@ -69,6 +75,9 @@ pub fn lines(socket: &Path, path: &str, mut each: impl FnMut(&[u8]) -> Result<bo
                 }
             }
         }
+        if !pending.is_empty() {
+            each(&pending)?;
+        }
         Ok(())
     })
 }
@@ -97,8 +106,11 @@ async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<std::
         }
         _ => match serde_json::from_slice::<Refused>(&body) {
             // Not looked at, let alone refused for what it is.
-            Ok(turned_away) if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN) => {
+            Ok(turned_away) if status == StatusCode::SERVICE_UNAVAILABLE => {
                 bail!("{}", turned_away.errors.join("; "))
+            }
+            Ok(turned_away) if status == StatusCode::FORBIDDEN => {
+                Err(NotAllowed(turned_away.errors.join("; ")).into())
             }
             Ok(refused) => Ok(Err(refused)),
             Err(_) => Err(anyhow!("the agent answered {status}: {}", String::from_utf8_lossy(&body).trim())),
@@ -114,11 +126,10 @@ fn explain(socket: &Path, error: io::Error) -> anyhow::Error {
                 "no agent listens on `{path}`; start it with `iomt-filter run`, or name its configuration with `--config`"
             )
         }
-        io::ErrorKind::PermissionDenied => {
-            anyhow!(
-                "not allowed to open `{path}`; be root, or in a group that `[access]` of the configuration names (`iomt-filter` where it names none), and log in again after you were added to it"
-            )
-        }
+        io::ErrorKind::PermissionDenied => NotAllowed(format!(
+            "not allowed to open `{path}`; be root, or in a group that `[access]` of the configuration names (`iomt-filter` where it names none), and log in again after you were added to it"
+        ))
+        .into(),
         _ => anyhow::Error::new(error).context(format!("failed to reach the agent on `{path}`")),
     }
 }

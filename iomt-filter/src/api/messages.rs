@@ -9,11 +9,13 @@ use serde_json::Value;
 
 use crate::privileges::Privileges;
 
+mod audit;
 pub mod change;
 pub mod event;
 pub mod history;
 pub mod learn;
 
+pub use audit::AuditStatus;
 pub use change::{
     Applied, ApplyRequest, ChangeStatus, DifferenceStatus, EndTrialRequest, Excepted, ExceptionKind,
     ExceptionRequest, ExceptionStatus, GenerationStatus, PendingStatus, ReleaseExceptionRequest,
@@ -90,6 +92,9 @@ pub struct Status {
     /// Whether somebody else writes into the kernel's tables.
     #[serde(default)]
     pub drift: DriftStatus,
+    /// How the audit log stands.
+    #[serde(default)]
+    pub audit: AuditStatus,
 }
 
 /// How often the kernel's tables held something else than was written, and were written anew.

@@ -4,7 +4,7 @@
 //! A place is held until the work for a request is done, whether anybody still waits for it or not, and until
 //! a long answer has been taken.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +116,34 @@ pub(super) fn body(answer: Bytes, place: Place) -> Body {
     Body::from_stream(futures_util::stream::unfold(Some(receiver), next_piece))
 }
 
+/// An answer that is read while it is taken, piece by piece.
+pub(super) fn pieces(source: impl io::Read + Send + 'static, place: Place) -> Body {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(hand_out_of(source, sender, place));
+    Body::from_stream(futures_util::stream::unfold(Some(receiver), next_piece))
+}
+
+async fn hand_out_of(
+    mut source: impl io::Read + Send + 'static,
+    sender: mpsc::Sender<Option<Bytes>>,
+    _place: Place,
+) {
+    loop {
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = Vec::new();
+            let read = source.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+            read.map(|_| (source, piece))
+        });
+        let Ok(Ok((rest, piece))) = read.await else { return };
+        source = rest;
+        let is_last = piece.is_empty();
+        let piece = (!is_last).then(|| piece.into());
+        if !matches!(timeout(STALL, sender.send(piece)).await, Ok(Ok(()))) || is_last {
+            return;
+        }
+    }
+}
+
 async fn hand_out(mut answer: Bytes, sender: mpsc::Sender<Option<Bytes>>, _place: Place) {
     while !answer.is_empty() {
         let piece = answer.split_to(answer.len().min(PIECE));
@@ -177,6 +205,27 @@ mod tests {
                 tokio::task::yield_now().await;
                 assert!(room.question(&Peer::reader()).is_ok(), "{length}");
             }
+        });
+    }
+
+    #[test]
+    fn what_is_read_piece_by_piece_arrives_whole_and_is_broken_off_where_it_cannot_be_read() {
+        struct Fails(usize);
+        impl io::Read for Fails {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let some = self.0.min(buffer.len());
+                self.0 -= some;
+                if some == 0 { Err(io::ErrorKind::InvalidData.into()) } else { Ok(some) }
+            }
+        }
+        run(async {
+            let room = Room::default();
+            let place = async || room.reading(&Peer::reader()).await.unwrap();
+            for length in [0, PIECE - 1, PIECE, PIECE + 1, 5 * PIECE] {
+                let body = pieces(io::Cursor::new(vec![7; length]), place().await);
+                assert_eq!(body.collect().await.unwrap().to_bytes(), vec![7; length]);
+            }
+            assert!(pieces(Fails(3 * PIECE), place().await).collect().await.is_err());
         });
     }
 

@@ -31,6 +31,7 @@ use super::messages::{
 use super::request::{Asked, Said, unknown, wrong_method};
 use super::room::{self, Busy, Place, Room};
 use crate::agent::Agent;
+use crate::agent::core::chain;
 use crate::explain::Question;
 
 /// An import of a million addresses is some 20 MB of JSON.
@@ -121,6 +122,7 @@ pub async fn serve(
         .route("/v1/confirm", post(confirm))
         .route("/v1/rollback", post(roll_back))
         .route("/v1/generations", get(generations))
+        .route("/v1/audit", get(audit))
         .route("/v1/exceptions", get(exceptions).post(except))
         .route("/v1/exceptions/release", post(end_exception))
         .route("/v1/trial", get(trial).post(begin_trial))
@@ -397,6 +399,25 @@ async fn roll_back(
 
 async fn generations(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
     desk.read(&peer, Agent::generations).await
+}
+
+/// The audit log as it is, as far as it goes now.
+async fn audit(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    let place = match desk.room.reading(&peer).await {
+        Ok(place) => place,
+        Err(why) => return busy(why),
+    };
+    let open = move || crate::audit::read(desk.agent.audit_log());
+    match tokio::task::spawn_blocking(open).await {
+        Ok(Ok(log)) => {
+            ([(header::CONTENT_TYPE, "application/x-ndjson")], room::pieces(log, place)).into_response()
+        }
+        Ok(Err(error)) => refuse(StatusCode::CONFLICT, vec![chain(&error)]),
+        Err(_) => {
+            let errors = vec!["the agent failed to answer; see its log".into()];
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, errors)
+        }
+    }
 }
 
 async fn exceptions(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {

@@ -31,7 +31,7 @@ pub struct Options {
     #[arg(long)]
     now: bool,
     /// Why
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 
@@ -44,7 +44,7 @@ pub struct RollbackOptions {
     #[arg(long, value_name = "DURATION")]
     confirm_within: Option<String>,
     /// Why
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 

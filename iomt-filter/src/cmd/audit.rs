@@ -1,8 +1,9 @@
 //! `iomt-filter audit`: whether the log of changes is whole, and the log itself.
 //!
-//! It needs no agent, and writes nothing.
+//! It needs no agent, and writes nothing. Whoever may ask the agent and not read the file asks the agent.
 
-use std::io::BufRead as _;
+use std::fs::File;
+use std::io::{BufRead as _, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,9 +12,11 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::audit::{self, Broken, Line};
+use crate::api::client;
+use crate::api::messages::Status;
+use crate::audit::{self, AuditError, Broken, Check, Line, Mark, Verified};
 use crate::cli::{FINDING, Output};
-use crate::cmd::joined;
+use crate::cmd::{joined, listening};
 use crate::config::{Config, parse_duration};
 use crate::output;
 
@@ -49,19 +52,29 @@ pub struct Export {
 
 /// What `verify` found.
 #[derive(Debug, Serialize)]
-struct Verified {
+struct Found {
     file: PathBuf,
     /// Lines that are whole and follow on each other, from the first on.
     lines: u64,
     /// Hash of the last line; nothing where the log is broken.
     hash: Option<String>,
-    broken: Option<Fault>,
+    /// The first thing that is wrong.
+    broken: Option<Shown>,
+    /// All that is.
+    faults: Vec<Shown>,
 }
 
-#[derive(Debug, Serialize)]
-struct Fault {
+#[derive(Clone, Debug, Serialize)]
+struct Shown {
     line: u64,
-    fault: &'static str,
+    fault: String,
+}
+
+/// Where lines come from.
+enum Source {
+    File(PathBuf),
+    /// The agent's, by its socket.
+    Agent(PathBuf),
 }
 
 /// Does it. A log that is broken is a finding.
@@ -70,62 +83,137 @@ struct Fault {
 /// When the log cannot be read.
 pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
     match verb {
-        Verb::Verify(log) => verify(log.path(config)?, output),
+        Verb::Verify(log) => verify(config, log, output),
         Verb::Export(options) => export(config, options, output),
     }
 }
 
 impl Log {
-    fn path(&self, config: &Path) -> Result<PathBuf> {
+    fn source(&self, config: &Path) -> Result<Source> {
         if let Some(file) = &self.file {
-            return Ok(file.clone());
+            return Ok(Source::File(file.clone()));
         }
-        let config = Config::load(config).map_err(|found| anyhow!(joined(&found)))?;
-        Ok(config.paths.state.join(audit::FILE))
+        let file = Config::load(config).map(|config| config.paths.state.join(audit::FILE));
+        let is_closed =
+            |file: &PathBuf| File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+        if file.as_ref().is_ok_and(|file| !is_closed(file)) {
+            return file.map(Source::File).map_err(|found| anyhow!(joined(&found)));
+        }
+        match (listening(config), file) {
+            (Some(socket), _) => Ok(Source::Agent(socket)),
+            (None, Ok(file)) => Ok(Source::File(file)),
+            (None, Err(found)) => Err(anyhow!(joined(&found))),
+        }
+    }
+
+    /// The last line that is known to have been written; of a log that was carried away nothing is known.
+    fn written(&self, source: &Source) -> Result<Option<Mark>> {
+        match source {
+            Source::File(_) if self.file.is_some() => Ok(None),
+            Source::File(file) => Ok(Mark::beside(file)),
+            Source::Agent(socket) => Ok(client::get::<Status>(socket, "/v1/status")?.audit.last),
+        }
     }
 }
 
-fn verify(file: PathBuf, output: Output) -> Result<ExitCode> {
-    let shown = file.display().to_string();
-    let verified = match audit::verify(audit::read(&file)?) {
-        Ok((lines, hash)) => Verified { file, lines, hash: Some(hash), broken: None },
-        Err(Broken { line, fault }) => {
-            Verified { file, lines: line.saturating_sub(1), hash: None, broken: Some(Fault { line, fault }) }
-        }
-    };
-    match (output, &verified.broken, &verified.hash) {
-        (Output::Json, ..) => output::document(&verified)?,
-        (Output::Text, Some(Fault { line, fault }), _) => {
-            output::note(format!("line {line} of the audit log `{shown}` {fault}"));
-        }
-        (Output::Text, None, hash) => {
-            let (lines, hash) = (verified.lines, hash.as_deref().unwrap_or_default());
-            output::text(format!("{lines} lines of `{shown}` are whole, the last has hash {hash}"))?;
+impl Source {
+    /// As errors name it.
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::File(file) => file.clone(),
+            Self::Agent(_) => PathBuf::from(audit::FILE),
         }
     }
-    Ok(if verified.broken.is_some() { ExitCode::from(FINDING) } else { ExitCode::SUCCESS })
+
+    /// Hands on each line, without its end.
+    fn each(&self, mut line: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        match self {
+            Self::File(file) => {
+                for text in audit::read(file)?.split(b'\n') {
+                    line(&text.with_context(|| format!("failed to read `{}`", file.display()))?)?;
+                }
+                Ok(())
+            }
+            Self::Agent(socket) => client::lines(socket, "/v1/audit", |text| line(text).map(|()| true)),
+        }
+    }
+
+    /// Looks at all of it.
+    fn verify(&self, written: Option<Mark>) -> Result<Verified> {
+        match self {
+            Self::File(file) => match audit::read(file) {
+                Ok(log) => Ok(audit::verify(log, written)),
+                // It was there, and is gone: that is a finding.
+                Err(AuditError::Read(_, error))
+                    if error.kind() == ErrorKind::NotFound && written.is_some() =>
+                {
+                    Ok(Check::begin(written).done())
+                }
+                Err(error) => Err(error.into()),
+            },
+            Self::Agent(_) => {
+                let mut check = Check::begin(written);
+                self.each(|text| {
+                    check.line(text);
+                    Ok(())
+                })?;
+                Ok(check.done())
+            }
+        }
+    }
+}
+
+fn verify(config: &Path, log: &Log, output: Output) -> Result<ExitCode> {
+    let source = log.source(config)?;
+    // Before the log is read: it only grows.
+    let written = log.written(&source)?;
+    let Verified { lines, last, broken } = source.verify(written)?;
+    let (file, is_whole) = (source.path(), broken.is_empty());
+    let shown = file.display();
+    match output {
+        Output::Text if is_whole => {
+            output::text(format!("{lines} lines of `{shown}` are whole, the last has hash {}", last.hash))?;
+        }
+        Output::Text => {
+            for Broken { line, fault } in &broken {
+                output::note(match fault.is_of_all() {
+                    true => format!("the audit log `{shown}` {fault}"),
+                    false => format!("line {line} of the audit log `{shown}` {fault}"),
+                });
+            }
+        }
+        Output::Json => {
+            let faults: Vec<_> = broken
+                .iter()
+                .map(|Broken { line, fault }| Shown { line: *line, fault: fault.to_string() })
+                .collect();
+            let (hash, broken) = (is_whole.then_some(last.hash), faults.first().cloned());
+            output::document(&Found { file, lines, hash, broken, faults })?;
+        }
+    }
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(FINDING) })
 }
 
 /// As JSON lines are printed as they are. A line that is none is printed too, whatever its time was, and is a finding.
 fn export(config: &Path, options: &Export, output: Output) -> Result<ExitCode> {
-    let file = options.log.path(config)?;
+    let source = options.log.source(config)?;
     let since = options.since.as_deref().map(|since| time(since, Timestamp::now())).transpose()?;
-    let (mut lines, mut raw) = (output::Lines::new(), Vec::new());
+    let (mut lines, mut raw, mut number) = (output::Lines::new(), Vec::new(), 0_u64);
     let mut code = ExitCode::SUCCESS;
-    for (number, text) in (1..).zip(audit::read(&file)?.split(b'\n')) {
-        let text = text.with_context(|| format!("failed to read `{}`", file.display()))?;
-        let line: Option<Line> = serde_json::from_slice(&text).ok();
+    source.each(|text| {
+        number = number.saturating_add(1);
+        let line: Option<Line> = serde_json::from_slice(text).ok();
         let is_old = |line: &Line| since.is_some_and(|since| line.time < since);
         if line.as_ref().is_some_and(is_old) {
-            continue;
+            return Ok(());
         }
         if line.is_none() {
-            output::note(format!("line {number} of the audit log `{}` is no entry", file.display()));
+            output::note(format!("line {number} of the audit log `{}` is no entry", source.path().display()));
             code = ExitCode::from(FINDING);
         }
         match (output, line) {
             (Output::Text, Some(line)) => lines.line(shown(&line))?,
-            (Output::Text, None) => lines.line(String::from_utf8_lossy(&text))?,
+            (Output::Text, None) => lines.line(String::from_utf8_lossy(text))?,
             (Output::Json, _) => {
                 raw.extend(text);
                 raw.push(b'\n');
@@ -134,7 +222,8 @@ fn export(config: &Path, options: &Export, output: Output) -> Result<ExitCode> {
         if raw.len() > AT_ONCE {
             output::bytes(&std::mem::take(&mut raw))?;
         }
-    }
+        Ok(())
+    })?;
     lines.flush()?;
     output::bytes(&raw)?;
     Ok(code)
@@ -147,6 +236,7 @@ fn shown(line: &Line) -> String {
     for more in [
         entry.about.as_ref().map(|about| format!(" {about}")),
         entry.note.as_ref().map(|note| format!(" ({note})")),
+        entry.at.map(|at| format!(", done at {at:.0} and written down late")),
     ] {
         text.push_str(&more.unwrap_or_default());
     }

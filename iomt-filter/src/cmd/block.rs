@@ -46,7 +46,7 @@ pub struct About {
     #[arg(long = "for", value_name = "DURATION")]
     duration: Option<String>,
     /// Why. Left out: what an imported list calls it
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 
@@ -67,7 +67,7 @@ pub struct Remove {
     #[arg(required = true, value_name = "ADDR")]
     targets: Vec<String>,
     /// Why, for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 

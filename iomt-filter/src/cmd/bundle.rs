@@ -54,7 +54,7 @@ pub struct Create {
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// What to tell those who apply it
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = crate::cmd::note)]
     version_note: Option<String>,
 }
 

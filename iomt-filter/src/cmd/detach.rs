@@ -27,7 +27,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
     /// Why, for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args};
 
 use crate::api::client;
 use crate::api::messages::{
-    Excepted, ExceptionKind, ExceptionRequest, ExceptionStatus, ReleaseExceptionRequest, Scope,
+    Excepted, ExceptionKind, ExceptionRequest, ExceptionStatus, Refused, ReleaseExceptionRequest, Scope,
 };
 use crate::cli::Output;
 use crate::cmd::{socket, told};
@@ -24,7 +24,7 @@ pub struct Quarantine {
     #[arg(long = "for", value_name = "DURATION")]
     duration: Option<String>,
     /// Why
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub struct Bypass {
     #[arg(long = "for", value_name = "DURATION")]
     duration: String,
     /// Why
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: String,
 }
 
@@ -62,7 +62,7 @@ pub struct Release {
     #[arg(long)]
     all: bool,
     /// Why
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 
@@ -102,20 +102,26 @@ pub fn release(config: &Path, options: &Release, output: Output) -> Result<ExitC
     let scope = scope(options.device.as_ref(), options.profile.as_ref());
     let request = ReleaseExceptionRequest { scope: scope.clone(), note: options.note.clone() };
     let answer = client::post::<Excepted>(&socket(config)?, "/v1/exceptions/release", &request)?;
+    warned(&answer, output);
     told(answer, output, |done| format!("policy holds again of {scope}, {} devices", done.devices))
 }
 
 fn except(config: &Path, request: &ExceptionRequest, output: Output) -> Result<ExitCode> {
     let answer = client::post::<Excepted>(&socket(config)?, "/v1/exceptions", request)?;
-    if let (Ok(done), Output::Text) = (&answer, output) {
-        done.warnings.iter().for_each(|warning| output::note(format!("warning: {warning}")));
-    }
+    warned(&answer, output);
     told(answer, output, |done| {
         let made =
             done.exceptions.iter().rfind(|made| made.scope == request.scope && made.kind == request.kind);
         let made = made.map_or_else(String::new, shown);
         format!("{made}; {} devices", done.devices)
     })
+}
+
+/// Says what else there is to know; in a document it is anyway.
+fn warned(answer: &std::result::Result<Excepted, Refused>, output: Output) {
+    if let (Ok(done), Output::Text) = (answer, output) {
+        done.warnings.iter().for_each(|warning| output::note(format!("warning: {warning}")));
+    }
 }
 
 /// As `status` shows it.

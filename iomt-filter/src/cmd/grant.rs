@@ -39,7 +39,7 @@ struct Revoke {
     /// Its number, as `grant list` shows it
     id: u32,
     /// Why, for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 
@@ -63,7 +63,7 @@ struct New {
     #[arg(long = "for", value_name = "DURATION", required = true)]
     duration: Option<String>,
     /// Why
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 

@@ -17,7 +17,7 @@ use crate::output;
 #[derive(Debug, Args)]
 pub struct Options {
     /// Why, for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::api::messages::{ArchiveStatus, ChangeStatus, ContactsStatus, Emission, SinkStatus, Status};
+use crate::api::messages::{
+    ArchiveStatus, AuditStatus, ChangeStatus, ContactsStatus, Emission, SinkStatus, Status,
+};
 use crate::cli::Output;
 use crate::cmd::{asked, exceptions};
 use crate::output;
@@ -117,7 +119,17 @@ fn loud(status: &Status) -> Vec<String> {
     let kept = status.change.kept_because.iter().map(|because| format!("KEPT        {because}"));
     let by_hand =
         status.exceptions.iter().map(|exception| format!("BY HAND     {}", exceptions::shown(exception)));
-    pending.chain(kept).chain(by_hand).chain(drift).collect()
+    pending.chain(kept).chain(by_hand).chain(drift).chain(unaudited(&status.audit)).collect()
+}
+
+/// What holds and is in no audit log yet, and that nothing can be written into it.
+fn unaudited(audit: &AuditStatus) -> Vec<String> {
+    let mut lines: Vec<_> = audit.unwritten.iter().map(|what| format!("NOT AUDITED {what}")).collect();
+    let error = audit.error.iter();
+    lines.extend(error.map(|error| {
+        format!("AUDIT LOG   cannot be written, nothing else is changed until it can: {error}")
+    }));
+    lines
 }
 
 /// What operators have made hold.

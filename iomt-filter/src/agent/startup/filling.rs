@@ -45,6 +45,8 @@ pub(super) struct Kept {
     pub(super) journal: Journal,
     pub(super) grants: Ledger,
     pub(super) exceptions: Exceptions,
+    /// Whether those that were kept are damaged.
+    pub(super) exceptions_lost: bool,
 }
 
 /// Compile, load, fill, attach. What the files say, or what was confirmed last where that is invalid.
@@ -146,6 +148,11 @@ pub(super) fn start(
     if let Some(events) = datapath.take_events() {
         let book = Arc::new(Book::default());
         recorder::start(events, book.clone(), history.clone());
+        // Before anything is written over it.
+        let exceptions = match kept.exceptions_lost && datapath.is_adopted() {
+            true => Exceptions::taken_over(&datapath, &kept.numbers),
+            false => kept.exceptions,
+        };
         let core = Core {
             host,
             host_name: host_name(),
@@ -156,7 +163,7 @@ pub(super) fn start(
             blocks: Arc::default(),
             journal: kept.journal,
             grants: Arc::new(kept.grants),
-            exceptions: Arc::new(kept.exceptions),
+            exceptions: Arc::new(exceptions),
             excepted: None,
             generations,
             current: choice.current.take(),

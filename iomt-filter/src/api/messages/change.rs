@@ -44,7 +44,7 @@ pub struct Applied {
 pub struct GenerationStatus {
     /// Its number; those that the kernel counts are others.
     pub number: u32,
-    /// `pending`, `confirmed` or `reverted`.
+    /// `pending`, `confirmed`, `reverted`, or `damaged` where it cannot be read: then `note` says why.
     pub state: String,
     /// Whether it holds now.
     pub holds: bool,

@@ -31,7 +31,7 @@ pub struct Refresh {
     #[arg(long)]
     no_wait: bool,
     /// Why, for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct Release {
     /// The feed
     name: String,
     /// Why, for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
 }
 
