@@ -23,6 +23,7 @@ mod blocks;
 mod grants;
 mod changes;
 mod exceptions;
+mod repairs;
 mod trials;
 mod leases;
 mod feeds;
@@ -31,6 +32,7 @@ mod looking;
 mod running;
 mod questions;
 mod work;
+mod notices;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -366,6 +368,12 @@ impl Agent {
     pub(crate) fn tick(&self) {
         self.change(Core::work);
         self.signs.work();
+        self.told.status(&views::line(&self.running()));
+    }
+
+    /// Looks after the interfaces, after what is under way.
+    pub(crate) fn look_after_interfaces(&self) {
+        self.change(Core::look_after_interfaces);
         self.told.status(&views::line(&self.running()));
     }
 
