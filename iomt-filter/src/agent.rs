@@ -25,6 +25,7 @@ mod changes;
 mod generations;
 mod exceptions;
 mod trigger;
+mod repairs;
 mod trials;
 mod leases;
 mod feeds;
@@ -33,6 +34,7 @@ mod looking;
 mod running;
 mod questions;
 mod work;
+mod notices;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -369,6 +371,12 @@ impl Agent {
     pub(crate) fn tick(&self) {
         self.change(Core::work);
         self.signs.work();
+        self.told.status(&views::line(&self.running()));
+    }
+
+    /// Looks after the interfaces, after what is under way.
+    pub(crate) fn look_after_interfaces(&self) {
+        self.change(Core::look_after_interfaces);
         self.told.status(&views::line(&self.running()));
     }
 

@@ -48,7 +48,10 @@ pub fn interfaces(config: &Config, intent: &Intent) -> io::Result<Verdict> {
 fn verdict(ports: &Ports) -> Verdict {
     let is_judged = |finding: &Finding| {
         let name = finding.interface.as_deref();
-        ports.ports.iter().any(|port| Some(port.name.as_str()) == name && port.ours.is_some())
+        ports
+            .ports
+            .iter()
+            .any(|port| Some(port.name.as_str()) == name && port.ours.or(port.stranger).is_some())
     };
     let found = judge::interfaces(ports).into_iter().filter(|finding| finding.level != Level::Ok);
     let (refused, told) = found.partition(|finding| finding.refuses && !is_judged(finding));

@@ -285,7 +285,7 @@ fn what_somebody_else_wrote_is_found_and_written_over() {
     let tables: Vec<_> = found.iter().map(|drift| (drift.table, drift.rows)).collect();
     let protected = world.rows().protected.len();
     assert_eq!(tables, [("DEVICES", 1), ("PROTECTED", protected)]);
-    datapath.doubt(token);
+    datapath.doubt(&found, token);
     assert_eq!(datapath.drift().unwrap(), [], "what was written before is not known any more");
     datapath.apply(world.rows(), token).unwrap();
     assert_eq!(datapath.drift().unwrap(), []);

@@ -9,5 +9,6 @@ mod generations;
 mod plans;
 mod program;
 mod swaps;
+mod tampering;
 mod unprivileged;
 mod watching;

@@ -7,7 +7,7 @@ use caps::{CapSet, Capability, CapsHashSet};
 use iomt_filter::datapath::attach::WantedMode;
 use iomt_filter::datapath::load::LoadError;
 use iomt_filter::datapath::replay::{Replay, ReplayError};
-use iomt_filter::datapath::{Datapath, WriterToken};
+use iomt_filter::datapath::{Datapath, Hold, WriterToken};
 use iomt_filter::privileges::NEEDED;
 use iomt_filter_common::device::Port;
 use iomt_filter_tests::kernel::few;
@@ -65,7 +65,7 @@ fn who_has_loaded_it_needs_nothing_more_to_judge_change_and_attach() {
 
         datapath.apply(world.rows(), &token).unwrap();
         let attached = datapath.attach("lo", &Port::Device.into(), WantedMode::Generic, &token).unwrap();
-        assert!(datapath.holds(&attached));
+        assert_eq!(datapath.hold(&attached), Hold::Judges);
         assert!(datapath.readings().fates(iomt_filter_common::Verdict::Drop).is_ok());
 
         replay.apply(world.rows()).unwrap();

@@ -6,6 +6,7 @@ mod hospital;
 mod explain;
 mod lifecycle;
 mod hotplug;
+mod tampering;
 mod ward;
 mod grants;
 mod import;

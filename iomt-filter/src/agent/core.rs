@@ -19,12 +19,13 @@ use super::grants::Ledger;
 use super::journal::Journal;
 use super::leases::Leases;
 use super::recorder::{Book, Page};
+use super::repairs::Repairs;
 use super::store;
 use super::trials::Trying;
 use crate::api::messages::{Applied, Changed, DriftStatus, FailedReload};
 use crate::audit::{Author, Entry};
 use crate::config::Config;
-use crate::datapath::{ApplyError, Attachment, Datapath, Drift, WriterToken};
+use crate::datapath::{ApplyError, Attachment, Datapath, WriterToken};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::feeds::{FarEnd, ManualBlock};
 use crate::generations::{Generations, Sources};
@@ -49,6 +50,8 @@ pub struct Core {
     pub(super) datapath: Datapath,
     pub(super) intent: Arc<Intent>,
     pub(super) attachments: Vec<Attachment>,
+    /// What this agent had to mend.
+    pub(super) repairs: Repairs,
     pub(super) host: HostNetworks,
     pub(super) host_name: String,
     pub(super) started: Timestamp,
@@ -125,28 +128,6 @@ impl Core {
             self.look_for_drift();
             self.keep_leases();
             self.keep_clock();
-        }
-    }
-
-    /// Sees whether somebody else has written into the tables, and writes them anew then.
-    fn look_for_drift(&mut self) {
-        let found = match self.datapath.drift() {
-            Ok(found) if found.is_empty() => return,
-            Ok(found) => found,
-            Err(error) => return tracing::error!(error = chain(&error), "the tables cannot be compared"),
-        };
-        let tables = drifted(&found);
-        tracing::error!(
-            tables,
-            "the kernel's tables hold something else than was written: they are written anew"
-        );
-        self.told(&nobody("the agent"), "repair", "tables".to_owned(), Some(tables));
-        self.drift = DriftStatus { repairs: self.drift.repairs + 1, last: Some(Timestamp::now()) };
-        self.datapath.doubt(&self.token);
-        let (intent, numbers) = (self.intent.again(), Numbers::clone(&self.numbers));
-        let blocks = self.blocks.clone();
-        if let Err(errors) = self.activate(intent, numbers, blocks) {
-            tracing::error!(errors = errors.join("; "), "the tables cannot be written anew");
         }
     }
 
@@ -410,12 +391,6 @@ impl From<Refusal> for Errors {
 /// Something that is no user.
 pub(super) fn nobody(name: &str) -> Author {
     Author { name: name.to_owned(), uid: None }
-}
-
-/// Tables, and how many rows of each differ.
-pub(super) fn drifted(found: &[Drift]) -> String {
-    let table = |drift: &Drift| format!("{} ({} rows)", drift.table, drift.rows);
-    found.iter().map(table).collect::<Vec<_>>().join(", ")
 }
 
 /// What a reload cannot change.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aya::maps::MapError;
 use iomt_filter_common::exception::Exception;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -345,11 +346,26 @@ impl Core {
         }
     }
 
-    fn try_write_exceptions(&mut self) -> Result<(), Errors> {
+    /// How many devices have something else by hand in the kernel than is to hold.
+    pub(super) fn exceptions_drift(&self) -> Result<usize, MapError> {
+        self.datapath.exceptions_drift(&self.wanted_exceptions())
+    }
+
+    /// Writes it all anew, whatever was written before.
+    pub(super) fn rewrite_exceptions(&mut self) {
+        self.excepted = None;
+        self.write_exceptions();
+    }
+
+    fn wanted_exceptions(&self) -> BTreeMap<u32, Exception> {
         // What a change that is pending goes back to may judge at any moment.
         let before = self.waiting.as_ref().map(|waiting| &*waiting.before.intent);
         let intents: Vec<&Intent> = [Some(&*self.intent), before].into_iter().flatten().collect();
-        let rows = self.exceptions.rows(&intents);
+        self.exceptions.rows(&intents)
+    }
+
+    fn try_write_exceptions(&mut self) -> Result<(), Errors> {
+        let rows = self.wanted_exceptions();
         self.put_exceptions(rows)
     }
 

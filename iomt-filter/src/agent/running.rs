@@ -15,7 +15,7 @@ use super::changes::Current;
 use super::core::Core;
 use super::exceptions::Exceptions;
 use super::grants::Ledger;
-use crate::api::messages::{DriftStatus, FailedReload, PendingStatus};
+use crate::api::messages::{DriftStatus, FailedReload, Incident, PendingStatus};
 use crate::config::Config;
 use crate::datapath::{Attachment, Readings};
 use crate::host::HostNetworks;
@@ -31,6 +31,7 @@ pub(super) struct Running {
     pub(super) blocks: Arc<Blocks>,
     pub(super) grants: Arc<Ledger>,
     pub(super) attachments: Vec<Attachment>,
+    pub(super) incidents: Vec<Incident>,
     pub(super) config: Arc<Config>,
     pub(super) host: HostNetworks,
     pub(super) host_name: String,
@@ -61,6 +62,7 @@ impl Core {
             blocks: self.blocks.clone(),
             grants: self.grants.clone(),
             attachments: self.attachments.clone(),
+            incidents: self.repairs.list(),
             config: self.config.clone(),
             host: self.host.clone(),
             host_name: self.host_name.clone(),

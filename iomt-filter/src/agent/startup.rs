@@ -23,6 +23,7 @@ use super::feeds;
 use super::grants::{GRANTS, Ledger};
 use super::heartbeat::Signs;
 use super::history::History;
+use super::notices::{self, Notices};
 use super::service;
 use super::store;
 use super::term;
@@ -115,6 +116,8 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let kept = Kept { numbers, blocks, journal, grants, exceptions, exceptions_lost };
     // Before the first record is read: each accounts for all of them.
     let outlets = Outlets::start(&config, &history);
+    // What comes while interfaces are attached is looked at afterwards.
+    let notices = Notices::open();
     let mut core = match start(choices, token, kept, auditing, &history, &signs)? {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
@@ -130,6 +133,9 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let agent = Arc::new(Agent::new(core, (history, outlets), signs, understudy));
     feeds::start(agent.clone()).context("no thread to fetch feeds with")?;
     work::start(agent.clone()).context("no thread for the work of every second")?;
+    if let Err(error) = notices.and_then(|notices| notices::start(agent.clone(), notices)) {
+        tracing::error!(%error, "no notice of interfaces: they are looked after every second");
+    }
     if let Err(error) = contacts::start(agent.clone(), state, Bounds::default(), numbered_since) {
         tracing::error!(%error, "no thread to read flows with: who talked to whom is not kept");
     }

@@ -11,6 +11,8 @@ use iomt_filter_common::packet::protocol;
 use iomt_filter_common::policy::{Mode, Otherwise, Profile};
 use iomt_filter_common::{Mac, Verdict};
 use jiff::Timestamp;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
 
 use super::Errors;
 use super::core::chain;
@@ -35,8 +37,7 @@ use crate::rows::Rows;
 
 /// What runs, in a line for the service manager.
 pub(super) fn line(running: &Running) -> String {
-    let is_judged = |standing| matches!(standing, Standing::Judging | Standing::LeftOver);
-    let judged = running.attachments.iter().filter(|attachment| is_judged(attachment.standing)).count();
+    let judged = running.attachments.iter().filter(|attachment| attachment.standing.is_judged()).count();
     let failed = running.failed_reload.as_ref().map_or("", |_| ", the last reload was refused");
     format!(
         "judging on {judged} of {} interfaces, generation {}, {} devices{failed}",
@@ -78,6 +79,7 @@ fn status_of(running: &Running, known: Known, counts: &[Count]) -> Result<Status
         events.insert(verdict.name().to_owned(), fates);
     }
     let settings = rows.settings;
+    let states = states();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         contract: abi::VERSION,
@@ -108,6 +110,7 @@ fn status_of(running: &Running, known: Known, counts: &[Count]) -> Result<Status
                     .map(|(vlan, port)| (*vlan, port.name().to_owned()))
                     .collect(),
                 mode: mode_name(attachment).to_owned(),
+                state: states.get(&attachment.interface).copied().unwrap_or_default().to_owned(),
             })
             .collect(),
         segments: running.intent.segments.clone(),
@@ -127,7 +130,19 @@ fn status_of(running: &Running, known: Known, counts: &[Count]) -> Result<Status
         exceptions: running.exceptions.list(),
         drift: running.drift,
         audit: running.auditing.standing(),
+        incidents: running.incidents.clone(),
     })
+}
+
+/// Whether the interfaces of this host are up, by their names; none where the kernel does not say.
+fn states() -> BTreeMap<String, &'static str> {
+    let all = getifaddrs().into_iter().flatten();
+    let state = |flags: InterfaceFlags| match () {
+        () if !flags.contains(InterfaceFlags::IFF_UP) => "down",
+        () if !flags.contains(InterfaceFlags::IFF_RUNNING) => "no carrier",
+        () => "up",
+    };
+    all.map(|interface| (interface.interface_name, state(interface.flags))).collect()
 }
 
 /// What operators have made hold. The files are read for it: they are what an operator would look into.

@@ -13,6 +13,7 @@ mod audit;
 pub mod change;
 pub mod event;
 pub mod history;
+pub mod incident;
 pub mod learn;
 
 pub use audit::AuditStatus;
@@ -23,6 +24,7 @@ pub use change::{
 };
 pub use event::{ArchiveStatus, Emission, EventQuery, SinkStatus};
 pub use history::{HistoryQuery, HistoryStatus, Listed, MOST_TALKED};
+pub use incident::{Incident, IncidentKind};
 pub use learn::{LearnQuery, Learned};
 
 /// `GET /v1/status`.
@@ -89,6 +91,9 @@ pub struct Status {
     /// What holds by hand: quarantine and bypass.
     #[serde(default)]
     pub exceptions: Vec<ExceptionStatus>,
+    /// What this agent had to mend.
+    #[serde(default)]
+    pub incidents: Vec<Incident>,
     /// Whether somebody else writes into the kernel's tables.
     #[serde(default)]
     pub drift: DriftStatus,
@@ -175,6 +180,9 @@ pub struct Interface {
     /// `native`, `generic`, or `kept` where the link of an earlier agent goes on as it was; `left over`
     /// where that interface is configured no more; `missing` or `not attached` where it is not judged.
     pub mode: String,
+    /// `up`, `down`, or `no carrier`; nothing where it is not there.
+    #[serde(default)]
+    pub state: String,
 }
 
 /// How full a table is. Tables of rows and lists hold two generations at once, the one that judges and the one that

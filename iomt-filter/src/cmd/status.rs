@@ -8,7 +8,8 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::api::messages::{
-    ArchiveStatus, AuditStatus, ChangeStatus, ContactsStatus, Emission, SinkStatus, Status,
+    ArchiveStatus, AuditStatus, ChangeStatus, ContactsStatus, Emission, Incident, Interface, SinkStatus,
+    Status,
 };
 use crate::cli::Output;
 use crate::cmd::{asked, exceptions};
@@ -52,7 +53,11 @@ fn shown(status: &Status) -> String {
     for interface in &status.interfaces {
         let vlans: String =
             interface.vlans.iter().map(|(vlan, port)| format!(", VLAN {vlan} {port}")).collect();
-        lines.push(format!("interface   {} ({}{vlans}, {})", interface.name, interface.port, interface.mode));
+        let state = if interface.state.is_empty() { String::new() } else { format!(", {}", interface.state) };
+        lines.push(format!(
+            "interface   {} ({}{vlans}, {}{state})",
+            interface.name, interface.port, interface.mode
+        ));
     }
     let segments: Vec<_> = status.segments.iter().map(ToString::to_string).collect();
     lines.push(format!("segments    {}", or_none(&segments.join(", "))));
@@ -104,7 +109,8 @@ fn shown(status: &Status) -> String {
     lines.join("\n")
 }
 
-/// What nobody should overlook: what is to be confirmed, what holds by hand, and who else writes into the tables.
+/// What nobody should overlook: what is to be confirmed, what holds by hand, what is not judged, who else writes into the
+/// tables, and what was mended.
 fn loud(status: &Status) -> Vec<String> {
     let pending = status.change.pending.iter().map(|pending| {
         format!(
@@ -119,7 +125,10 @@ fn loud(status: &Status) -> Vec<String> {
     let kept = status.change.kept_because.iter().map(|because| format!("KEPT        {because}"));
     let by_hand =
         status.exceptions.iter().map(|exception| format!("BY HAND     {}", exceptions::shown(exception)));
-    pending.chain(kept).chain(by_hand).chain(drift).chain(unaudited(&status.audit)).collect()
+    let interfaces = status.interfaces.iter().filter_map(not_judged);
+    let incidents = status.incidents.iter().map(incident);
+    let loud = pending.chain(kept).chain(by_hand).chain(interfaces).chain(incidents);
+    loud.chain(drift).chain(unaudited(&status.audit)).collect()
 }
 
 /// What holds and is in no audit log yet, and that nothing can be written into it.
@@ -130,6 +139,25 @@ fn unaudited(audit: &AuditStatus) -> Vec<String> {
         format!("AUDIT LOG   cannot be written, nothing else is changed until it can: {error}")
     }));
     lines
+}
+
+/// What is to be said of an interface that does not do its work.
+fn not_judged(interface: &Interface) -> Option<String> {
+    let Interface { name, mode, state, .. } = interface;
+    match (mode.as_str(), state.as_str()) {
+        ("missing", _) => {
+            Some(format!("MISSING     `{name}` is not on this host; it is judged as soon as it is"))
+        }
+        ("not attached", _) => Some(format!("UNJUDGED    `{name}` has no program; the log says why")),
+        (_, "down") => Some(format!("DOWN        `{name}`: `ip link set dev {name} up`")),
+        _ => None,
+    }
+}
+
+fn incident(incident: &Incident) -> String {
+    let Incident { kind, about, note, at, times } = incident;
+    let often = if *times > 1 { format!(", {times} times") } else { String::new() };
+    format!("{:<11} {about}: {note} (at {at:.0}{often})", kind.name().to_uppercase())
 }
 
 /// What operators have made hold.

@@ -8,6 +8,7 @@ use iomt_filter_common::policy::{GrantKey, Profile};
 use thiserror::Error;
 
 use super::capacity;
+use super::drift::PROTECTED_BITS;
 use super::generation::Generation;
 use super::load::Datapath;
 use super::lock::WriterToken;
@@ -211,7 +212,7 @@ impl Maps {
         hash(&mut self.grants, map::GRANTS, &plan.grants, grant_key, |v| *v)?;
 
         let protected_key = |(device, p): &(u32, Prefix)| {
-            trie_key(64, p.bits, ProtectedKey { slot, device: *device, address: p.address })
+            trie_key(PROTECTED_BITS, p.bits, ProtectedKey { slot, device: *device, address: p.address })
         };
         trie(&mut self.protected, map::PROTECTED, &plan.protected, protected_key, |()| 1)
     }

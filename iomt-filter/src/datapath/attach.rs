@@ -1,20 +1,22 @@
 //! Puts the program on interfaces by links that outlive the process, and takes it off again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aya::maps::MapInfo;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, Xdp, loaded_programs};
+use aya::programs::{ProgramError, ProgramInfo, Xdp, loaded_programs};
+use iomt_filter_common::abi::{PROGRAM, map};
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use thiserror::Error;
 
 use super::link::{self, Link};
 use super::load::{Datapath, LoadError, program};
 use super::lock::WriterToken;
-use super::pins::{remove_folder, remove_tables};
+use super::pins::{maps_folder, remove_folder, remove_tables};
 use super::ports::{NoRoom, Roles};
 
 /// How the kernel runs the program on an interface.
@@ -49,6 +51,14 @@ pub enum Standing {
     Missing,
     /// It is configured and there, and the program could not be put on it.
     NotAttached,
+}
+
+impl Standing {
+    /// Whether the program is on it.
+    #[must_use]
+    pub const fn is_judged(self) -> bool {
+        matches!(self, Self::Judging | Self::LeftOver)
+    }
 }
 
 /// The program on an interface.
@@ -184,9 +194,11 @@ impl Datapath {
                 self.put_back_roles(&replaced);
                 return Err(AttachError::TakeOver { interface: name(), error });
             }
+            self.keep_hold(index, pin);
             return Ok(attachment(None));
         }
-        let (link, mode) = attach_new(xdp, interface, index, wanted)?;
+        let attached = attach_new(xdp, interface, index, wanted);
+        let (link, mode) = attached.inspect_err(|_| self.put_back_roles(&replaced))?;
         if let Some(pin) = pin {
             let failed = |error| AttachError::Pin { interface: name(), error };
             if let Some(folder) = pin.parent() {
@@ -194,6 +206,7 @@ impl Datapath {
                 let _ = fs::create_dir_all(folder);
             }
             link.pin(&pin).map_err(failed)?;
+            self.keep_hold(index, &pin);
         } else {
             self.links.push(link);
         }
@@ -215,20 +228,11 @@ impl Datapath {
             if let Err(error) = replaced {
                 tracing::error!(%error, interface, "this interface goes on with the program of an earlier agent");
             }
+            self.let_go(index);
             let roles = self.roles(index);
             found.push(Attachment { interface, index, roles, mode: None, standing: Standing::LeftOver });
         }
         found
-    }
-
-    /// Whether the program is on the interface that has the attachment's name at present.
-    #[must_use]
-    pub fn holds(&self, attachment: &Attachment) -> bool {
-        let is_there = if_nametoindex(attachment.interface.as_str()) == Ok(attachment.index);
-        let Some(pins) = &self.pins else { return is_there };
-        // Where the kernel does not answer, nothing is known that could be mended.
-        let found = link::look(&pin_of(pins, &attachment.interface));
-        is_there && found.map_or(true, |found| found == Link::At(attachment.index))
     }
 }
 
@@ -246,6 +250,22 @@ pub fn programs(pins: &Path) -> io::Result<BTreeMap<u32, u32>> {
 pub fn names() -> BTreeMap<u32, String> {
     let programs = loaded_programs().flatten();
     programs.filter_map(|program| Some((program.id(), program.name_as_str()?.to_owned()))).collect()
+}
+
+/// Programs in pinned links below `pins` that are not the filter's: they have another name, or judge by other tables.
+/// None where this process may not ask.
+#[must_use]
+pub fn strangers(pins: &Path) -> BTreeSet<u32> {
+    let Ok(linked) = programs(pins) else { return BTreeSet::new() };
+    let linked: BTreeSet<_> = linked.into_values().collect();
+    let table = MapInfo::from_pin(maps_folder(pins).join(map::ACTIVE)).map(|table| table.id());
+    let is_ours = |program: &ProgramInfo| {
+        let maps = program.map_ids().ok().flatten();
+        let reads = |table: &u32| maps.as_ref().is_none_or(|maps| maps.contains(table));
+        program.name_as_str() == Some(PROGRAM) && table.as_ref().map_or(true, reads)
+    };
+    let all = loaded_programs().flatten().filter(|program| linked.contains(&program.id()));
+    all.filter(|program| !is_ours(program)).map(|program| program.id()).collect()
 }
 
 /// Makes every pinned link bear the name that its interface has now, and removes those whose interface
@@ -328,7 +348,7 @@ pub fn detach_interface(pins: &Path, interface: &str) -> io::Result<()> {
 
 /// A BPF file system reserves names with a dot, which interfaces of VLANs have; a colon, which no
 /// interface has, stands for it.
-fn pin_of(pins: &Path, interface: &str) -> PathBuf {
+pub(super) fn pin_of(pins: &Path, interface: &str) -> PathBuf {
     links_folder(pins).join(interface.replace('.', ":"))
 }
 
@@ -337,7 +357,7 @@ fn links_folder(pins: &Path) -> PathBuf {
 }
 
 /// Puts the program into a pinned link. Where that fails, link and pin are as they were.
-fn replace(xdp: &mut Xdp, pin: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub(super) fn replace(xdp: &mut Xdp, pin: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let link = XdpLink::try_from(FdLink::from(PinnedLink::from_pin(pin)?))?;
     let id = xdp.attach_to_link(link)?;
     // The pin keeps the link; this is only our handle to it.

@@ -1,4 +1,4 @@
-//! What the kernel says of a pinned link: which program is where. Changes nothing.
+//! What the kernel says of a pinned link: which program is where; and a second name for one that has lost its pin.
 
 use std::ffi::CString;
 use std::io;
@@ -17,6 +17,8 @@ pub(super) enum Link {
     At(u32),
 }
 
+/// `BPF_OBJ_PIN` of `enum bpf_cmd` (`include/uapi/linux/bpf.h`).
+const OBJ_PIN: libc::c_long = 6;
 /// `BPF_OBJ_GET` of `enum bpf_cmd` (`include/uapi/linux/bpf.h`).
 const OBJ_GET: libc::c_long = 7;
 /// `BPF_OBJ_GET_INFO_BY_FD` of the same.
@@ -24,7 +26,7 @@ const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 /// `BPF_LINK_TYPE_XDP` of `enum bpf_link_type`.
 const LINK_TYPE_XDP: u32 = 6;
 
-/// The part of `union bpf_attr` for `BPF_OBJ_GET`.
+/// The part of `union bpf_attr` for `BPF_OBJ_PIN` and `BPF_OBJ_GET`.
 #[repr(C)]
 struct ObjectPath {
     path: u64,
@@ -67,17 +69,43 @@ pub(super) fn program(pin: &Path) -> io::Result<Option<(u32, u32)>> {
     Ok(info.map(|info| (info.interface, info.program)))
 }
 
-/// What the link pinned at `pin` is; nothing where there is no such pin.
-fn info(pin: &Path) -> io::Result<Option<LinkInfo>> {
-    let path = CString::new(pin.as_os_str().as_bytes())?;
+/// A handle to the link pinned at `pin`, which keeps it whatever becomes of the pin; nothing where there is none.
+pub(super) fn open(pin: &Path) -> io::Result<Option<OwnedFd>> {
+    let path = path_of(pin)?;
     let mut attributes = ObjectPath { path: path.as_ptr() as u64, descriptor: 0, flags: 0 };
     // SAFETY: the attributes and the path that they point to outlive the call.
     let opened = unsafe { bpf(OBJ_GET, &mut attributes) };
-    let link = match opened {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // SAFETY: the kernel has made this descriptor for us.
-        opened => unsafe { OwnedFd::from_raw_fd(opened?) },
-    };
+        opened => Ok(Some(unsafe { OwnedFd::from_raw_fd(opened?) })),
+    }
+}
+
+/// Where a link puts its program.
+pub(super) fn place(link: &OwnedFd) -> io::Result<Link> {
+    Ok(match about(link)?.interface {
+        0 => Link::Gone,
+        interface => Link::At(interface),
+    })
+}
+
+/// Gives a link a pin.
+pub(super) fn pin(link: &OwnedFd, pin: &Path) -> io::Result<()> {
+    let path = path_of(pin)?;
+    let mut attributes =
+        ObjectPath { path: path.as_ptr() as u64, descriptor: link.as_raw_fd() as u32, flags: 0 };
+    // SAFETY: the attributes and the path that they point to outlive the call.
+    unsafe { bpf(OBJ_PIN, &mut attributes) }.map(drop)
+}
+
+/// What the link pinned at `pin` is; nothing where there is no such pin.
+fn info(pin: &Path) -> io::Result<Option<LinkInfo>> {
+    open(pin)?.map(|link| about(&link)).transpose()
+}
+
+/// What a link is.
+fn about(link: &OwnedFd) -> io::Result<LinkInfo> {
     let mut info = LinkInfo::default();
     let mut attributes = ObjectInfo {
         descriptor: link.as_raw_fd() as u32,
@@ -87,9 +115,13 @@ fn info(pin: &Path) -> io::Result<Option<LinkInfo>> {
     // SAFETY: the kernel writes at most `length` bytes into `info`, which outlives the call.
     unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attributes) }?;
     match info.kind {
-        LINK_TYPE_XDP => Ok(Some(info)),
+        LINK_TYPE_XDP => Ok(info),
         _ => Err(io::Error::other("this is no link of an XDP program")),
     }
+}
+
+fn path_of(pin: &Path) -> io::Result<CString> {
+    Ok(CString::new(pin.as_os_str().as_bytes())?)
 }
 
 /// Calls the kernel.
@@ -97,7 +129,7 @@ fn info(pin: &Path) -> io::Result<Option<LinkInfo>> {
 /// # Safety
 /// `attributes` is the part of `union bpf_attr` that `command` reads and writes, and what it points to is alive.
 pub(super) unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<i32> {
-    let attributes: *mut T = attributes;
+    let mut attributes: *mut T = attributes;
     // SAFETY: as the caller promises.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -202,6 +203,10 @@ pub struct Datapath {
     pub(super) grace: Grace,
     /// Links that end with this process: those of tables without pins.
     pub(super) links: Vec<FdLink>,
+    /// Links that stay while this process lives, whatever becomes of their pins, by the index of the interface.
+    pub(super) held: BTreeMap<u32, OwnedFd>,
+    /// The kernel's number of the program.
+    pub(super) program: u32,
     adopted: bool,
 }
 
@@ -242,7 +247,9 @@ impl Datapath {
             }
         }
         let mut ebpf = loader.load(PROGRAM).map_err(refused_object)?;
-        program(&mut ebpf)?.load().map_err(refused_program)?;
+        let xdp = program(&mut ebpf)?;
+        xdp.load().map_err(refused_program)?;
+        let number = xdp.info().map_err(LoadError::Program)?.id();
         let word = maps::data(&mut ebpf, map::HEARTBEAT)?;
         let heartbeat = Arc::new(Heartbeat::map(word.fd()).map_err(LoadError::Shared)?);
         let [v4, v6, secret] = Flows::MAPS.map(|name| maps::data(&mut ebpf, name));
@@ -267,6 +274,8 @@ impl Datapath {
                 .map(|none: Option<Rows>| none.or((!adopted).then(Rows::default))),
             grace: Grace::new(adopted),
             links: Vec::new(),
+            held: BTreeMap::new(),
+            program: number,
             adopted,
         };
         Ok(datapath)

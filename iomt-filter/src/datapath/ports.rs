@@ -1,6 +1,6 @@
 //! The roles of interfaces, and of VLANs on them: what the program believes of whoever sends there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::Ordering;
 
@@ -18,6 +18,13 @@ pub struct Roles {
     pub port: Port,
     /// VLAN identifiers, by the outermost tag, and their roles.
     pub vlans: BTreeMap<u16, Port>,
+}
+
+impl Roles {
+    /// The role of a VLAN, or of the interface for 0, where it has one of its own.
+    fn of(&self, vlan: u16) -> Option<Port> {
+        if vlan == 0 { Some(self.port) } else { self.vlans.get(&vlan).copied() }
+    }
 }
 
 impl From<Port> for Roles {
@@ -114,6 +121,47 @@ impl Datapath {
         self.write_ports(&before, &words);
     }
 
+    /// How many words hold something else than the roles of these interfaces, by their indexes.
+    #[must_use]
+    pub fn roles_drift(&self, wanted: &BTreeMap<u32, Roles>) -> usize {
+        let words = self.port_words();
+        let right: BTreeSet<u64> = words
+            .iter()
+            .enumerate()
+            .filter(|(index, word)| is_right(*index, **word, wanted))
+            .map(|(_, word)| *word)
+            .collect();
+        let all: usize = wanted.values().map(|roles| 1 + roles.vlans.len()).sum();
+        let strange =
+            words.iter().enumerate().filter(|(index, word)| **word != 0 && !is_right(*index, **word, wanted));
+        strange.count().max(all - right.len())
+    }
+
+    /// Gives these interfaces the roles that they are to have, and no other interface any. What flows were allowed by is
+    /// looked at anew.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn restore_roles(
+        &mut self,
+        wanted: &BTreeMap<u32, Roles>,
+        token: &WriterToken,
+    ) -> Result<(), NoRoom> {
+        let before = self.port_words();
+        let is_meant = |index: usize, word: u64| {
+            let entry = Entry(word);
+            let is_in_its_line = index / PLACES == ports::line_of(entry.interface(), entry.vlan()) as usize;
+            is_in_its_line
+                && wanted.get(&entry.interface()).is_some_and(|roles| roles.of(entry.vlan()).is_some())
+        };
+        let kept = |(index, word): (usize, &u64)| if is_meant(index, *word) { *word } else { 0 };
+        let words: Vec<u64> = before.iter().enumerate().map(kept).collect();
+        self.write_ports(&before, &words);
+        wanted.iter().try_for_each(|(index, roles)| self.set_roles(*index, roles, token))?;
+        self.judge_anew(token);
+        Ok(())
+    }
+
     fn port_words(&self) -> Vec<u64> {
         let words = 0..ports::LINES as usize * PLACES;
         words.map(|index| self.maps.ports.word(index).load(Ordering::Relaxed)).collect()
@@ -128,4 +176,13 @@ impl Datapath {
         });
         Replaced(replaced.collect())
     }
+}
+
+/// Whether a word is a role that one of these interfaces is to have, in its place.
+fn is_right(index: usize, word: u64, wanted: &BTreeMap<u32, Roles>) -> bool {
+    let entry = Entry(word);
+    let (interface, vlan) = (entry.interface(), entry.vlan());
+    let role = wanted.get(&interface).and_then(|roles| roles.of(vlan));
+    role.is_some_and(|port| Entry::new(interface, vlan, port) == entry)
+        && index / PLACES == ports::line_of(interface, vlan) as usize
 }

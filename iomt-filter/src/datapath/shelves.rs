@@ -10,7 +10,7 @@ use iomt_filter_common::lookup::{Countries, Directory, Line, Listings};
 use iomt_filter_common::reputation::Listing;
 
 use super::apply::ApplyError;
-use super::drift::digest;
+use super::drift::{Drift, digest};
 use super::shared::SharedWords;
 use crate::feeds::merge::severest;
 use crate::image::{self, Image, ImageError, PolicyRows};
@@ -190,12 +190,16 @@ impl<R: Clone + PartialEq, T: Copy + Default> Shelf<R, T> {
         (tables, half as u32)
     }
 
-    /// Whether a half holds something else than was written.
-    fn has_drifted(&self, half: u32) -> bool {
+    /// Whether a half holds something else than was written, or is not said to have its tables where they are.
+    fn has_drifted(&self, half: u32, tables: T) -> bool
+    where
+        T: PartialEq,
+    {
         let index = half as usize & 1;
         let Half { held, used, digest: written } = &self.halves[index];
         let first = (FIRST as usize + index * self.half as usize) * WORDS;
-        held.is_some() && digest(&self.words, first, used * WORDS) != *written
+        let is_written = |of: &T| *of == tables && digest(&self.words, first, used * WORDS) == *written;
+        held.as_ref().is_some_and(|(_, of)| !is_written(of))
     }
 
     /// Forgets what the halves hold.
@@ -251,23 +255,32 @@ impl Shelves {
     }
 
     /// Names of the tables whose halves hold something else than was written.
-    pub(super) fn drift(&self, halves: [u32; 4]) -> Vec<&'static str> {
-        let [listings, blocks, countries, policy] = halves;
+    pub(super) fn drift(&self, read: &Directory) -> Vec<&'static str> {
+        let [listings, blocks, countries, policy] = read.halves;
         let drifted = [
-            (self.listings.name, self.listings.has_drifted(listings)),
-            (self.blocks.name, self.blocks.has_drifted(blocks)),
-            (self.countries.name, self.countries.has_drifted(countries)),
-            (self.policy.name, self.policy.has_drifted(policy)),
+            (self.listings.name, self.listings.has_drifted(listings, read.listings)),
+            (self.blocks.name, self.blocks.has_drifted(blocks, read.blocks)),
+            (self.countries.name, self.countries.has_drifted(countries, read.countries)),
+            (self.policy.name, self.policy.has_drifted(policy, read.policy)),
         ];
         drifted.into_iter().filter(|(_, has_drifted)| *has_drifted).map(|(name, _)| name).collect()
     }
 
-    /// Forgets what they hold.
-    pub(super) fn doubt(&mut self) {
-        self.listings.doubt();
-        self.blocks.doubt();
-        self.countries.doubt();
-        self.policy.doubt();
+    /// Forgets what those hold that were found to hold something else.
+    pub(super) fn doubt(&mut self, found: &[Drift]) {
+        let is_found = |name| found.iter().any(|drift| drift.table == name);
+        if is_found(self.listings.name) {
+            self.listings.doubt();
+        }
+        if is_found(self.blocks.name) {
+            self.blocks.doubt();
+        }
+        if is_found(self.countries.name) {
+            self.countries.doubt();
+        }
+        if is_found(self.policy.name) {
+            self.policy.doubt();
+        }
     }
 
     /// Names, lines in use and lines, as far as this process has written them.

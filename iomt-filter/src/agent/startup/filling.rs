@@ -14,7 +14,7 @@ use crate::agent::Errors;
 use crate::agent::auditing::{self, Auditing};
 use crate::agent::blocks::Blocks;
 use crate::agent::changes::{self, Before, Current, Waiting};
-use crate::agent::core::{Core, chain, drifted};
+use crate::agent::core::{Core, chain};
 use crate::agent::exceptions::Exceptions;
 use crate::agent::far_ends;
 use crate::agent::grants::Ledger;
@@ -24,11 +24,12 @@ use crate::agent::interfaces;
 use crate::agent::journal::Journal;
 use crate::agent::leases::Leases;
 use crate::agent::recorder::{self, Book, Page};
+use crate::agent::repairs::Repairs;
 use crate::agent::trials::Trying;
 use crate::api::messages::DriftStatus;
 use crate::clock::{BootTime, boottime};
 use crate::config::Config;
-use crate::datapath::{Datapath, LoadOptions, Room, WriterToken};
+use crate::datapath::{Datapath, Drift, LoadOptions, Room, WriterToken};
 use crate::diagnostic::Diagnostic;
 use crate::doctor::Finding;
 use crate::generations::{Generations, Outcome, Record, Sources};
@@ -76,10 +77,11 @@ pub(super) fn start(
     // What judges already has room for what feeds listed last, and knows what devices talk to now: their files are
     // judged with that.
     let mut numbers = kept.numbers.clone();
-    let (mut choice, mut intent) = match (read(&first, !adopts, &[], &mut numbers), second) {
-        (Ok(intent), _) => (first, intent),
-        (Err(found), None) => return Ok(Err(found)),
-        (Err(found), Some(second)) => {
+    let mut second = second;
+    let (mut choice, mut intent) = match read(&first, !adopts, &[], &mut numbers) {
+        Ok(intent) => (first, intent),
+        Err(found) => {
+            let Some(second) = second.take() else { return Ok(Err(found)) };
             found.iter().for_each(|found| tracing::error!("{found}"));
             numbers = kept.numbers.clone();
             match read(&second, !adopts, &[], &mut numbers) {
@@ -92,7 +94,7 @@ pub(super) fn start(
         tracing::error!("what was confirmed last holds: {because}");
     }
     let config = choice.config.clone();
-    let refused = interfaces::check(&config, &intent)?;
+    let refused = interfaces::check(&config, &intent, &generations)?;
     if !refused.is_empty() {
         output::note("nothing was attached; `iomt-filter doctor` shows all that it looks at");
         return Ok(Err(refused.iter().map(Finding::diagnostic).collect()));
@@ -106,7 +108,7 @@ pub(super) fn start(
     let room = Room::of(&intent.rows)?.with_headroom();
     let mut datapath = Datapath::load(&LoadOptions { devices: numbers.devices.len(), room, ..options })?;
     tracing::info!(adopted = datapath.is_adopted(), "the kernel program is loaded");
-    let mut last = None;
+    let (mut last, mut strange) = (None, Vec::new());
     let waiting = taken_over(&datapath, &generations, &config);
     if waiting.is_none() && datapath.fall_back(&token).is_some() {
         // Nobody could confirm it, and until its deadline nothing else could be made to hold.
@@ -117,15 +119,26 @@ pub(super) fn start(
         let mut again = numbers.clone();
         match read(candidate, false, &[], &mut again) {
             Ok(judged) => {
-                last = Some((mem::replace(&mut intent, judged), mem::replace(&mut numbers, again)));
+                let before = mem::replace(&mut intent, judged);
+                let is_known = choice.current.is_some();
+                let confirmed = is_known.then_some(&before.rows);
+                strange = recognised(&mut datapath, &intent.rows, confirmed, &kept.numbers);
+                last = Some((before, mem::replace(&mut numbers, again)));
                 tracing::warn!(number = record.number, "a change is pending, and goes on");
             }
             Err(found) => return Ok(Err(found)),
         }
     } else if adopts {
-        if choice.current.is_some() {
-            // What operators have made hold is what held before: then the tables hold it too.
-            tell_drift(&datapath, &intent);
+        // What operators have made hold is what held before: then the tables hold it too.
+        let held = match (&choice.current, &second) {
+            (Some(_), _) => Some(intent.rows.clone()),
+            (None, Some(second)) => {
+                read(second, false, &[], &mut kept.numbers.clone()).ok().map(|intent| intent.rows)
+            }
+            (None, None) => None,
+        };
+        if let Some(held) = held {
+            strange = recognised(&mut datapath, &held, None, &kept.numbers);
         }
         let flows = datapath.readings().flows(boottime());
         let mut again = kept.numbers.clone();
@@ -153,7 +166,7 @@ pub(super) fn start(
             true => Exceptions::taken_over(&datapath, &kept.numbers),
             false => kept.exceptions,
         };
-        let core = Core {
+        let mut core = Core {
             host,
             host_name: host_name(),
             started: Timestamp::now(),
@@ -177,6 +190,7 @@ pub(super) fn start(
             seconds: 0,
             drift: DriftStatus::default(),
             attachments: Vec::new(),
+            repairs: Repairs::default(),
             intent: Arc::default(),
             config: Arc::new(config),
             datapath,
@@ -188,29 +202,33 @@ pub(super) fn start(
         let blocks = kept.blocks;
         return match (waiting, last) {
             (Some((record, candidate)), Some((before, _))) => {
-                take_up(core, (intent, numbers), before, blocks, record, &candidate).map(Ok)
+                take_up(core, (intent, numbers), before, blocks, (record, &candidate), &strange).map(Ok)
             }
-            (_, last) => fill_and_attach(core, (intent, numbers), last, blocks, &choice.sources).map(Ok),
+            (_, last) => {
+                core.found_strange(&strange);
+                fill_and_attach(core, (intent, numbers), last, blocks, &choice.sources).map(Ok)
+            }
         };
     }
     anyhow::bail!("the kernel program has no record buffer")
 }
 
-/// Says where the tables that are taken over hold something else than they should. All of them are written anew.
-fn tell_drift(datapath: &Datapath, intent: &Intent) {
-    // Grants that have ended meanwhile are still there.
-    let found = datapath.drift_from(&intent.rows).map(|mut found| {
-        found.retain(|drift| drift.table != map::GRANTS);
-        found
-    });
-    match found {
-        Ok(found) if found.is_empty() => {}
-        Ok(found) => tracing::warn!(
-            tables = drifted(&found),
-            "the tables that are taken over hold something else than was applied: they are written anew"
-        ),
+/// Where the tables that are taken over hold something else than was made to hold. What changes by itself meanwhile, or
+/// by what feeds list, tells nothing.
+fn recognised(datapath: &mut Datapath, rows: &Rows, before: Option<&Rows>, numbers: &Numbers) -> Vec<Drift> {
+    if numbers.devices.is_empty() {
+        // They go by numbers that are lost.
+        return Vec::new();
+    }
+    match datapath.recognise(rows, before) {
+        Ok(mut found) => {
+            let changes = [map::GRANTS, map::LISTINGS, map::BLOCKS, map::COUNTRIES];
+            found.retain(|drift| !changes.contains(&drift.table));
+            found
+        }
         Err(error) => {
-            tracing::error!(error = chain(&error), "the tables that are taken over cannot be compared")
+            tracing::error!(error = chain(&error), "the tables that are taken over cannot be compared");
+            Vec::new()
         }
     }
 }
@@ -232,8 +250,8 @@ fn take_up(
     (intent, numbers): (Intent, Numbers),
     before: Intent,
     blocks: Blocks,
-    record: Record,
-    candidate: &Choice,
+    (record, candidate): (Record, &Choice),
+    strange: &[Drift],
 ) -> Result<Core> {
     match core.datapath.recall_both(&intent.rows, &before.rows) {
         Ok(unknown) if unknown.is_empty() => {}
@@ -258,8 +276,11 @@ fn take_up(
     core.waiting = Some(Waiting::taken_over(record, deadline, before));
     (core.intent, core.numbers, core.blocks) = (Arc::new(intent), Arc::new(numbers), Arc::new(blocks));
     core.book.write(core.generation(), Page::new(&core.host_name, &core.intent, &core.attachments));
-    core.attach_all()?;
+    if !strange.is_empty() {
+        core.repair_tables(strange);
+    }
     core.write_exceptions();
+    core.attach_all()?;
     Ok(core)
 }
 
@@ -297,6 +318,9 @@ fn fill_and_attach(
         core.numbered_since = boottime();
     }
     core.drop_gone_grants();
+    if !is_new && core.current.is_some() {
+        core.compare_exceptions();
+    }
     core.write_exceptions();
     if is_new {
         core.restore_leases();

@@ -30,6 +30,8 @@ pub struct Port {
     pub abilities: Option<Abilities>,
     /// The filter's program on it.
     pub ours: Option<u32>,
+    /// A program that somebody else has put into the filter's link on it.
+    pub stranger: Option<u32>,
 }
 
 /// The interfaces of this host, as the filter sees them.
@@ -61,11 +63,14 @@ impl Ports {
         let port = |(name, roles): (String, Roles)| {
             let link = links.iter().find(|link| link.name == name).cloned();
             let index = link.as_ref().map(|link| link.index);
+            let linked = index.and_then(|index| pins.on(index));
+            let program = |is_ours| linked.filter(|linked| linked.1 == is_ours).map(|linked| linked.0);
             Port {
                 driver: raw::driver(&name).ok(),
                 features: index.and_then(|index| cards.features(index)),
                 abilities: index.and_then(|index| drivers.abilities(index)),
-                ours: index.and_then(|index| pins.on(index)),
+                ours: program(true),
+                stranger: program(false),
                 name,
                 roles,
                 link,

@@ -15,6 +15,8 @@ const OURS: &str = iomt_filter_common::abi::PROGRAM;
 pub(super) fn judge(port: &Port, ports: &Ports) -> Vec<Finding> {
     let Some(link) = &port.link else { return Vec::new() };
     let mut found: Vec<_> = others(port, link).map(|program| other(link, program, ports)).collect();
+    found.extend(port.stranger.map(|program| stranger(port, program, ports)));
+    found.extend(odd_one(port, ports));
     if found.is_empty() && port.ours.is_none() {
         let in_the_way = above(link, ports).find_map(|above| Some((above, above.programs.first()?)));
         found.extend(in_the_way.map(|(above, program)| beyond(above, program, ports)));
@@ -33,7 +35,7 @@ pub(super) fn judge(port: &Port, ports: &Ports) -> Vec<Finding> {
 
 /// Programs on an interface that are not the filter's.
 fn others<'p>(port: &Port, link: &'p Link) -> impl Iterator<Item = &'p Program> {
-    let ours = port.ours;
+    let ours = port.ours.or(port.stranger);
     link.programs.iter().filter(move |program| ours != Some(program.id))
 }
 
@@ -59,6 +61,31 @@ fn other(link: &Link, program: &Program, ports: &Ports) -> Finding {
         _ => take_off(link, program),
     };
     Finding::problem(CHECK, found).mend(mend).refusing()
+}
+
+/// Whoever may use BPF can put another program into a link.
+fn stranger(port: &Port, program: u32, ports: &Ports) -> Finding {
+    let name = ports.names.get(&program).map(|name| format!(" `{name}`")).unwrap_or_default();
+    let found = format!(
+        "this filter's link runs program {program}{name}, which is not this filter's: what comes in here is not judged"
+    );
+    let mend = format!(
+        "an agent that runs puts its own back within a second; find out who put it there, and start the agent, or          `iomt-filter detach --interface {}`",
+        port.name
+    );
+    Finding::problem(CHECK, found).mend(mend)
+}
+
+/// An agent puts one and the same program on every interface.
+fn odd_one(port: &Port, ports: &Ports) -> Option<Finding> {
+    let ours = port.ours?;
+    let other = ports.ports.iter().find(|other| other.ours.is_some_and(|other| other != ours))?;
+    let found = format!(
+        "this filter's link runs program {ours}, and that on `{}` program {}: one of them is not the agent's",
+        other.name,
+        other.ours.unwrap_or_default()
+    );
+    Some(Finding::warning(CHECK, found).mend("start the agent, which puts its own on both"))
 }
 
 /// The kernel puts no program on an interface below one that has one.
@@ -128,6 +155,28 @@ mod tests {
     fn one_on_the_card_beside_the_filters_own_is_seen() {
         let found = judge(&port(&[(7, Mode::Native), (9, Mode::Offloaded)], Some(7)), &ports(&[]));
         assert!(found.len() == 1 && found[0].found.contains("program 9 (offloaded)"), "{found:?}");
+    }
+
+    #[test]
+    fn anothers_in_the_filters_own_link_is_a_problem_and_keeps_nobody_from_putting_it_out() {
+        let mut taken = port(&[(8, Mode::Native)], None);
+        taken.stranger = Some(8);
+        let found = judge(&taken, &ports(&[(8, "xdp_pass")]));
+        assert!(found.len() == 1 && found[0].level == Level::Problem && !found[0].refuses, "{found:?}");
+        assert!(found[0].found.contains("program 8 `xdp_pass`, which is not this filter's"), "{found:?}");
+    }
+
+    #[test]
+    fn two_programs_on_the_filters_links_are_one_too_many() {
+        let one = port(&[(7, Mode::Native)], Some(7));
+        let mut all = ports(&[]);
+        let other = Port { name: "eth2".into(), ..port(&[(9, Mode::Native)], Some(9)) };
+        all.ports = vec![one.clone(), other];
+        let found = judge(&one, &all);
+        assert!(found.len() == 1 && found[0].level == Level::Warning, "{found:?}");
+        assert!(found[0].found.contains("that on `eth2` program 9"), "{found:?}");
+        all.ports.truncate(1);
+        assert_eq!(judge(&one, &all)[0].level, Level::Ok);
     }
 
     #[test]
