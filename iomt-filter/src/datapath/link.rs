@@ -129,7 +129,7 @@ fn path_of(pin: &Path) -> io::Result<CString> {
 /// # Safety
 /// `attributes` is the part of `union bpf_attr` that `command` reads and writes, and what it points to is alive.
 pub(super) unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<i32> {
-    let mut attributes: *mut T = attributes;
+    let attributes: *mut T = attributes;
     // SAFETY: as the caller promises.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }

@@ -185,7 +185,8 @@ mod tests {
     }
 
     fn events(count: usize) -> Vec<Arc<Record>> {
-        vec![Arc::new(Record { reason: "geo".into(), verdict: "drop".into(), ..Record::default() }); count]
+        let record = Record { reason: "geo".into(), verdict: "drop".into(), ..Record::default() };
+        std::iter::repeat_n(Arc::new(record), count).collect()
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn listening(socket: &Socket) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::PathBuf;
 
     use super::super::super::finding::Level;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn pinned(folder: Folder) -> Pins {
-        Pins { folder, programs: Ok(BTreeMap::new()), obstacle: None }
+        Pins { folder, programs: Ok(BTreeMap::new()), strangers: BTreeSet::new(), obstacle: None }
     }
 
     #[test]
