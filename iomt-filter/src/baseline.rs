@@ -27,6 +27,7 @@ mod text;
 
 pub use confidence::Confidence;
 pub use fragment::{Fragment, write};
+pub(crate) use fragment::{Written, profile_text};
 pub use gather::Gathering;
 pub use readiness::{READY_AFTER_DAYS, Readiness, Watching};
 

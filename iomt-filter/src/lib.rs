@@ -39,3 +39,4 @@ pub mod lookup;
 pub mod plan;
 pub mod baseline;
 pub mod metrics;
+pub mod mud;

@@ -19,3 +19,4 @@ pub mod compile;
 pub use compile::{Extras, compile};
 pub use model::Policy;
 pub use resolve::Vocabulary;
+pub(crate) use resolve::is_name;

@@ -26,6 +26,8 @@ const PURE: &[&str] = &[
     "iomt-filter/src/judge.rs",
     "iomt-filter/src/plan",
     "iomt-filter/src/plan.rs",
+    "iomt-filter/src/mud",
+    "iomt-filter/src/mud.rs",
     "iomt-filter/src/datapath/plan",
     "iomt-filter/src/datapath/plan.rs",
     "iomt-filter/src/doctor/judge",

@@ -15,3 +15,4 @@ mod feed;
 mod service;
 mod prometheus;
 mod events;
+mod mud;

@@ -11,6 +11,7 @@ mod feed_corpus;
 mod feed_formats;
 mod invariants;
 mod lookups;
+mod mud_corpus;
 mod plans;
 mod reading;
 mod worlds;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use iomt_filter::feeds::formats::{FORMATS, Reading, parse};
 use iomt_filter_common::device::Port;
@@ -20,6 +20,7 @@ fn main() -> io::Result<()> {
         ("capture", captures(&world)?),
         ("country", countries(&world)?),
         ("feed", feeds()?),
+        ("mud", vec![("pump".to_owned(), fs::read(data().join("mud/pump9000.json"))?)]),
     ];
     for (target, seeds) in kinds.into_iter().chain(texts) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
@@ -32,6 +33,11 @@ fn main() -> io::Result<()> {
 }
 
 type Seeds = Vec<(String, Vec<u8>)>;
+
+/// The fixtures of the tests.
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data")
+}
 
 /// One of a kind, whole conversations of random hospitals, and those of the readable one.
 fn frames(world: &World) -> Seeds {
@@ -134,7 +140,7 @@ const PATTERNS: &[(&str, &str)] = &[
 
 /// The fixtures of all formats, behind the byte that says which.
 fn feeds() -> io::Result<Seeds> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/feeds");
+    let folder = data().join("feeds");
     let mut seeds = Seeds::new();
     for file in fs::read_dir(folder)? {
         let file = file?;

@@ -21,6 +21,27 @@ pub struct Fragment {
     pub diff: String,
 }
 
+/// A rule, as a policy writes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Written<'r> {
+    /// Who opens.
+    pub(crate) direction: Direction,
+    /// With whom.
+    pub(crate) peers: &'r [String],
+    /// What.
+    pub(crate) services: &'r [String],
+    /// Lines above it.
+    pub(crate) comment: Vec<String>,
+}
+
+/// A profile with these rules and nothing else, with lines above it.
+pub(crate) fn profile_text(name: &str, heading: &[String], rules: &[Written<'_>]) -> String {
+    let mut table = Table::new();
+    add(&mut table, rules);
+    let heading: String = heading.iter().map(|line| format!("# {line}\n")).collect();
+    heading + &alone(name, table)
+}
+
 /// Writes a proposal into the text of the policy in force, which is called `name`.
 ///
 /// # Errors
@@ -30,7 +51,8 @@ pub fn write(proposal: &Proposal, name: &str, policy: &str) -> Result<Fragment, 
     let mut told = Vec::new();
     for profile in proposal.profiles.iter().filter(|profile| !profile.rules.is_empty()) {
         let Some(table) = table_of(&mut document, &profile.name) else { continue };
-        add(table, profile);
+        let rules: Vec<Written<'_>> = profile.rules.iter().map(written).collect();
+        add(table, &rules);
         told.push(heading(profile) + &alone(&profile.name, table.clone()));
     }
     let changed = document.to_string();
@@ -62,12 +84,12 @@ fn table_of<'d>(document: &'d mut DocumentMut, name: &str) -> Option<&'d mut Tab
     profile.as_table_mut()
 }
 
-/// Adds the rules of a profile to its table.
-fn add(table: &mut Table, profile: &Profile) {
+/// Adds rules to the table of a profile.
+fn add(table: &mut Table, added: &[Written<'_>]) {
     let allow = table.entry("allow").or_insert(Item::Value(Value::Array(Array::new())));
     match allow {
         Item::ArrayOfTables(rules) => {
-            for rule in &profile.rules {
+            for rule in added {
                 let mut table = inline(rule).into_table();
                 table.decor_mut().set_prefix(format!("\n{}", comment(rule, "")));
                 rules.push(table);
@@ -77,20 +99,22 @@ fn add(table: &mut Table, profile: &Profile) {
             // What stands behind the last rule stays in its line.
             let behind = rules.trailing().as_str().unwrap_or("").trim_end().to_owned();
             let is_ended = rules.trailing_comma() || rules.is_empty();
-            for (number, rule) in profile.rules.iter().enumerate() {
+            for (number, rule) in added.iter().enumerate() {
                 let before = if number == 0 && is_ended { behind.as_str() } else { "" };
                 let mut value = Value::InlineTable(inline(rule));
                 value.decor_mut().set_prefix(format!("{before}\n{}  ", comment(rule, "  ")));
                 rules.push_formatted(value);
             }
-            rules.set_trailing_comma(true);
-            rules.set_trailing("\n");
+            if !added.is_empty() {
+                rules.set_trailing_comma(true);
+                rules.set_trailing("\n");
+            }
         }
         _ => {}
     }
 }
 
-fn inline(rule: &Rule) -> InlineTable {
+fn inline(rule: &Written<'_>) -> InlineTable {
     let list = |texts: &[String]| match texts {
         [one] => Value::from(one.as_str()),
         many => Value::Array(many.iter().map(String::as_str).collect()),
@@ -100,25 +124,33 @@ fn inline(rule: &Rule) -> InlineTable {
         Direction::FromDevice => "to",
         Direction::ToDevice => "from",
     };
-    table.insert(peers, list(&rule.peers));
-    table.insert("service", list(&rule.services));
+    table.insert(peers, list(rule.peers));
+    table.insert("service", list(rule.services));
     table
 }
 
 /// The lines above a rule, with `indent` in front of each.
-fn comment(rule: &Rule, indent: &str) -> String {
+fn comment(rule: &Written<'_>, indent: &str) -> String {
+    rule.comment.iter().map(|line| format!("{indent}# {line}\n")).collect()
+}
+
+/// A rule that is proposed.
+fn written(rule: &Rule) -> Written<'_> {
     let devices: Vec<&str> = rule.devices.iter().map(String::as_str).collect();
-    let mut text = format!(
-        "{indent}# {} confidence: {}, {} packets from {} to {}\n",
+    let seen = format!(
+        "{} confidence: {}, {} packets from {} to {}",
         rule.confidence,
         some(&devices),
         rule.packets,
         day(rule.first_seen),
         day(rule.last_seen),
     );
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{indent}# as {}", rule.examples.join(", "));
-    text
+    Written {
+        direction: rule.direction,
+        peers: &rule.peers,
+        services: &rule.services,
+        comment: vec![seen, format!("as {}", rule.examples.join(", "))],
+    }
 }
 
 /// Some names, and how many others there are.

@@ -17,6 +17,9 @@ use crate::config::{Config, parse_duration};
 use crate::output::Align::{Left, Right};
 use crate::output::{self, Table};
 
+mod mud;
+mod names;
+
 /// What to say of what devices did.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -24,6 +27,16 @@ pub enum Verb {
     Propose(Propose),
     /// How long each device was watched, what it did without a rule, and whether it can be enforced
     Status(Scope),
+    /// What makers say that their devices need (MUD, RFC 8520), as rules, and rules as such a file
+    Mud(MudArgs),
+}
+
+/// Usage descriptions.
+#[derive(Debug, Args)]
+pub struct MudArgs {
+    /// What to do
+    #[command(subcommand)]
+    verb: mud::Verb,
 }
 
 /// Whose doings count.
@@ -53,7 +66,7 @@ pub struct Propose {
     diff: bool,
 }
 
-/// Proposes, or says how far devices are.
+/// Proposes, says how far devices are, or goes by what makers say.
 ///
 /// # Errors
 /// When files cannot be read, what is asked about is unknown, or the agent does not answer.
@@ -61,6 +74,7 @@ pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
     match verb {
         Verb::Propose(options) => propose(config, options, output),
         Verb::Status(scope) => status(config, scope, output),
+        Verb::Mud(mud) => mud::run(config, &mud.verb, output),
     }
 }
 

@@ -302,7 +302,8 @@ fn joined(texts: &[Located<String>]) -> String {
     texts.join(",")
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether endpoints, services and profiles may be called so.
+pub(crate) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && name.chars().all(plain) && !peer::looks_like_address(name)
 }

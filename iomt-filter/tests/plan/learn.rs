@@ -59,7 +59,7 @@ fn into(service: &str, peer: &str) -> (Direction, String, String) {
 }
 
 /// Work of every kind, of the monitor that has no rule at all.
-fn work() -> Vec<Contact> {
+pub(crate) fn work() -> Vec<Contact> {
     let udp = |peer: &str, port| contact("monitor-1", Direction::FromDevice, peer, protocol::UDP, port);
     let mut work = vec![
         over(3, 900, to("monitor-1", "10.20.0.10", 104)),
@@ -75,6 +75,12 @@ fn work() -> Vec<Contact> {
     work.extend((0..12).map(|host| over(1, 30, to("monitor-1", &format!("10.30.7.{}", 64 + host), 8_443))));
     work.extend((0..9).map(|port| over(1, 30, to("monitor-1", "10.40.0.9", 50_000 + port * 3))));
     work
+}
+
+/// What is proposed for it, as a policy writes it.
+pub(crate) fn fragment(site: &Site, contacts: &[Contact]) -> String {
+    let policy = fs::read_to_string(site.path("policy.toml")).unwrap();
+    write(&propose(site, Scope::default(), contacts), "policy.toml", &policy).unwrap().policy
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod files;
 mod learn;
+mod mud;
 mod site;
 
 use std::fs;

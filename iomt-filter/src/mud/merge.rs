@@ -1,0 +1,135 @@
+//! Openings that a file allows, as few and readable rules that allow the same.
+
+use std::collections::BTreeMap;
+
+use super::entry::{Families, Far};
+use super::far::{self, Words};
+use super::import::Ground;
+use super::report::{LeftOut, Rule};
+use crate::contacts::Direction;
+use crate::policy::builtin;
+use crate::policy::service::{ICMP, ICMPV6, Named, PortRange, Services};
+
+/// What an entry lets be opened.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    pub(super) direction: Direction,
+    pub(super) far: Far,
+    pub(super) families: Families,
+    /// Nothing for whatever there is.
+    pub(super) service: Option<PortRange>,
+    pub(super) place: String,
+}
+
+/// What comes of openings.
+#[derive(Debug, Default)]
+pub(super) struct Merged {
+    pub(super) rules: Vec<Rule>,
+    pub(super) left_out: Vec<LeftOut>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Openings of one service with one far end.
+struct Same {
+    families: Families,
+    places: Vec<String>,
+}
+
+/// Rules in the order in which the file says it.
+pub(super) fn rules(openings: Vec<Opening>, url: Option<&str>, ground: &Ground<'_>) -> Merged {
+    let mut order = Vec::new();
+    let mut same: BTreeMap<(Direction, Far, Option<PortRange>), Same> = BTreeMap::new();
+    for Opening { direction, far, families, service, place } in openings {
+        let key = (direction, far, service);
+        let known = same.entry(key.clone()).or_insert_with(|| {
+            order.push(key);
+            Same { families, places: Vec::new() }
+        });
+        known.families = known.families.or(families);
+        add(&mut known.places, place);
+    }
+    let mut merged = Merged::default();
+    let mut found: BTreeMap<(Direction, Vec<String>), (usize, Vec<Option<PortRange>>)> = BTreeMap::new();
+    for key in order {
+        let Some(Same { families, places }) = same.remove(&key) else { continue };
+        let (direction, far, service) = key;
+        let Words { words, notes, wider } = match far::words(&far, families, url, ground) {
+            Ok(words) => words,
+            Err(why) => {
+                merged.left_out.extend(places.into_iter().map(|place| LeftOut { place, why: why.clone() }));
+                continue;
+            }
+        };
+        // ICMP is of one version by itself.
+        let is_icmp = service.is_some_and(|range| matches!(range.protocol, ICMP | ICMPV6));
+        let wider = wider.into_iter().filter(|_| !is_icmp);
+        notes.into_iter().chain(wider).for_each(|note| add(&mut merged.notes, note));
+        let next = merged.rules.len();
+        let (index, services) = found.entry((direction, words.clone())).or_insert((next, Vec::new()));
+        services.push(service);
+        if *index == next {
+            let rule = Rule {
+                direction,
+                peers: words,
+                services: Vec::new(),
+                far: far::name(&far),
+                entries: Vec::new(),
+            };
+            merged.rules.push(rule);
+        }
+        if let Some(rule) = merged.rules.get_mut(*index) {
+            places.into_iter().for_each(|place| add(&mut rule.entries, place));
+        }
+    }
+    for (index, services) in found.into_values() {
+        if let Some(rule) = merged.rules.get_mut(index) {
+            rule.services = names(&services, &ground.vocabulary.services);
+        }
+    }
+    merged
+}
+
+fn add(texts: &mut Vec<String>, text: String) {
+    if !texts.contains(&text) {
+        texts.push(text);
+    }
+}
+
+/// Services by their names, where a name stands for nothing else than what is allowed.
+fn names(services: &[Option<PortRange>], named: &Named) -> Vec<String> {
+    if services.contains(&None) {
+        return vec!["any".to_owned()];
+    }
+    let mut ranges = Services::of(services.iter().flatten().copied().collect()).ranges;
+    let defined = named
+        .iter()
+        .filter(|(_, services)| !services.any)
+        .map(|(name, it)| (name.as_str(), it.ranges.clone()));
+    let is_hidden = |name: &str| named.contains_key(name);
+    let builtin = builtin::names().filter(|name| !is_hidden(name));
+    let builtin = builtin.filter_map(|name| Some((name, builtin::service(name)?)));
+    let mut names = Vec::new();
+    for (name, stands_for) in defined.chain(builtin) {
+        if !stands_for.is_empty() && stands_for.iter().all(|range| ranges.contains(range)) {
+            ranges.retain(|range| !stands_for.contains(range));
+            names.push(name.to_owned());
+        }
+    }
+    names.extend(ranges.iter().map(PortRange::to_string));
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::service::{TCP, UDP};
+
+    #[test]
+    fn names_stand_for_nothing_more() {
+        let port = |protocol, port| Some(PortRange { protocol, first: port, last: port });
+        let names = |services: &[_]| names(services, &Named::new());
+        assert_eq!(names(&[port(UDP, 53)]), ["53/udp"]);
+        assert_eq!(names(&[port(UDP, 53), port(TCP, 53), port(TCP, 8443)]), ["dns", "8443/tcp"]);
+        assert_eq!(names(&[port(UDP, 53), None]), ["any"]);
+    }
+}
