@@ -30,21 +30,22 @@ pub use validate::validate;
 /// Characters of somebody else's text that are shown at most.
 const MOST_SHOWN: usize = 100;
 
-/// A text of a file as it may be shown: what moves a cursor, ends a line or turns the reading direction is escaped, and
-/// what is long is cut.
+/// A text of a file as it may be shown, cut where it is long.
 fn shown(text: &str) -> String {
-    let is_plain = |c: char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut shown = String::new();
-    for c in text.chars().take(MOST_SHOWN) {
-        if is_plain(c) { shown.push(c) } else { shown.extend(c.escape_default()) }
+    match text.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => escaped(text.get(..end).unwrap_or_default()) + "…",
+        None => escaped(text),
     }
-    if text.chars().nth(MOST_SHOWN).is_some() {
-        shown.push('…');
+}
+
+/// A text without what moves a cursor, ends a line or turns the reading direction.
+fn escaped(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || turns(c) { escaped.extend(c.escape_default()) } else { escaped.push(c) }
     }
-    shown
+    escaped
 }
 
 #[cfg(test)]

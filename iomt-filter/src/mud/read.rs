@@ -13,7 +13,7 @@ use super::acl::{self, Unread};
 use super::entry::{Entry, Families, Far};
 use super::object::{Object, local};
 use super::report::LeftOut;
-use super::shown;
+use super::{escaped, shown};
 use crate::contacts::Direction;
 use crate::policy::is_name;
 
@@ -82,6 +82,21 @@ pub struct About {
     pub manufacturer: Option<String>,
     /// `model-name`.
     pub model: Option<String>,
+}
+
+impl About {
+    /// The same as it may be shown.
+    pub(super) fn escaped(&self) -> Self {
+        let of = |text: &Option<String>| text.as_deref().map(escaped);
+        Self {
+            mud_url: of(&self.mud_url),
+            last_update: of(&self.last_update),
+            systeminfo: of(&self.systeminfo),
+            manufacturer: of(&self.manufacturer),
+            model: of(&self.model),
+            ..*self
+        }
+    }
 }
 
 impl Mud {
