@@ -30,6 +30,7 @@ pub use validate::validate;
 /// Characters of somebody else's text that are shown at most.
 const MOST_SHOWN: usize = 100;
 
+<<<<<<< HEAD
 /// A text of a file as it may be shown: what moves a cursor, ends a line or turns the reading direction is escaped, and
 /// what is long is cut.
 fn shown(text: &str) -> String {
@@ -45,6 +46,24 @@ fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
+=======
+/// A text of a file as it may be shown, cut where it is long.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => escaped(text.get(..end).unwrap_or_default()) + "…",
+        None => escaped(text),
+    }
+}
+
+/// A text without what moves a cursor, ends a line or turns the reading direction.
+fn escaped(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || turns(c) { escaped.extend(c.escape_default()) } else { escaped.push(c) }
+    }
+    escaped
+>>>>>>> mud
 }
 
 #[cfg(test)]

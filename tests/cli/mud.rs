@@ -62,7 +62,11 @@ fn a_file_becomes_a_profile_that_can_be_read() {
     let Answer { code, stdout, stderr } =
         ask(&site, &["import", "pump9000.json", "--bindings", "bindings.toml"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
+<<<<<<< HEAD
     insta::assert_snapshot!(stdout);
+=======
+    insta::assert_snapshot!("mud_import", stdout);
+>>>>>>> mud
     let policy = fs::read_to_string(site.path().join("policy.toml")).unwrap();
     fs::write(site.path().join("policy.toml"), format!("{policy}\n{stdout}")).unwrap();
     let Answer { code, stdout, .. } = run_in(site.path(), ["check", "--config", "config.toml"]);

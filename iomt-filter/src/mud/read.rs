@@ -13,7 +13,11 @@ use super::acl::{self, Unread};
 use super::entry::{Entry, Families, Far};
 use super::object::{Object, local};
 use super::report::LeftOut;
+<<<<<<< HEAD
 use super::shown;
+=======
+use super::{escaped, shown};
+>>>>>>> mud
 use crate::contacts::Direction;
 use crate::policy::is_name;
 
@@ -84,6 +88,24 @@ pub struct About {
     pub model: Option<String>,
 }
 
+<<<<<<< HEAD
+=======
+impl About {
+    /// The same as it may be shown.
+    pub(super) fn escaped(&self) -> Self {
+        let of = |text: &Option<String>| text.as_deref().map(escaped);
+        Self {
+            mud_url: of(&self.mud_url),
+            last_update: of(&self.last_update),
+            systeminfo: of(&self.systeminfo),
+            manufacturer: of(&self.manufacturer),
+            model: of(&self.model),
+            ..*self
+        }
+    }
+}
+
+>>>>>>> mud
 impl Mud {
     /// A name for the profile: that of the model, or the last part of the MUD URL.
     pub fn profile_name(&self) -> String {
