@@ -30,23 +30,6 @@ pub use validate::validate;
 /// Characters of somebody else's text that are shown at most.
 const MOST_SHOWN: usize = 100;
 
-<<<<<<< HEAD
-/// A text of a file as it may be shown: what moves a cursor, ends a line or turns the reading direction is escaped, and
-/// what is long is cut.
-fn shown(text: &str) -> String {
-    let is_plain = |c: char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut shown = String::new();
-    for c in text.chars().take(MOST_SHOWN) {
-        if is_plain(c) { shown.push(c) } else { shown.extend(c.escape_default()) }
-    }
-    if text.chars().nth(MOST_SHOWN).is_some() {
-        shown.push('…');
-    }
-    shown
-=======
 /// A text of a file as it may be shown, cut where it is long.
 fn shown(text: &str) -> String {
     match text.char_indices().nth(MOST_SHOWN) {
@@ -63,7 +46,6 @@ fn escaped(text: &str) -> String {
         if c.is_control() || turns(c) { escaped.extend(c.escape_default()) } else { escaped.push(c) }
     }
     escaped
->>>>>>> mud
 }
 
 #[cfg(test)]

@@ -98,11 +98,7 @@ pub fn import(mud: &Mud, ground: &Ground<'_>) -> Imported {
     let names = ground.answers.iter().filter(|(name, _)| named.contains(name.as_str()));
     let mut imported = Imported {
         profile: ground.profile.to_owned(),
-<<<<<<< HEAD
-        about: mud.about.clone(),
-=======
         about: mud.about.escaped(),
->>>>>>> mud
         rules,
         left_out,
         warnings: Vec::new(),
@@ -244,11 +240,7 @@ fn warnings(mud: &Mud, imported: &Imported, unanswered: Vec<&Entry>) -> Vec<Stri
     if imported.about.is_supported == Some(false) {
         warn("its maker does not support this device any more".to_owned());
     }
-<<<<<<< HEAD
-    match &imported.about.mud_url {
-=======
     match &mud.about.mud_url {
->>>>>>> mud
         None => warn("it has no `mud-url`, so nobody can say whose it is".to_owned()),
         Some(url) if !url.starts_with("https://") || authority(url).is_none() => {
             warn("its `mud-url` is none that begins with `https://`".to_owned());

@@ -10,12 +10,9 @@ use crate::contacts::Direction;
 use crate::policy::builtin;
 use crate::policy::service::{ICMP, ICMPV6, Named, PortRange, Services};
 
-<<<<<<< HEAD
 /// Where a rule stands first, and its services.
 type Found = (usize, Vec<Option<PortRange>>);
 
-=======
->>>>>>> mud
 /// What an entry lets be opened.
 #[derive(Clone, Debug)]
 pub(super) struct Opening {
@@ -55,11 +52,7 @@ pub(super) fn rules(openings: Vec<Opening>, url: Option<&str>, ground: &Ground<'
         add(&mut known.places, place);
     }
     let mut merged = Merged::default();
-<<<<<<< HEAD
     let mut found: BTreeMap<(Direction, Vec<String>), Found> = BTreeMap::new();
-=======
-    let mut found: BTreeMap<(Direction, Vec<String>), (usize, Vec<Option<PortRange>>)> = BTreeMap::new();
->>>>>>> mud
     for key in order {
         let Some(Same { families, places }) = same.remove(&key) else { continue };
         let (direction, far, service) = key;

@@ -13,11 +13,7 @@ use super::acl::{self, Unread};
 use super::entry::{Entry, Families, Far};
 use super::object::{Object, local};
 use super::report::LeftOut;
-<<<<<<< HEAD
-use super::shown;
-=======
 use super::{escaped, shown};
->>>>>>> mud
 use crate::contacts::Direction;
 use crate::policy::is_name;
 
@@ -88,8 +84,6 @@ pub struct About {
     pub model: Option<String>,
 }
 
-<<<<<<< HEAD
-=======
 impl About {
     /// The same as it may be shown.
     pub(super) fn escaped(&self) -> Self {
@@ -105,7 +99,6 @@ impl About {
     }
 }
 
->>>>>>> mud
 impl Mud {
     /// A name for the profile: that of the model, or the last part of the MUD URL.
     pub fn profile_name(&self) -> String {
