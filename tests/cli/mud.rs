@@ -107,6 +107,7 @@ fn names_are_kept_and_taken_again() {
         "matches": {"ipv4": {"protocol": 6, "ietf-acldns:dst-dnsname": "cloud.invalid"},
             "tcp": {"ietf-mud:direction-initiated": "from-device", "destination-port": {"operator": "eq", "port": 443}}},
     }]);
+    file["ietf-access-control-list:acls"]["acl"][1]["aces"]["ace"] = json!([]);
     fs::write(site.path().join("cloud.json"), file.to_string()).unwrap();
     let Answer { code, stdout, stderr } = ask(&site, &["import", "cloud.json"]);
     assert!(code == 1 && stdout.contains("no address of `cloud.invalid` is known"), "{stdout}");
