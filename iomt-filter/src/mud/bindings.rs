@@ -138,7 +138,7 @@ mod tests {
     fn mistakes_have_a_place() {
         let found = parse("controler = 1\nlocal_networks = 7\n[controllers]\nx = \"any\"\n").unwrap_err();
         let lines: Vec<u32> = found.iter().map(|it| it.line).collect();
-        assert_eq!(lines, [1, 4, 2]);
+        assert_eq!(lines, [1, 2, 4]);
     }
 
     #[test]
