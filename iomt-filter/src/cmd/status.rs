@@ -285,3 +285,59 @@ fn or_none(text: &str) -> &str {
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// The words that a status begins with.
+    const WORDS: usize = 12;
+
+    #[test]
+    fn what_nobody_should_overlook_comes_first_and_is_explained() {
+        let at = "2026-11-28T12:00:00Z";
+        let status = json!({
+            "version": "0.1.0", "contract": 9, "host": "seg", "started": at, "adopted": true,
+            "generation": 12, "generation_since": at,
+            "defaults": { "unknown_device": "drop", "unparsed": "drop", "midstream": "monitor" },
+            "heartbeat": { "age_milliseconds": 250, "loss_after_seconds": 60 },
+            "profiles": [],
+            "interfaces": [
+                { "name": "eth1", "port": "device", "mode": "native", "state": "down" },
+                { "name": "eth2", "port": "device", "mode": "missing" },
+                { "name": "eth0", "port": "uplink", "mode": "not attached" },
+            ],
+            "segments": [], "devices": {}, "tables": [], "feeds": [], "geo": null,
+            "contacts": { "path": "history.db", "contacts": 0, "read": null, "error": null, "moved_aside": null },
+            "frames": {}, "events": {}, "warnings": [], "failed_reload": null,
+            "change": {
+                "number": 3, "files_differ": true, "kept_because": "the files are invalid",
+                "pending": { "number": 3, "by": "root", "note": null, "confirm_by": at, "left_seconds": 90, "falls_back_to": 2 },
+            },
+            "exceptions": [
+                { "kind": "bypass", "scope": { "device": "ct-1" }, "until": at, "note": null, "added": at, "by": "root" },
+            ],
+            "drift": { "repairs": 2, "last": at },
+            "incidents": [
+                { "kind": "repaired", "about": "eth1", "note": "another program was in its link", "at": at, "times": 2 },
+                { "kind": "tampered", "about": "POLICY", "note": "no room", "at": at, "times": 1 },
+            ],
+            "audit": { "last": null, "unwritten": ["bypass of every device"], "error": "no space left on device" },
+        });
+        let status: Status = serde_json::from_value(status).unwrap();
+        let loud = loud(&status);
+        let words: BTreeSet<&str> = loud.iter().map(|line| line.split_at(WORDS).0.trim()).collect();
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let row = |line: &str| line.strip_prefix("| `")?.split_once("` |").map(|(word, _)| word.to_owned());
+        let explained: BTreeSet<String> =
+            page.lines().filter_map(row).filter(|word| word.to_uppercase() == *word).collect();
+        assert_eq!(explained.iter().map(String::as_str).collect::<BTreeSet<_>>(), words, "{loud:#?}");
+        let shown = shown(&status);
+        assert!(loud.iter().zip(shown.lines()).all(|(loud, line)| loud == line), "{shown}");
+    }
+}
