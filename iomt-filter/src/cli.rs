@@ -137,6 +137,8 @@ pub enum Verb {
     Detach(cmd::detach::Options),
     /// Print a completion script
     Completions(cmd::completions::Options),
+    /// Print a manual page
+    Man(cmd::man::Options),
 }
 
 /// Manual blocks.
@@ -233,5 +235,6 @@ fn run(Cli { config, output: printed, verb }: &Cli) -> Result<ExitCode> {
         Verb::Doctor(options) => cmd::doctor::run(config, options, *output),
         Verb::Detach(options) => cmd::detach::run(config, options),
         Verb::Completions(options) => cmd::completions::run(options),
+        Verb::Man(options) => cmd::man::run(options),
     }
 }

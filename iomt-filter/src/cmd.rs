@@ -18,6 +18,7 @@ pub mod generations;
 pub mod grant;
 pub mod learn;
 pub mod lookup;
+pub mod man;
 pub mod plan;
 pub mod reload;
 pub mod replay;

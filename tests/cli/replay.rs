@@ -1,4 +1,4 @@
-//! `replay`, `check` and `completions`, as a user meets them.
+//! `replay`, `check`, `completions` and `man`, as a user meets them.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -180,6 +180,21 @@ fn a_valid_policy_and_one_that_is_not_there() {
     assert_snapshot!("check_valid", shown(&run("check", &[])));
     assert_snapshot!("check_valid_json", shown(&run("check", &["--output", "json"])));
     assert_snapshot!("check_absent", shown(&run("check", &["--policy", "absent.toml"])));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let page = program::run(["man", "block", "add"]);
+    assert_eq!((page.code, page.stderr.as_str()), (0, ""));
+    assert!(page.stdout.contains("iomt\\-filter\\-block\\-add") && page.stdout.contains("score"), "{page:?}");
+    let unknown = program::run(["man", "blok"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("did you mean `block`?"), "{unknown:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let all = program::run(["man", "--folder", folder.path().to_str().unwrap()]);
+    assert_eq!((all.code, all.stdout.as_str()), (0, ""));
+    for page in ["iomt-filter.1", "iomt-filter-learn-propose.1", "iomt-filter-quarantine.1"] {
+        assert!(folder.path().join(page).is_file(), "{page}");
+    }
 }
 
 #[test]
