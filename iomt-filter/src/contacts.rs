@@ -1,9 +1,9 @@
 //! Who talked to whom: which device had a flow with which far end, on what service, opened by whom, and when.
 //!
-//! Flows as they were read from the kernel come in ([`Seen`]); what they come to is kept in a database of SQLite,
-//! and [`Contact`]s go out, by far end, by device, or all since a moment. So are
-//! conversations that no rule allows and that pass because a device is in `monitor` or `learn`; what was dropped is no
-//! contact. Far ends of every kind are kept: private addresses, groups and broadcasts too.
+//! Flows as they were read from the kernel come in ([`Seen`]), and conversations that no rule allows and that pass
+//! because a device is in `monitor` or `learn`; what they come to is kept in a database of SQLite, and [`Contact`]s go
+//! out, by far end, by device, or all since a moment. What was dropped is no contact. Far ends of every kind are kept:
+//! private addresses, groups and broadcasts too.
 //!
 //! Nothing is counted twice: what is known of a flow is written in the transaction that adds it to its contact, so
 //! that a flow that goes on over a restart of the agent, or over a crash in the middle of a reading, is added to by
@@ -11,21 +11,17 @@
 //! table was needed by another; and the first packets of a flow that ended, began anew between the same ends and
 //! ports, and had passed its former count by the next reading. Times are as exact as the readings are frequent.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
-use std::fs;
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use iomt_filter_common::packet::protocol;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize, Serializer};
-use thiserror::Error;
 
 mod record;
 mod retain;
@@ -36,60 +32,11 @@ pub use record::Reading;
 pub use retain::Bounds;
 pub use seen::Seen;
 
+use schema::SCHEMA;
+
+use crate::database::{Database, DatabaseError, unsigned};
 use crate::events::protocol_name;
 use crate::rows::Prefix;
-
-/// How long one waits for another that writes.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why the contacts cannot be read or kept.
-#[derive(Debug, Error)]
-pub enum ContactsError {
-    /// Made by a newer program.
-    #[error(
-        "`{path}` is of version {found}, and this program knows version {known} at most; \
-         use the newer program, or move the file away to begin a new one",
-        known = schema::VERSION
-    )]
-    Newer {
-        /// The database.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-    },
-    /// Bytes that are no database, or one that contradicts itself.
-    #[error("`{path}` is damaged: {why}")]
-    Damaged {
-        /// The database.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
-    /// The disk is full, or the database has its largest size.
-    #[error("there is no room for more in `{path}`; is the disk full?")]
-    Full {
-        /// The database.
-        path: PathBuf,
-    },
-    /// Anything else.
-    #[error("failed to use `{path}`")]
-    Sqlite {
-        /// The database.
-        path: PathBuf,
-        /// What went wrong.
-        #[source]
-        error: rusqlite::Error,
-    },
-    /// A damaged one cannot be moved aside.
-    #[error("failed to move `{path}` aside")]
-    Move {
-        /// The database.
-        path: PathBuf,
-        /// What went wrong.
-        #[source]
-        error: io::Error,
-    },
-}
 
 /// Who opened a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -162,8 +109,7 @@ pub struct OfPeer {
 /// The database, open.
 #[derive(Debug)]
 pub struct Contacts {
-    path: PathBuf,
-    connection: Connection,
+    database: Database,
 }
 
 impl Contacts {
@@ -172,71 +118,39 @@ impl Contacts {
     ///
     /// # Errors
     /// When it is damaged, of a newer version, or cannot be written.
-    pub fn open(path: &Path) -> Result<Self, ContactsError> {
-        let opened = Connection::open(path).map_err(|error| explain(path, error))?;
-        let contacts = Self { path: path.to_owned(), connection: opened };
-        contacts.prepare().map_err(|error| contacts.explain(error))?;
-        let found = schema::version(&contacts.connection).map_err(|error| contacts.explain(error))?;
-        if found > schema::VERSION {
-            return Err(ContactsError::Newer { path: contacts.path, found });
-        }
-        contacts.check()?;
-        contacts.migrate()?;
-        Ok(contacts)
+    pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        SCHEMA.open(path).map(|database| Self { database })
     }
 
     /// As [`open`](Self::open); what is damaged is moved aside, to `history.db.damaged-SECONDS`, and a new one begun.
-    /// Of those that were moved aside the last one is left. Beside the database comes where the damaged one is.
+    /// Beside the database comes where the damaged one is.
     ///
     /// # Errors
     /// When it is of a newer version or cannot be written.
-    pub fn open_or_begin(path: &Path, now: Timestamp) -> Result<(Self, Option<PathBuf>), ContactsError> {
-        match Self::open(path) {
-            Err(ContactsError::Damaged { why, .. }) => {
-                Self::begin_anew(path, &why, now).map(|(contacts, aside)| (contacts, Some(aside)))
-            }
-            opened => opened.map(|contacts| (contacts, None)),
-        }
+    pub fn open_or_begin(path: &Path, now: Timestamp) -> Result<(Self, Option<PathBuf>), DatabaseError> {
+        SCHEMA.open_or_begin(path, now).map(|(database, aside)| (Self { database }, aside))
     }
 
     /// Moves the database at `path` aside, which is damaged, and begins a new one. The old one must not be open.
     ///
     /// # Errors
     /// When it cannot be moved, or no new one be made.
-    pub fn begin_anew(path: &Path, why: &str, now: Timestamp) -> Result<(Self, PathBuf), ContactsError> {
-        let moved = move_aside(path, now);
-        let aside = moved.map_err(|error| ContactsError::Move { path: path.to_owned(), error })?;
-        tracing::warn!(
-            path = %path.display(), aside = %aside.display(), why,
-            "the database of who talked to whom is damaged: it is moved aside, and a new one begun"
-        );
-        Ok((Self::open(path)?, aside))
+    pub fn begin_anew(path: &Path, why: &str, now: Timestamp) -> Result<(Self, PathBuf), DatabaseError> {
+        SCHEMA.begin_anew(path, why, now).map(|(database, aside)| (Self { database }, aside))
     }
 
     /// Opens the database at `path` to read it, also while another process keeps contacts in it.
     ///
     /// # Errors
-    /// When there is none, or it is damaged or of a newer version.
-    pub fn open_to_read(path: &Path) -> Result<Self, ContactsError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = Connection::open_with_flags(path, flags).map_err(|error| explain(path, error))?;
-        let contacts = Self { path: path.to_owned(), connection: opened };
-        let version =
-            contacts.connection.busy_timeout(PATIENCE).and_then(|()| schema::version(&contacts.connection));
-        match version.map_err(|error| contacts.explain(error))? {
-            schema::VERSION => Ok(contacts),
-            found if found > schema::VERSION => Err(ContactsError::Newer { path: contacts.path, found }),
-            found => {
-                let why = format!("it is of version {found}; the agent brings it up to date when it starts");
-                Err(ContactsError::Damaged { path: contacts.path, why })
-            }
-        }
+    /// When there is none, or it is damaged or of another version.
+    pub fn open_to_read(path: &Path) -> Result<Self, DatabaseError> {
+        SCHEMA.open_to_read(path).map(|database| Self { database })
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.database.path()
     }
 
     /// Contacts that were seen at `since` or later, in the order of their far ends: for the question whom a list
@@ -244,7 +158,7 @@ impl Contacts {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn far_ends(&self, since: Timestamp) -> Result<Vec<Contact>, ContactsError> {
+    pub fn far_ends(&self, since: Timestamp) -> Result<Vec<Contact>, DatabaseError> {
         self.select(OF_FAR_ENDS, params![since.as_second()])
     }
 
@@ -252,7 +166,7 @@ impl Contacts {
     ///
     /// # Errors
     /// When the database cannot be read; some may have been handed out then.
-    pub fn each(&self, since: Timestamp, each: impl FnMut(Contact)) -> Result<(), ContactsError> {
+    pub fn each(&self, since: Timestamp, each: impl FnMut(Contact)) -> Result<(), DatabaseError> {
         self.each_of(OF_FAR_ENDS, params![since.as_second()], each)
     }
 
@@ -261,7 +175,7 @@ impl Contacts {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn of_peer(&self, network: IpNet, most: usize, looked_at: usize) -> Result<OfPeer, ContactsError> {
+    pub fn of_peer(&self, network: IpNet, most: usize, looked_at: usize) -> Result<OfPeer, DatabaseError> {
         let (first, last) = ends(network);
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let (most, looked_at) = (number(most), number(looked_at));
@@ -269,14 +183,14 @@ impl Contacts {
             let window = "SELECT device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes, \
                           outside, last_outside FROM contact WHERE peer BETWEEN ?1 AND ?2 LIMIT ?3";
             let latest = format!("SELECT * FROM ({window}) ORDER BY last_seen DESC, peer LIMIT ?4");
-            let mut latest = self.connection.prepare_cached(&latest)?;
+            let mut latest = self.database.prepare_cached(&latest)?;
             let mut names = Names::new();
             let mut contacts = Vec::new();
             let mut rows = latest.query(params![first, last, looked_at, most])?;
             while let Some(row) = rows.next()? {
                 let device = row.get(0)?;
                 if let Entry::Vacant(place) = names.entry(device) {
-                    let mut name = self.connection.prepare_cached("SELECT name FROM device WHERE id = ?1")?;
+                    let mut name = self.database.prepare_cached("SELECT name FROM device WHERE id = ?1")?;
                     let name: Option<Box<str>> = name.query_row([device], |row| row.get(0)).optional()?;
                     place.insert(name.map_or_else(|| "?".into(), Arc::from));
                 }
@@ -284,14 +198,14 @@ impl Contacts {
             }
             let count = "SELECT count(*) FROM \
                          (SELECT 1 FROM contact WHERE peer BETWEEN ?1 AND ?2 LIMIT ?3)";
-            let mut count = self.connection.prepare_cached(count)?;
+            let mut count = self.database.prepare_cached(count)?;
             let beyond = looked_at.saturating_add(1);
             let found: i64 = count.query_row(params![first, last, beyond], |row| row.get(0))?;
             let looked_at_all = found <= looked_at;
             let found = usize::try_from(found.min(looked_at)).unwrap_or(usize::MAX);
             Ok(OfPeer { more: found.saturating_sub(contacts.len()), looked_at_all, contacts })
         };
-        read().map_err(|error| self.explain(error))
+        read().map_err(|error| self.database.explain(error))
     }
 
     /// The latest `most` contacts of `since` and later, the latest first: of a device, where one is named, and of far
@@ -305,7 +219,7 @@ impl Contacts {
         peer: Option<IpNet>,
         since: Timestamp,
         most: usize,
-    ) -> Result<Vec<Contact>, ContactsError> {
+    ) -> Result<Vec<Contact>, DatabaseError> {
         let (first, last) = peer.map_or(([0; 16], [0xff; 16]), ends);
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let named = "AND device = (SELECT id FROM device WHERE name = ?5)";
@@ -320,9 +234,9 @@ impl Contacts {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn since(&self) -> Result<Option<Timestamp>, ContactsError> {
-        let first = self.connection.query_row("SELECT min(first_seen) FROM contact", [], |row| row.get(0));
-        let first: Option<i64> = first.map_err(|error| self.explain(error))?;
+    pub fn since(&self) -> Result<Option<Timestamp>, DatabaseError> {
+        let first = self.database.query_row("SELECT min(first_seen) FROM contact", [], |row| row.get(0));
+        let first: Option<i64> = first.map_err(|error| self.database.explain(error))?;
         Ok(first.and_then(|second| Timestamp::from_second(second).ok()))
     }
 
@@ -330,12 +244,12 @@ impl Contacts {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn count(&self) -> Result<u64, ContactsError> {
-        let count = self.connection.query_row("SELECT count(*) FROM contact", [], |row| unsigned(row, 0));
-        count.map_err(|error| self.explain(error))
+    pub fn count(&self) -> Result<u64, DatabaseError> {
+        let count = self.database.query_row("SELECT count(*) FROM contact", [], |row| unsigned(row, 0));
+        count.map_err(|error| self.database.explain(error))
     }
 
-    fn select(&self, which: &str, values: impl rusqlite::Params) -> Result<Vec<Contact>, ContactsError> {
+    fn select(&self, which: &str, values: impl rusqlite::Params) -> Result<Vec<Contact>, DatabaseError> {
         let mut contacts = Vec::new();
         self.each_of(which, values, |contact| contacts.push(contact))?;
         Ok(contacts)
@@ -346,27 +260,23 @@ impl Contacts {
         which: &str,
         values: impl rusqlite::Params,
         mut each: impl FnMut(Contact),
-    ) -> Result<(), ContactsError> {
+    ) -> Result<(), DatabaseError> {
         let read = || {
-            let mut names = self.connection.prepare_cached("SELECT id, name FROM device")?;
+            let mut names = self.database.prepare_cached("SELECT id, name FROM device")?;
             let names = names.query_map([], |row| Ok((row.get(0)?, row.get::<_, Box<str>>(1)?.into())))?;
             let names = names.collect::<Result<_, _>>()?;
             let sql = format!(
                 "SELECT device, peer, protocol, port, direction, first_seen, last_seen, packets, bytes, \
                  outside, last_outside FROM contact WHERE {which}"
             );
-            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut statement = self.database.prepare_cached(&sql)?;
             let mut rows = statement.query(values)?;
             while let Some(row) = rows.next()? {
                 each(contact(row, &names)?);
             }
             Ok(())
         };
-        read().map_err(|error| self.explain(error))
-    }
-
-    fn explain(&self, error: rusqlite::Error) -> ContactsError {
-        explain(&self.path, error)
+        read().map_err(|error| self.database.explain(error))
     }
 }
 
@@ -408,62 +318,10 @@ fn contact(row: &Row<'_>, names: &Names) -> rusqlite::Result<Contact> {
     })
 }
 
-/// A number that has no sign; SQLite's have one.
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    let number: i64 = row.get(column)?;
-    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
-}
-
 const fn has_ports(protocol: u8) -> bool {
     matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP)
 }
 
 fn named<S: Serializer>(protocol: &u8, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&protocol_name(*protocol))
-}
-
-fn explain(path: &Path, error: rusqlite::Error) -> ContactsError {
-    let path = path.to_owned();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            ContactsError::Damaged { path, why: error.to_string() }
-        }
-        Some(ErrorCode::DiskFull) => ContactsError::Full { path },
-        _ if matches!(
-            error,
-            rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::InvalidColumnType(..)
-        ) =>
-        {
-            ContactsError::Damaged { path, why: error.to_string() }
-        }
-        _ => ContactsError::Sqlite { path, error },
-    }
-}
-
-/// Moves a damaged database out of the way, with what belongs to it; earlier ones go.
-fn move_aside(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
-    let with = |end: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let aside = with(&format!(".damaged-{}", now.as_second()));
-    let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let begin = file_name(&with(".damaged-"));
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let found: BTreeSet<_> = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    for earlier in found.iter().filter(|found| file_name(found).starts_with(&begin)) {
-        fs::remove_file(earlier)?;
-    }
-    fs::rename(path, &aside)?;
-    // They belong to the file that was moved: beside a new one they would be damage.
-    for end in ["-wal", "-shm"] {
-        match fs::remove_file(with(end)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(aside)
 }

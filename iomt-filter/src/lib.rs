@@ -20,6 +20,7 @@ pub mod policy;
 pub mod feeds;
 pub mod generations;
 pub mod geo;
+pub mod database;
 pub mod contacts;
 pub mod archive;
 pub mod intent;

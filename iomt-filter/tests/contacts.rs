@@ -14,7 +14,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use iomt_filter::contacts::{Bounds, Contact, Contacts, ContactsError, Direction, Reading, Seen};
+use iomt_filter::contacts::{Bounds, Contact, Contacts, Direction, Reading, Seen};
+use iomt_filter::database::DatabaseError;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::packet::protocol;
 use ipnet::IpNet;
@@ -179,7 +180,7 @@ fn a_database_of_the_first_version_is_brought_up_to_date() {
     )
     .unwrap();
     drop(raw);
-    assert!(matches!(Contacts::open_to_read(&site.path()), Err(ContactsError::Damaged { .. })));
+    assert!(matches!(Contacts::open_to_read(&site.path()), Err(DatabaseError::Damaged { .. })));
     let found = site.open().far_ends(at(0)).unwrap();
     assert_eq!((found[0].packets, found[0].outside, found[0].last_outside), (3, 0, None));
 }
@@ -315,7 +316,7 @@ fn a_full_database_says_so_and_goes_on_once_there_is_room() {
     let small = &all[..500];
     contacts.record(small, reading(1)).unwrap();
     let error = contacts.record(&all, reading(2)).unwrap_err();
-    assert!(matches!(error, ContactsError::Full { .. }), "{error}");
+    assert!(matches!(error, DatabaseError::Full { .. }), "{error}");
     assert!(error.to_string().contains("is the disk full?"));
     // What was there is still there, whole, and the reading counts as not done.
     assert_eq!((contacts.count().unwrap(), contacts.begin(7).unwrap()), (500, reading(1)));
@@ -346,7 +347,7 @@ fn a_damaged_database_is_moved_aside_and_a_new_one_begun() {
         damage(&mut bytes);
         fs::write(site.path(), &bytes).unwrap();
         let error = Contacts::open(&site.path()).unwrap_err();
-        assert!(matches!(error, ContactsError::Damaged { .. }), "{number}: {error}");
+        assert!(matches!(error, DatabaseError::Damaged { .. }), "{number}: {error}");
         let (contacts, aside) = Contacts::open_or_begin(&site.path(), at(number as i64)).unwrap();
         assert_eq!(contacts.count().unwrap(), 0, "{number}");
         contacts.record(&[numbered(1)], reading(1)).unwrap();
@@ -376,7 +377,7 @@ fn damage_that_nobody_looked_for_is_told_by_the_question_that_meets_it() {
     fs::write(site.path(), &bytes).unwrap();
     let reader = Contacts::open_to_read(&site.path()).unwrap();
     let told = reader.far_ends(Timestamp::MIN);
-    assert!(matches!(told, Err(ContactsError::Damaged { .. })), "{told:?}");
+    assert!(matches!(told, Err(DatabaseError::Damaged { .. })), "{told:?}");
     drop(reader);
     let (contacts, _) = Contacts::begin_anew(&site.path(), "a test", at(0)).unwrap();
     contacts.record(&[numbered(1)], reading(1)).unwrap();
@@ -388,7 +389,7 @@ fn a_database_of_a_newer_program_is_refused_and_left_as_it_is() {
     site.open().record(&[numbered(1)], reading(1)).unwrap();
     Connection::open(site.path()).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let before = fs::read(site.path()).unwrap();
-    let message = |opened: Result<Contacts, ContactsError>| opened.unwrap_err().to_string();
+    let message = |opened: Result<Contacts, DatabaseError>| opened.unwrap_err().to_string();
     for error in [message(Contacts::open(&site.path())), message(Contacts::open_to_read(&site.path()))] {
         assert!(error.contains("is of version 9, and this program knows version 2 at most"), "{error}");
     }

@@ -6,77 +6,98 @@ use iomt_filter_common::flow::FlowKey;
 use iomt_filter_common::policy::Mode;
 use iomt_filter_common::watch::Watched;
 use iomt_filter_tests::kernel::run;
+use iomt_filter_tests::packet::Frame;
 use iomt_filter_tests::world::{World, hospital};
 
 use crate::changes::now;
 
 const HOUR: u64 = 3_600 * 1_000_000_000;
 
-/// What is watched of the frames that scanner `ct-1` sends in this mode, at `later` nanoseconds behind them.
-fn watched(mode: Mode, later: &[u64]) -> (World, Vec<Vec<(FlowKey, Watched)>>) {
-    let world = hospital().with_mode("ct-scanner", mode);
-    let mut datapath = Datapath::load(&LoadOptions { devices: 64, ..LoadOptions::default() }).unwrap();
-    let state = tempfile::tempdir().unwrap();
-    let token = WriterToken::take(state.path()).unwrap();
-    datapath.apply(world.rows(), &token).unwrap();
-    let from = || world.from("ct-1");
-    for frame in [
+/// A program in which the scanners are in a mode.
+struct Scene {
+    world: World,
+    datapath: Datapath,
+    _token: WriterToken,
+    _state: tempfile::TempDir,
+}
+
+impl Scene {
+    fn load(mode: Mode) -> Self {
+        let world = hospital().with_mode("ct-scanner", mode);
+        let mut datapath = Datapath::load(&LoadOptions { devices: 64, ..LoadOptions::default() }).unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let token = WriterToken::take(state.path()).unwrap();
+        datapath.apply(world.rows(), &token).unwrap();
+        let scene = Self { world, datapath, _token: token, _state: state };
         // A rule allows this.
-        from().to("10.20.0.10").tcp(40_000, 104).syn(),
-        from().to("10.20.0.99").tcp(40_001, 445).syn(),
-        from().to("10.20.0.99").tcp(40_001, 445).ack(),
-        from().to("10.20.0.99").tcp(40_002, 445).ack(),
-        from().to("10.20.0.98").tcp(445, 40_003).syn_ack(),
-    ] {
-        run(&datapath, &frame.bytes()).unwrap();
+        scene.send(scene.from().to("10.20.0.10").tcp(40_000, 104).syn());
+        scene.send(scene.from().to("10.20.0.99").tcp(40_001, 445).syn());
+        scene.send(scene.from().to("10.20.0.99").tcp(40_001, 445).ack());
+        scene.send(scene.from().to("10.20.0.99").tcp(40_002, 445).ack());
+        scene.send(scene.from().to("10.20.0.98").tcp(445, 40_003).syn_ack());
+        scene
     }
-    let readings = datapath.readings();
-    assert_eq!(readings.unwatched(), 0);
-    let read = later.iter().map(|later| {
-        let mut all = readings.watched(now() + later);
-        all.sort_by_key(|(key, _)| *key);
+
+    /// A frame of the scanner `ct-1`.
+    fn from(&self) -> Frame {
+        self.world.from("ct-1")
+    }
+
+    fn send(&self, frame: Frame) {
+        run(&self.datapath, &frame.bytes()).unwrap();
+    }
+
+    fn watched(&self) -> Vec<(FlowKey, Watched)> {
+        let readings = self.datapath.readings();
+        assert_eq!(readings.unwatched(), 0);
+        let mut all = readings.watched();
+        all.sort_by_key(|(key, _)| key.source_port);
         all
-    });
-    let read = read.collect();
-    (world, read)
+    }
 }
 
 #[test]
-fn what_passes_without_a_rule_is_counted_by_conversation_until_it_is_over() {
-    for (mode, reasons) in [
-        (Mode::Monitor, [Reason::NoFlow, Reason::NotAllowed, Reason::NoFlow]),
+fn what_passes_without_a_rule_is_counted_by_conversation() {
+    for (mode, [opened, midway, turned]) in [
+        (Mode::Monitor, [Reason::NotAllowed, Reason::NoFlow, Reason::NoFlow]),
         (Mode::Learn, [Reason::Learned; 3]),
     ] {
-        let (world, read) = watched(mode, &[0, HOUR, HOUR]);
+        let scene = Scene::load(mode);
+        let names = &scene.world.rows().names.devices;
+        let ct = names.iter().find(|(_, name)| *name == "ct-1").map(|(&number, _)| number).unwrap();
         let of = |(key, watched): &(FlowKey, Watched)| {
             assert!(watched.first_seen <= watched.last_seen && watched.bytes >= watched.packets * 54);
-            let reason = Reason::from_number(watched.reason).unwrap();
-            (key.source_port, key.destination_port, watched.packets, watched.is_opened, reason)
+            let Watched { packets, is_opened, opener, responder, reason, .. } = *watched;
+            let ports = (key.source_port, key.destination_port);
+            (ports, packets, is_opened, (opener, responder), Reason::from_number(reason).unwrap())
         };
-        let found: Vec<_> = read[0].iter().map(of).collect();
-        let [turned, opened, midway] = reasons;
-        // The opener of what was answered is at the other end.
-        let expected =
-            [(40_003, 445, 1, 1, turned), (40_001, 445, 2, 1, opened), (40_002, 445, 1, 0, midway)];
-        let mut expected = expected.to_vec();
-        expected.sort_by_key(|(source, ..)| found.iter().position(|(found, ..)| found == source));
+        let found: Vec<_> = scene.watched().iter().map(of).collect();
+        let expected = [
+            ((40_001, 445), 2, 1, (ct, 0), opened),
+            ((40_002, 445), 1, 0, (ct, 0), midway),
+            // Who is answered has opened, and is at the other end.
+            ((40_003, 445), 1, 1, (0, ct), turned),
+        ];
         assert_eq!(found, expected, "{mode:?}");
-        let device =
-            world.rows().names.devices.iter().find(|(_, name)| *name == "ct-1").map(|(&number, _)| number);
-        for (key, watched) in &read[0] {
-            let (ours, others) = if key.source_port == 40_003 {
-                (watched.responder, watched.opener)
-            } else {
-                (watched.opener, watched.responder)
-            };
-            assert_eq!((Some(ours), others), (device, 0));
-        }
-        assert_eq!((read[1].len(), read[2].len()), (3, 0), "what is over is let go of");
     }
+}
+
+#[test]
+fn what_is_kept_and_over_is_let_go_of_and_what_goes_on_is_not() {
+    let scene = Scene::load(Mode::Monitor);
+    let (readings, kept) = (scene.datapath.readings(), scene.watched());
+    readings.let_go_of_watched(&kept, now());
+    assert_eq!(scene.watched(), kept, "it may go on");
+    assert_eq!(scene.watched(), kept, "to read it takes nothing away");
+    // One goes on after it was read.
+    scene.send(scene.from().to("10.20.0.99").tcp(40_002, 445).ack());
+    readings.let_go_of_watched(&kept, now() + HOUR);
+    let left = scene.watched();
+    let left: Vec<_> = left.iter().map(|(key, watched)| (key.source_port, watched.packets)).collect();
+    assert_eq!(left, [(40_002, 2)]);
 }
 
 #[test]
 fn what_is_dropped_is_not_watched() {
-    let (_, read) = watched(Mode::Enforce, &[0]);
-    assert_eq!(read, [[]]);
+    assert_eq!(Scene::load(Mode::Enforce).watched(), []);
 }

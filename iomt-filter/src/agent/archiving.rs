@@ -15,7 +15,8 @@ use super::core::chain;
 use super::emitting::emissions;
 use super::history::{AT_ONCE, History, REMEMBERED, Taken, Taker};
 use crate::api::messages::{ArchiveStatus, EventQuery};
-use crate::archive::{Archive, ArchiveError, Bounds, Position, Search};
+use crate::archive::{Archive, Bounds, Position, Search};
+use crate::database::DatabaseError;
 use crate::events::Record;
 use crate::privileges;
 
@@ -130,7 +131,7 @@ impl Past {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) fn page(&mut self) -> Result<Vec<Arc<Record>>, ArchiveError> {
+    pub(crate) fn page(&mut self) -> Result<Vec<Arc<Record>>, DatabaseError> {
         let archive = match self.open.take() {
             Some(archive) => archive,
             None => Archive::open_to_read(&self.path)?,
@@ -181,7 +182,7 @@ impl Keeper {
             let error = match kept {
                 Ok(Ok(true)) => None,
                 Ok(Ok(false)) => return,
-                Ok(Err(ArchiveError::Damaged { why, .. })) => {
+                Ok(Err(DatabaseError::Damaged { why, .. })) => {
                     self.open = None;
                     match Archive::begin_anew(&self.path, &why, Timestamp::now()) {
                         Ok((_, aside)) => {
@@ -209,7 +210,7 @@ impl Keeper {
     }
 
     /// Keeps the next events, those first that could not be kept before; `false` where there will be no more.
-    fn keep(&mut self, taken: &mut Option<Taken>) -> Result<bool, ArchiveError> {
+    fn keep(&mut self, taken: &mut Option<Taken>) -> Result<bool, DatabaseError> {
         if self.open.is_none() {
             self.open = Some(self.begin()?);
         }
@@ -227,10 +228,10 @@ impl Keeper {
             let offset = self.standing.read().offset.unwrap_or(1);
             let first = i64::try_from(next.first).unwrap_or(i64::MAX).saturating_add(offset);
             match archive.add(first, &next.records) {
-                Err(ArchiveError::Full { path }) => {
+                Err(DatabaseError::Full { path }) => {
                     // Where it is its own bound that it has come to, there is room again now.
                     let (gone, _) = archive.retain(&self.bounds, Timestamp::now())?;
-                    return if gone > 0 { Ok(true) } else { Err(ArchiveError::Full { path }) };
+                    return if gone > 0 { Ok(true) } else { Err(DatabaseError::Full { path }) };
                 }
                 added => added?,
             }
@@ -252,7 +253,7 @@ impl Keeper {
     }
 
     /// Opens the archive; the next event of the history goes behind the last one in it.
-    fn begin(&self) -> Result<Archive, ArchiveError> {
+    fn begin(&self) -> Result<Archive, DatabaseError> {
         let (archive, aside) = Archive::open_or_begin(&self.path, Timestamp::now())?;
         archive.limit(&self.bounds)?;
         let next = archive.next()?;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use iomt_filter_common::watch::Watched;
 use jiff::Timestamp;
 
 use super::Agent;
@@ -18,7 +19,8 @@ use super::core::chain;
 use super::running::Running;
 use crate::api::messages::ContactsStatus;
 use crate::clock::{BootTime, boottime, time_of_day};
-use crate::contacts::{Bounds, Contacts, ContactsError, Reading, Seen};
+use crate::contacts::{Bounds, Contacts, Reading, Seen};
+use crate::database::DatabaseError;
 
 /// The database, in the state folder.
 pub const CONTACTS: &str = "history.db";
@@ -99,7 +101,7 @@ struct Open {
 
 impl Keeper {
     /// Reads once, and keeps it. What is damaged is moved aside, and read anew with the next reading.
-    fn read(&mut self, running: &Running, standing: &Standing) -> Result<(), ContactsError> {
+    fn read(&mut self, running: &Running, standing: &Standing) -> Result<(), DatabaseError> {
         let now = Timestamp::now();
         let mut open = match self.open.take() {
             Some(open) => open,
@@ -118,7 +120,7 @@ impl Keeper {
                 self.open = Some(open);
                 Ok(())
             }
-            Err(ContactsError::Damaged { why, .. }) => {
+            Err(DatabaseError::Damaged { why, .. }) => {
                 drop(open);
                 let (contacts, aside) = Contacts::begin_anew(&self.path, &why, now)?;
                 self.open = Some(self.opened(contacts, Some(aside), standing)?);
@@ -136,7 +138,7 @@ impl Keeper {
         contacts: Contacts,
         aside: Option<PathBuf>,
         standing: &Standing,
-    ) -> Result<Open, ContactsError> {
+    ) -> Result<Open, DatabaseError> {
         if let Some(aside) = aside {
             standing.change(|status| status.moved_aside = Some(aside.display().to_string()));
         }
@@ -148,7 +150,7 @@ impl Keeper {
 
 impl Open {
     /// How many contacts there are, where they were counted.
-    fn read(&mut self, running: &Running, bounds: &Bounds, from: u64) -> Result<Option<u64>, ContactsError> {
+    fn read(&mut self, running: &Running, bounds: &Bounds, from: u64) -> Result<Option<u64>, DatabaseError> {
         let begun = boottime();
         let numbers = running.numbers.devices.iter();
         let names: HashMap<u32, Arc<str>> =
@@ -158,18 +160,20 @@ impl Open {
         let mut seen: Vec<_> =
             flows.iter().flat_map(|(key, flow)| Seen::of(key, flow, name, time_of_day)).collect();
         drop(flows);
-        let watched = running.readings.watched(begun);
-        let watched = watched.iter().filter(|(_, watched)| watched.last_seen >= self.last.until.max(from));
-        seen.extend(watched.flat_map(|(key, watched)| Seen::of_watched(key, watched, name, time_of_day)));
+        let watched = running.readings.watched();
+        let is_new = |watched: &Watched| watched.last_seen >= self.last.until.max(from);
+        let new = watched.iter().filter(|(_, watched)| is_new(watched));
+        seen.extend(new.flat_map(|(key, watched)| Seen::of_watched(key, watched, name, time_of_day)));
         let reading = Reading { until: begun.saturating_sub(OVERLAP), ..self.last };
         let recorded = self.contacts.record(&seen, reading);
         let is_due = self.retained.is_none_or(|at| at.elapsed() >= RETAINED_EVERY);
         // Where the database has its largest size, room is made at once.
-        if is_due || matches!(recorded, Err(ContactsError::Full { .. })) {
+        if is_due || matches!(recorded, Err(DatabaseError::Full { .. })) {
             self.contacts.retain(bounds, Timestamp::now(), begun)?;
             self.retained = Some(Instant::now());
         }
         recorded?;
+        running.readings.let_go_of_watched(&watched, begun);
         self.last = reading;
         if is_due { self.contacts.count().map(Some) } else { Ok(None) }
     }

@@ -18,7 +18,7 @@ use super::request::Asked;
 use super::server::{Desk, busy, refuse};
 use crate::agent::archiving::Past;
 use crate::agent::history::{Follower, Next};
-use crate::archive::ArchiveError;
+use crate::database::DatabaseError;
 use crate::events::{Format, Record};
 
 /// Events that are sent at once.
@@ -34,7 +34,7 @@ struct Answer {
     follower: Option<Follower>,
 }
 
-type Page = (Past, Result<Vec<Arc<Record>>, ArchiveError>);
+type Page = (Past, Result<Vec<Arc<Record>>, DatabaseError>);
 
 pub(super) async fn events(
     State(desk): State<Desk>,

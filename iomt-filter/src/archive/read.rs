@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, Row, params_from_iter};
 
-use super::{Archive, ArchiveError, Record, Search, microseconds, row, write};
+use super::{Archive, Record, Search, microseconds, row, write};
+use crate::database::DatabaseError;
 
 /// Where an event stands among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,18 +30,18 @@ impl Archive {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn begin_of_latest(&self, search: &Search, most: usize) -> Result<Option<Position>, ArchiveError> {
+    pub fn begin_of_latest(&self, search: &Search, most: usize) -> Result<Option<Position>, DatabaseError> {
         let Some(skipped) = most.checked_sub(1) else { return Ok(None) };
         let begin = || {
             let Some(question) = self.question(search, None)? else { return Ok(None) };
             let sql = question.sql("time, number", "ORDER BY time DESC, number DESC LIMIT 1 OFFSET :most");
             let most = Value::Integer(i64::try_from(skipped).unwrap_or(i64::MAX));
-            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut statement = self.database.prepare_cached(&sql)?;
             bind(&mut statement, question.values.iter().chain(&[(":most", most)]))?;
             let mut rows = statement.raw_query();
             rows.next()?.map(position).transpose()
         };
-        begin().map_err(|error| self.explain(error))
+        begin().map_err(|error| self.database.explain(error))
     }
 
     /// The events that match, oldest first: those from `from` on (`true`: behind it), `most` at once.
@@ -52,7 +53,7 @@ impl Archive {
         search: &Search,
         from: Option<(Position, bool)>,
         most: usize,
-    ) -> Result<Vec<(Position, Record)>, ArchiveError> {
+    ) -> Result<Vec<(Position, Record)>, DatabaseError> {
         let page = || {
             let Some(question) = self.question(search, from)? else { return Ok(Vec::new()) };
             // What does not match is told from the index alone; only what does is read.
@@ -60,7 +61,7 @@ impl Archive {
             let sql =
                 format!("SELECT {} FROM event WHERE number IN ({found}) ORDER BY time, number", row::COLUMNS);
             let most = Value::Integer(i64::try_from(most).unwrap_or(i64::MAX));
-            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut statement = self.database.prepare_cached(&sql)?;
             bind(&mut statement, question.values.iter().chain(&[(":most", most)]))?;
             let mut rows = statement.raw_query();
             let (mut events, mut words) = (Vec::new(), HashMap::new());
@@ -70,14 +71,14 @@ impl Archive {
             }
             Ok(events)
         };
-        page().map_err(|error| self.explain(error))
+        page().map_err(|error| self.database.explain(error))
     }
 
     fn word(&self, words: &mut HashMap<i64, String>, number: i64) -> rusqlite::Result<String> {
         if let Some(word) = words.get(&number) {
             return Ok(word.clone());
         }
-        let mut find = self.connection.prepare_cached("SELECT text FROM word WHERE id = ?1")?;
+        let mut find = self.database.prepare_cached("SELECT text FROM word WHERE id = ?1")?;
         let word: Option<String> = find.query_row([number], |row| row.get(0)).optional()?;
         let word = word.unwrap_or_else(|| "?".to_owned());
         words.insert(number, word.clone());
@@ -97,7 +98,7 @@ impl Archive {
             (&search.device, "event_of_device", "device = :device", ":device"),
         ] {
             let Some(text) = text else { continue };
-            let Some(number) = write::find(&self.connection, text)? else { return Ok(None) };
+            let Some(number) = write::find(&self.database, text)? else { return Ok(None) };
             question.index = index;
             question.add(term, name, Value::Integer(number));
         }
@@ -172,10 +173,10 @@ impl Archive {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn count(&self) -> Result<u64, ArchiveError> {
+    pub fn count(&self) -> Result<u64, DatabaseError> {
         let ends = "SELECT (SELECT max(number) FROM event) - (SELECT min(number) FROM event) + 1";
-        let count = self.connection.query_row(ends, params_from_iter::<[i64; 0]>([]), |row| row.get(0));
-        let count: Option<i64> = count.map_err(|error| self.explain(error))?;
+        let count = self.database.query_row(ends, params_from_iter::<[i64; 0]>([]), |row| row.get(0));
+        let count: Option<i64> = count.map_err(|error| self.database.explain(error))?;
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 }

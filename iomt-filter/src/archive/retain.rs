@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Archive, ArchiveError, microseconds};
+use super::{Archive, microseconds};
+use crate::database::DatabaseError;
 
 /// Events that are let go at once.
 const AT_ONCE: u32 = 5_000;
@@ -27,58 +28,50 @@ impl Archive {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn limit(&self, bounds: &Bounds) -> Result<(), ArchiveError> {
-        let limit = || {
-            let pages = bounds.bytes / self.pragma("page_size")?.max(1);
-            // It answers with the size that holds, which is that of the database where that is larger.
-            self.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
-        };
-        limit().map_err(|error| self.explain(error))
+    pub fn limit(&self, bounds: &Bounds) -> Result<(), DatabaseError> {
+        self.database.limit(bounds.bytes)
     }
 
     /// Lets go what is beyond `bounds` at `now`; how many events went. `false` where there is more to let go.
     ///
     /// # Errors
     /// When the database is damaged or cannot be written.
-    pub fn retain(&self, bounds: &Bounds, now: Timestamp) -> Result<(u64, bool), ArchiveError> {
+    pub fn retain(&self, bounds: &Bounds, now: Timestamp) -> Result<(u64, bool), DatabaseError> {
         let age = SignedDuration::try_from(bounds.age).unwrap_or(SignedDuration::MAX);
         let oldest = now.checked_sub(age).map_or(i64::MIN, microseconds);
         let retain = || {
             let old = "DELETE FROM event WHERE number IN \
                        (SELECT number FROM event INDEXED BY event_of_time WHERE time < ?1 ORDER BY time LIMIT ?2)";
-            let mut gone = self.connection.prepare_cached(old)?.execute((oldest, AT_ONCE))? as u64;
+            let mut gone = self.database.prepare_cached(old)?.execute((oldest, AT_ONCE))? as u64;
             let mut is_done = gone < u64::from(AT_ONCE);
             if self.used()? + SPARE.min(bounds.bytes / SPARE_PART) > bounds.bytes {
                 let first = "DELETE FROM event WHERE number IN \
                              (SELECT number FROM event INDEXED BY event_of_time ORDER BY time LIMIT ?1)";
-                gone += self.connection.prepare_cached(first)?.execute([AT_ONCE])? as u64;
+                gone += self.database.prepare_cached(first)?.execute([AT_ONCE])? as u64;
                 is_done = false;
             }
-            if is_done && self.pragma("page_count")? * self.pragma("page_size")? > bounds.bytes {
+            if is_done
+                && self.database.pragma("page_count")? * self.database.pragma("page_size")? > bounds.bytes
+            {
                 // It was allowed to be larger before.
-                self.connection.execute_batch("PRAGMA incremental_vacuum(2000)")?;
+                self.database.execute_batch("PRAGMA incremental_vacuum(2000)")?;
             }
             Ok((gone, is_done))
         };
-        retain().map_err(|error| self.explain(error))
+        retain().map_err(|error| self.database.explain(error))
     }
 
     /// Bytes of the database that are in use.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn size(&self) -> Result<u64, ArchiveError> {
-        self.used().map_err(|error| self.explain(error))
+    pub fn size(&self) -> Result<u64, DatabaseError> {
+        self.used().map_err(|error| self.database.explain(error))
     }
 
     fn used(&self) -> rusqlite::Result<u64> {
-        let pages = self.pragma("page_count")?.saturating_sub(self.pragma("freelist_count")?);
-        Ok(pages * self.pragma("page_size")?)
-    }
-
-    fn pragma(&self, name: &str) -> rusqlite::Result<u64> {
-        self.connection
-            .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
-            .map(i64::unsigned_abs)
+        let pages =
+            self.database.pragma("page_count")?.saturating_sub(self.database.pragma("freelist_count")?);
+        Ok(pages * self.database.pragma("page_size")?)
     }
 }

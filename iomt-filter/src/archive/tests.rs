@@ -154,7 +154,7 @@ fn what_is_too_old_or_too_much_is_let_go() {
     for first in (20_001..60_000).step_by(1_000) {
         let records: Vec<_> = (first..first + 1_000).map(|number| Arc::new(record(number))).collect();
         while let Err(error) = archive.add(first, &records) {
-            assert!(matches!(error, ArchiveError::Full { .. }), "{error:?}");
+            assert!(matches!(error, DatabaseError::Full { .. }), "{error:?}");
             archive.retain(&bounds, now).unwrap();
         }
         while !archive.retain(&bounds, now).unwrap().1 {}
@@ -199,7 +199,7 @@ fn questions_are_answered_at_once() {
             row::COLUMNS,
             events - written
         );
-        archive.connection.execute(&double, []).unwrap();
+        archive.database.execute(&double, []).unwrap();
         written = events.min(2 * written);
     }
     eprintln!("{events} events written in {:?}, {} bytes", begun.elapsed(), archive.size().unwrap());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params, params_from_iter};
 
-use super::{Archive, ArchiveError, Record, row};
+use super::{Archive, Record, row};
+use crate::database::DatabaseError;
 
 /// Numbers of words that are remembered; of more, all are read anew.
 const WORDS: usize = 65_536;
@@ -19,9 +20,9 @@ impl Archive {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn next(&self) -> Result<i64, ArchiveError> {
-        let last = self.connection.query_row("SELECT max(number) FROM event", [], |row| row.get(0));
-        let last: Option<i64> = last.map_err(|error| self.explain(error))?;
+    pub fn next(&self) -> Result<i64, DatabaseError> {
+        let last = self.database.query_row("SELECT max(number) FROM event", [], |row| row.get(0));
+        let last: Option<i64> = last.map_err(|error| self.database.explain(error))?;
         Ok(last.map_or(1, |last| last + 1))
     }
 
@@ -29,14 +30,14 @@ impl Archive {
     ///
     /// # Errors
     /// When the database is full or damaged, or cannot be written.
-    pub fn add(&mut self, first: i64, records: &[Arc<Record>]) -> Result<(), ArchiveError> {
-        let Self { path, connection, words } = self;
-        let added = add(connection, words, first, records);
+    pub fn add(&mut self, first: i64, records: &[Arc<Record>]) -> Result<(), DatabaseError> {
+        let Self { database, words } = self;
+        let added = add(database, words, first, records);
         if added.is_err() {
             // Words that were given numbers in what was taken back have none.
             words.0.clear();
         }
-        added.map_err(|error| super::explain(path, error))
+        added.map_err(|error| self.database.explain(error))
     }
 }
 

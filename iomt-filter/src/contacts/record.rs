@@ -9,7 +9,8 @@ use std::sync::Arc;
 use iomt_filter_common::flow::FlowKey;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
-use super::{Contacts, ContactsError, Seen, unsigned};
+use super::{Contacts, Seen};
+use crate::database::{DatabaseError, unsigned};
 
 /// Flows that are written at once: more would keep readers of the log waiting, and fewer cost more.
 const AT_ONCE: usize = 50_000;
@@ -44,21 +45,21 @@ impl Contacts {
     ///
     /// # Errors
     /// When the database cannot be read or written.
-    pub fn begin(&self, boot: u64) -> Result<Reading, ContactsError> {
+    pub fn begin(&self, boot: u64) -> Result<Reading, DatabaseError> {
         let begin = || {
             let read = "SELECT boot, until FROM reading";
-            let last = self.connection.query_row(read, [], |row| {
+            let last = self.database.query_row(read, [], |row| {
                 Ok(Reading { boot: u64::from_be_bytes(row.get(0)?), until: unsigned(row, 1)? })
             });
             match last.optional()?.filter(|last| last.boot == boot && boot != 0) {
                 Some(last) => Ok(last),
                 None => {
-                    self.connection.execute("DELETE FROM counted", [])?;
+                    self.database.execute("DELETE FROM counted", [])?;
                     Ok(Reading { boot, until: 0 })
                 }
             }
         };
-        begin().map_err(|error| self.explain(error))
+        begin().map_err(|error| self.database.explain(error))
     }
 
     /// Adds what was seen, up to and including `reading`. Where that fails, part of it may be kept; the same may
@@ -66,13 +67,13 @@ impl Contacts {
     ///
     /// # Errors
     /// When the database is full or damaged, or cannot be written.
-    pub fn record(&self, seen: &[Seen], reading: Reading) -> Result<(), ContactsError> {
+    pub fn record(&self, seen: &[Seen], reading: Reading) -> Result<(), DatabaseError> {
         let mut devices = HashMap::new();
         let mut rest = seen;
         loop {
             let (now, later) = rest.split_at(rest.len().min(AT_ONCE));
             let done = later.is_empty().then_some(reading);
-            self.add(now, done, &mut devices).map_err(|error| self.explain(error))?;
+            self.add(now, done, &mut devices).map_err(|error| self.database.explain(error))?;
             if done.is_some() {
                 return Ok(());
             }
@@ -86,7 +87,7 @@ impl Contacts {
         done: Option<Reading>,
         devices: &mut HashMap<Arc<str>, i64>,
     ) -> rusqlite::Result<()> {
-        let begun = rusqlite::Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate);
+        let begun = rusqlite::Transaction::new_unchecked(&self.database, TransactionBehavior::Immediate);
         let transaction = begun?;
         {
             let mut known = transaction.prepare_cached(KNOWN)?;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension as _, params};
 
-use super::{Contacts, ContactsError, unsigned};
+use super::Contacts;
+use crate::database::DatabaseError;
 
 /// Contacts that are looked at in one go.
 const AT_ONCE: u32 = 20_000;
@@ -35,14 +36,8 @@ impl Contacts {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn limit(&self, bounds: &Bounds) -> Result<(), ContactsError> {
-        let limit = || {
-            let size = self.connection.query_row("PRAGMA page_size", [], |row| unsigned(row, 0))?;
-            let pages = i64::try_from(bounds.bytes / size.max(1)).unwrap_or(i64::MAX);
-            // It answers with the size that holds, which is that of the database where that is larger.
-            self.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
-        };
-        limit().map_err(|error| self.explain(error))
+    pub fn limit(&self, bounds: &Bounds) -> Result<(), DatabaseError> {
+        self.database.limit(bounds.bytes)
     }
 
     /// Lets go what is beyond `bounds` at `now`, and flows that are forgotten at `since_boot` (nanoseconds); how many
@@ -50,10 +45,10 @@ impl Contacts {
     ///
     /// # Errors
     /// When the database is damaged or cannot be written.
-    pub fn retain(&self, bounds: &Bounds, now: Timestamp, since_boot: u64) -> Result<u64, ContactsError> {
+    pub fn retain(&self, bounds: &Bounds, now: Timestamp, since_boot: u64) -> Result<u64, DatabaseError> {
         let forgotten = i64::try_from(since_boot.saturating_sub(GRACE)).unwrap_or(i64::MAX);
         let retain = || {
-            self.connection.execute("DELETE FROM counted WHERE forgotten < ?1", [forgotten])?;
+            self.database.execute("DELETE FROM counted WHERE forgotten < ?1", [forgotten])?;
             let age = SignedDuration::try_from(bounds.age).unwrap_or(SignedDuration::MAX);
             let oldest = now.checked_sub(age).map_or(i64::MIN, Timestamp::as_second);
             let mut gone = self.let_go(oldest)?;
@@ -62,10 +57,10 @@ impl Contacts {
             }
             let unused =
                 "DELETE FROM device WHERE NOT EXISTS (SELECT 1 FROM contact WHERE device = device.id)";
-            self.connection.execute(unused, [])?;
+            self.database.execute(unused, [])?;
             Ok(gone)
         };
-        retain().map_err(|error| self.explain(error))
+        retain().map_err(|error| self.database.explain(error))
     }
 
     /// Lets contacts go that were last seen before `oldest`.
@@ -76,11 +71,11 @@ impl Contacts {
             let next =
                 "SELECT peer FROM contact WHERE ?1 IS NULL OR peer > ?1 ORDER BY peer LIMIT 1 OFFSET ?2";
             let until: Option<[u8; 16]> =
-                self.connection.query_row(next, params![after, AT_ONCE], |row| row.get(0)).optional()?;
+                self.database.query_row(next, params![after, AT_ONCE], |row| row.get(0)).optional()?;
             let old = "DELETE FROM contact WHERE last_seen < ?1 AND peer > ?2 AND peer <= ?3";
             let first = after.as_ref().map_or(&[][..], |after| after);
             let last = until.unwrap_or([0xff; 16]);
-            gone += self.connection.execute(old, params![oldest, first, last])? as u64;
+            gone += self.database.execute(old, params![oldest, first, last])? as u64;
             match until {
                 Some(until) => after = Some(until),
                 None => return Ok(gone),
@@ -94,7 +89,7 @@ impl Contacts {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let first_beyond = "SELECT last_seen FROM contact ORDER BY last_seen DESC LIMIT 1 OFFSET ?1";
         let beyond: Option<i64> =
-            self.connection.query_row(first_beyond, [most], |row| row.get(0)).optional()?;
+            self.database.query_row(first_beyond, [most], |row| row.get(0)).optional()?;
         // Of those that were seen in the same second all go.
         Ok(beyond.map(|second| second.saturating_add(1)))
     }

@@ -68,11 +68,15 @@ impl Readings {
         })
     }
 
-    /// Conversations that no rule allows and that pass, with what was counted since each began. Those that are over at
-    /// `now` (nanoseconds since boot) are let go of.
+    /// Conversations that no rule allows and that pass, with what was counted since each began.
     #[must_use]
-    pub fn watched(&self, now: u64) -> Vec<(FlowKey, Watched)> {
-        self.watching.read(now)
+    pub fn watched(&self) -> Vec<(FlowKey, Watched)> {
+        self.watching.read()
+    }
+
+    /// Lets go of those of `kept` that are over at `now` (nanoseconds since boot) and went on no further.
+    pub fn let_go_of_watched(&self, kept: &[(FlowKey, Watched)], now: u64) {
+        self.watching.let_go(kept, now);
     }
 
     /// Packets of such conversations that there was no room for.

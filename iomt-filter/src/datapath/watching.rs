@@ -1,7 +1,7 @@
 //! Conversations that no rule allows and that pass, as the program counts them: read by one thread, which lets go of
-//! those that are over.
+//! those that are over once they are kept.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aya::maps::{HashMap, MapData, PerCpuArray};
 use iomt_filter_common::flow::FlowKey;
@@ -21,18 +21,28 @@ pub(super) struct Watching {
 }
 
 impl Watching {
-    /// All of them at `now` (nanoseconds since boot), with what was counted since each began. Those that are over are
-    /// here for the last time. One may be here twice, where the program writes meanwhile.
-    pub(super) fn read(&self, now: u64) -> Vec<(FlowKey, Watched)> {
-        let mut table = self.conversations.lock().unwrap_or_else(PoisonError::into_inner);
+    /// All of them, with what was counted since each began. One may be here twice, where the program writes meanwhile.
+    pub(super) fn read(&self) -> Vec<(FlowKey, Watched)> {
         // One that cannot be read has just been let go of.
-        let all: Vec<_> = table.iter().filter_map(Result::ok).collect();
-        let idle = if all.len() > NEARLY_FULL { IDLE_WHEN_FULL } else { IDLE };
-        for (key, _) in all.iter().filter(|(_, watched)| now.saturating_sub(watched.last_seen) > idle) {
-            // It may be gone already.
-            let _ = table.remove(key);
+        self.conversations().iter().filter_map(Result::ok).collect()
+    }
+
+    /// Lets go of those of `read` that are over at `now` (nanoseconds since boot), and of which nothing came since they
+    /// were read.
+    pub(super) fn let_go(&self, read: &[(FlowKey, Watched)], now: u64) {
+        let idle = if read.len() > NEARLY_FULL { IDLE_WHEN_FULL } else { IDLE };
+        let mut table = self.conversations();
+        for (key, watched) in read.iter().filter(|(_, watched)| now.saturating_sub(watched.last_seen) > idle)
+        {
+            if table.get(key, 0).is_ok_and(|found| found == *watched) {
+                // It may be gone already.
+                let _ = table.remove(key);
+            }
         }
-        all
+    }
+
+    fn conversations(&self) -> MutexGuard<'_, HashMap<MapData, FlowKey, Watched>> {
+        self.conversations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Packets of conversations that were not in the table, because it was full.
