@@ -3,6 +3,7 @@
 use std::fs;
 
 use iomt_filter_tests::hospital::connection::{Outcome, Service, attempt};
+use iomt_filter_tests::hospital::filter::Filter;
 use iomt_filter_tests::hospital::host::HTTPS;
 use iomt_filter_tests::hospital::{Host, Version, wait};
 use serde_json::Value;
@@ -63,6 +64,45 @@ fn the_glass_breaks_without_an_audit_log_and_that_is_said_until_it_is_written_do
     let log = filter.tell(&["audit", "export"]).unwrap();
     assert!(log.contains("a life") && log.contains("and written down late"), "{log}");
     filter.tell(&["audit", "verify"]).unwrap();
+    filter.remove().unwrap();
+}
+
+#[test]
+fn what_was_not_kept_by_hand_holds_on_over_a_restart() {
+    if !can_run() {
+        return;
+    }
+    let hospital = build();
+    let denied = Host::Denied.at(Version::V4, HTTPS);
+    let _denied = Service::start(&hospital[Host::Denied], denied).unwrap();
+    let mut filter = filter(&hospital, &agent());
+    let (_service, session) = session(&hospital);
+    // A folder is in the way of the file, as a full disk would be.
+    let file = filter.folder().join("state/exceptions.json");
+    fs::create_dir_all(file.join("full")).unwrap();
+    let cut = filter.ask(&["quarantine", "ct-1"]).unwrap();
+    assert!(cut.status.success() && cut.errors.contains("a reboot before it can be kept"), "{cut:?}");
+    filter.tell(&["bypass", "--device", "pump-1", "--for", "30m", "--note", "a life"]).unwrap();
+    let holds = |filter: &Filter<'_>, when: &str| {
+        assert_cut(&session);
+        assert_eq!(attempt(&hospital[Host::Pump], denied, LIMIT).unwrap(), Outcome::Connected, "{when}");
+        let status = filter.json(&["status"]).unwrap();
+        let scopes = status["exceptions"].as_array().unwrap().iter();
+        let scopes: Vec<_> = scopes.map(|it| it["scope"]["device"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(scopes, ["ct-1", "pump-1"], "{when}");
+    };
+    holds(&filter, "as it was said");
+    filter.kill().unwrap();
+    fs::remove_dir_all(&file).unwrap();
+    filter.start().unwrap();
+    holds(&filter, "by the next agent");
+    assert!(filter.tell(&["audit", "export"]).unwrap().contains("quarantine taken over"));
+    // It is kept as soon as it can be, by the agent that could not, and by the next one.
+    filter.kill().unwrap();
+    filter.start().unwrap();
+    holds(&filter, "as it was kept");
+    filter.tell(&["release", "ct-1"]).unwrap();
+    assert_lives_again(&session);
     filter.remove().unwrap();
 }
 

@@ -65,6 +65,8 @@ pub struct Core {
     /// What holds by hand, and what of it is written into the kernel, where that is known.
     pub(super) exceptions: Arc<Exceptions>,
     pub(super) excepted: Option<BTreeMap<u32, Exception>>,
+    /// Whether all of it is in the state folder.
+    pub(super) exceptions_are_kept: bool,
     /// What operators have made hold, on disk; which of it holds, why where that is not what the files say, and what is
     /// to be confirmed.
     pub(super) generations: Generations,

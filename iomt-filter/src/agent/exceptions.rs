@@ -20,11 +20,11 @@ use crate::api::messages::{
     Excepted, ExceptionKind, ExceptionRequest, ExceptionStatus, ReleaseExceptionRequest, Scope,
 };
 use crate::audit::{self, Author};
-use crate::clock::{BootTime, Clocks, boottime, time_of_day};
-use crate::datapath::Datapath;
+use crate::clock::{BootTime, Clocks, boottime};
 use crate::intent::Intent;
 use crate::nearest::did_you_mean;
-use crate::numbers::Numbers;
+
+mod taken_over;
 
 /// The file of the exceptions, in the state folder.
 pub(super) const EXCEPTIONS: &str = "exceptions.json";
@@ -60,72 +60,6 @@ impl Exceptions {
             }
         }
         self.after(now.boot.nanoseconds)
-    }
-
-    /// What the kernel still holds, where what was kept is lost: of devices whose number is known, and of every frame.
-    pub(super) fn taken_over(datapath: &Datapath, numbers: &Numbers) -> Self {
-        let held = (0..datapath.device_capacity()).filter_map(|device| match datapath.exception(device) {
-            Ok(held) => held.is_some().then_some((device, held)),
-            Err(error) => {
-                tracing::error!(device, error = chain(&error), "what holds by hand cannot be taken over");
-                None
-            }
-        });
-        let (taken_over, unknown) = Self::of_kernel(held, numbers, &Clocks::now());
-        let (count, unknown) = (taken_over.0.len(), unknown.len());
-        tracing::error!(count, "quarantines and bypasses are taken over from the kernel");
-        if unknown > 0 {
-            tracing::error!(
-                unknown,
-                "quarantines and bypasses of devices whose numbers are lost too do not hold any more"
-            );
-        }
-        taken_over
-    }
-
-    /// What rows of the kernel's table come to at `now`, and devices that nobody knows.
-    fn of_kernel(
-        held: impl Iterator<Item = (u32, Exception)>,
-        numbers: &Numbers,
-        now: &Clocks,
-    ) -> (Self, Vec<u32>) {
-        let names: BTreeMap<u32, &String> =
-            numbers.devices.iter().map(|(name, &number)| (number, name)).collect();
-        let (mut entries, mut unknown, mut of_all) = (Vec::new(), Vec::new(), None);
-        // Device 0, which is every frame, comes first: of several the last one counts.
-        for (device, row) in held {
-            let (kind, until) = match row.quarantines(now.boot.nanoseconds) {
-                true => (ExceptionKind::Quarantine, row.quarantined_until),
-                false => (ExceptionKind::Bypass, row.open_until),
-            };
-            if until <= now.boot.nanoseconds || of_all == Some(row) {
-                continue;
-            }
-            let scope = match names.get(&device) {
-                _ if device == 0 => Scope::All,
-                Some(name) => Scope::Device((*name).clone()),
-                None => {
-                    unknown.push(device);
-                    continue;
-                }
-            };
-            if device == 0 {
-                of_all = Some(row);
-            }
-            let ends = (until != u64::MAX).then_some(BootTime { nanoseconds: until, ..now.boot });
-            entries.push(Entry {
-                exception: ExceptionStatus {
-                    kind,
-                    scope,
-                    until: ends.map(|ends| time_of_day(ends.nanoseconds)),
-                    note: Some(format!("taken over from the kernel, `{EXCEPTIONS}` was damaged")),
-                    added: now.time_of_day,
-                    by: "the agent".to_owned(),
-                },
-                ends,
-            });
-        }
-        (Self(entries), unknown)
     }
 
     /// Those that hold at `now`.
@@ -297,12 +231,15 @@ impl Core {
         Ok(Excepted { exceptions: self.exceptions.list(), devices, warnings })
     }
 
-    /// Keeps what holds by hand; what is to be said where that fails.
-    pub(super) fn keep_exceptions(&self) -> Option<String> {
-        let error = store::save(&self.config.paths.state, EXCEPTIONS, &*self.exceptions).err()?;
-        let error = chain(&error);
-        tracing::error!(error, "what holds by hand is not kept over a reboot");
-        Some(format!("it holds, and is not kept over a reboot: {error}"))
+    /// Keeps what holds by hand; what is to be said where that fails. It is then tried every second.
+    fn keep_exceptions(&mut self) -> Option<String> {
+        let kept = store::save(&self.config.paths.state, EXCEPTIONS, &*self.exceptions);
+        let was_kept = std::mem::replace(&mut self.exceptions_are_kept, kept.is_ok());
+        let error = chain(&kept.err()?);
+        if was_kept {
+            tracing::error!(error, "what holds by hand cannot be kept; it holds, and is tried every second");
+        }
+        Some(format!("it holds, and a reboot before it can be kept would end it: {error}"))
     }
 
     /// Writes what holds by hand into the kernel, for the devices that there are now.
@@ -390,6 +327,9 @@ impl Core {
             Ok(Some(trigger)) => self.triggered(trigger),
             Ok(None) => {}
             Err(error) => tracing::error!(error = chain(&error), "nothing is let through"),
+        }
+        if !self.exceptions_are_kept {
+            self.keep_exceptions();
         }
         let exceptions = self.exceptions.after(boottime());
         if exceptions == *self.exceptions {
@@ -484,28 +424,6 @@ mod tests {
         assert_eq!(rows.keys().copied().collect::<Vec<_>>(), [1, 3]);
         let moved = Exceptions(vec![entry(ExceptionKind::Quarantine, Scope::Profile("pump".into()), None)]);
         assert_eq!(moved.rows(&[&after, &before]).into_keys().collect::<Vec<_>>(), [2, 3]);
-    }
-
-    #[test]
-    fn what_the_kernel_holds_is_taken_over_for_devices_that_are_known() {
-        let mut numbers = Numbers::default();
-        for name in ["ct-1", "ct-2", "pump-1"] {
-            numbers.device(name);
-        }
-        let mut now = Clocks::now();
-        now.boot.nanoseconds = 100;
-        let open = |open_until| Exception { quarantined_until: 0, open_until };
-        let cut_off = |quarantined_until| Exception { quarantined_until, open_until: 0 };
-        let rows = [(1, cut_off(u64::MAX)), (2, open(900)), (3, open(99)), (4, cut_off(900))];
-        let (taken_over, unknown) = Exceptions::of_kernel(rows.into_iter(), &numbers, &now);
-        assert_eq!(unknown, [4]);
-        assert_eq!(taken_over.rows(&[&intent()]), BTreeMap::from([(1, cut_off(u64::MAX)), (2, open(900))]));
-        assert_eq!(taken_over.0[0].exception.until, None);
-        let rows = [(0, open(900)), (1, open(900)), (2, cut_off(u64::MAX)), (3, open(900))];
-        let (taken_over, unknown) = Exceptions::of_kernel(rows.into_iter(), &numbers, &now);
-        let scopes: Vec<_> = taken_over.0.iter().map(|entry| entry.exception.scope.clone()).collect();
-        assert_eq!((scopes, unknown), (vec![Scope::All, Scope::Device("ct-2".into())], Vec::new()));
-        assert_eq!(taken_over.rows(&[&intent()])[&2], cut_off(u64::MAX));
     }
 
     #[test]

@@ -202,10 +202,33 @@ impl Core {
         let (numbers, blocks) = (Numbers::clone(&self.numbers), self.blocks.clone());
         let before = self.waiting.as_ref().map(|waiting| waiting.before.intent.without_grant(name));
         let intent = self.intent.without_grant(name);
-        store::save(&self.config.paths.state, GRANTS, &ledger).map_err(|error| vec![chain(&error)])?;
-        self.grants = Arc::new(ledger);
-        self.grants_are_short = true;
-        Ok(self.renew(intent, before, numbers, blocks)?)
+        self.keep_grants(ledger, |core| {
+            let changed = core.renew(intent, before, numbers, blocks)?;
+            core.grants_are_short = true;
+            Ok(changed)
+        })
+    }
+
+    /// Keeps grants before they hold, as blocks are kept: what is in the kernel survives a restart.
+    fn keep_grants(
+        &mut self,
+        ledger: Ledger,
+        hold: impl FnOnce(&mut Self) -> Result<Changed, Errors>,
+    ) -> Result<Changed, Errors> {
+        let state = self.config.paths.state.clone();
+        store::save(&state, GRANTS, &ledger).map_err(|error| vec![chain(&error)])?;
+        match hold(self) {
+            Ok(changed) => {
+                self.grants = Arc::new(ledger);
+                Ok(changed)
+            }
+            Err(mut errors) => {
+                if let Err(error) = store::save(&state, GRANTS, &*self.grants) {
+                    errors.push(chain(&error));
+                }
+                Err(errors)
+            }
+        }
     }
 
     /// Has all grants compiled anew, where one was only taken away while a change was pending.
@@ -222,22 +245,8 @@ impl Core {
         self.refuse_while_pending()?;
         let mut numbers = Numbers::clone(&self.numbers);
         let intent = self.intent.with_grants(&mut numbers, ledger.models()).map_err(shown)?;
-        let state = self.config.paths.state.clone();
-        // Kept before it holds, as blocks are: what is in the kernel survives a restart.
-        store::save(&state, GRANTS, &ledger).map_err(|error| vec![chain(&error)])?;
         let blocks = self.blocks.clone();
-        match self.activate(intent, numbers, blocks) {
-            Ok(changed) => {
-                self.grants = Arc::new(ledger);
-                Ok(changed)
-            }
-            Err(mut errors) => {
-                if let Err(error) = store::save(&state, GRANTS, &*self.grants) {
-                    errors.push(chain(&error));
-                }
-                Err(errors)
-            }
-        }
+        self.keep_grants(ledger, |core| core.activate(intent, numbers, blocks))
     }
 }
 

@@ -90,7 +90,7 @@ pub fn run(config: &Path) -> Result<ExitCode> {
     let access = access.run_by(Uid::effective());
 
     let (seen, now) = (term::seen(state), Clocks::now());
-    let (numbers, _): (Numbers, bool) = store::load_or_begin(state, NUMBERS, now.time_of_day)?;
+    let numbers: Numbers = store::load_or_begin(state, NUMBERS, now.time_of_day)?;
     let blocks = Blocks::load_or_begin(state, now.time_of_day)?.begun(seen, &now);
     // Changes that are noted from here on are of this boot.
     let journal = match blocks.keep(state) {
@@ -104,16 +104,15 @@ pub fn run(config: &Path) -> Result<ExitCode> {
             Blocks::unkept(state).context("failed to go on without a journal of blocks")?
         }
     };
-    let (grants, _) = store::load_or_begin::<Ledger>(state, GRANTS, now.time_of_day)?;
+    let grants = store::load_or_begin::<Ledger>(state, GRANTS, now.time_of_day)?;
     let grants = grants.begun(seen, &now);
-    let (exceptions, exceptions_lost) =
-        store::load_or_begin::<Exceptions>(state, EXCEPTIONS, now.time_of_day)?;
+    let exceptions = store::load_or_begin::<Exceptions>(state, EXCEPTIONS, now.time_of_day)?;
     let exceptions = exceptions.begun(seen, &now);
     let history = Arc::new(History::default());
     let signs = Arc::new(Signs::new());
     let state = &config.paths.state.clone();
     let auditing = Arc::new(Auditing::begin(state));
-    let kept = Kept { numbers, blocks, journal, grants, exceptions, exceptions_lost };
+    let kept = Kept { numbers, blocks, journal, grants, exceptions };
     // Before the first record is read: each accounts for all of them.
     let outlets = Outlets::start(&config, &history);
     // What comes while interfaces are attached is looked at afterwards.
@@ -122,9 +121,6 @@ pub fn run(config: &Path) -> Result<ExitCode> {
         Ok(core) => core,
         Err(found) => return Ok(invalid(&found)),
     };
-    if exceptions_lost {
-        core.keep_exceptions();
-    }
     core.keep_ends(seen);
     core.note_start();
     let understudy = give_up_rights(&mut core)?;

@@ -44,7 +44,7 @@ pub fn load<T: DeserializeOwned + Default>(folder: &Path, name: &str) -> Result<
 }
 
 /// The same for an agent that starts: what cannot be read or understood is moved aside, which is told, and the default
-/// counts; without an agent there would be no new filter either. Whether that is so comes along.
+/// counts; without an agent there would be no new filter either.
 ///
 /// # Errors
 /// When it cannot be moved aside.
@@ -52,16 +52,13 @@ pub fn load_or_begin<T: DeserializeOwned + Default>(
     folder: &Path,
     name: &str,
     now: Timestamp,
-) -> Result<(T, bool), StoreError> {
-    match load(folder, name) {
-        Ok(kept) => Ok((kept, false)),
-        Err(error) => {
-            move_aside(folder, name, now)?;
-            let error = chain(&error);
-            tracing::error!(error, "{}: it was moved aside", lost(name));
-            Ok((T::default(), true))
-        }
-    }
+) -> Result<T, StoreError> {
+    load(folder, name).or_else(|error| {
+        move_aside(folder, name, now)?;
+        let error = chain(&error);
+        tracing::error!(error, "{}: it was moved aside", lost(name));
+        Ok(T::default())
+    })
 }
 
 /// Moves what is damaged out of the way.
@@ -311,13 +308,13 @@ mod tests {
         for (number, content) in (1..).zip(["", "nonsense", "[1,", "{}"]) {
             let now = Timestamp::from_second(number).unwrap();
             fs::write(state.join("grants.json"), content).unwrap();
-            assert_eq!(load_or_begin::<Vec<u32>>(state, "grants.json", now).unwrap(), (Vec::new(), true));
+            assert_eq!(load_or_begin::<Vec<u32>>(state, "grants.json", now).unwrap(), Vec::new());
             let aside = state.join(format!("grants.json.damaged-{number}"));
             assert_eq!(fs::read_to_string(aside).unwrap(), content);
         }
         assert!(!state.join("grants.json").exists());
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(load_or_begin::<Vec<u32>>(state, "grants.json", now).unwrap(), (Vec::new(), false));
+        assert_eq!(load_or_begin::<Vec<u32>>(state, "grants.json", now).unwrap(), Vec::new());
         let told = aside(state);
         assert_eq!(told.len(), 4);
         assert!(
@@ -327,7 +324,8 @@ mod tests {
         assert_eq!(aside(state).len(), 3);
         // Not a file at all.
         fs::create_dir(state.join("numbers.json")).unwrap();
-        assert!(load_or_begin::<Vec<u32>>(state, "numbers.json", now).unwrap().1);
+        load_or_begin::<Vec<u32>>(state, "numbers.json", now).unwrap();
+        assert!(!state.join("numbers.json").exists());
     }
 
     const FEEDS: [&str; 2] = ["c2", "a/b ü"];

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use aya::maps::{Array, Map, MapData, MapError};
+use aya::maps::{Array, Map, MapData};
 use iomt_filter_common::abi::{Active, Change, SLOTS, map};
 
 use super::apply::ApplyError;
@@ -139,24 +139,6 @@ impl Datapath {
             Err((_, error)) => tracing::error!(%error, "what is fallen back to stays as it was"),
         }
         Ok(Some(generation))
-    }
-
-    /// Knows again what an earlier process has written for a change that is pending, so that what both generations
-    /// have in common needs no third half of a table; the names of the tables in lines that hold something else than
-    /// these rows. Nothing is written.
-    ///
-    /// # Errors
-    /// When the kernel refuses a read.
-    pub fn recall_both(&mut self, candidate: &Rows, confirmed: &Rows) -> Result<Vec<&'static str>, MapError> {
-        let Some(pending) = self.pending() else { return Ok(Vec::new()) };
-        let mut unknown = Vec::new();
-        for (generation, rows) in [(pending.candidate, candidate), (pending.confirmed, confirmed)] {
-            let read = self.maps.directory.get(&generation.slot, 0)?;
-            unknown.extend(self.maps.shelves.recall(rows, &read));
-        }
-        unknown.sort_unstable();
-        unknown.dedup();
-        Ok(unknown)
     }
 
     /// Makes the change that is pending hold for good; nothing where none is, or its deadline has passed.

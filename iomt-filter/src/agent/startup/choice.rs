@@ -44,7 +44,8 @@ impl Choices {
             Err(_) => Config::load_what_can_be_read(path).0.paths.state,
         };
         let generations = Generations::of(&state);
-        let owed = owed(&generations, config.as_ref().ok());
+        let (known, _) = generations.list();
+        let owed = owed(&known, config.as_ref().ok());
         let (confirmed, errors) = match &owed {
             Some(known) => match generations.sources(&known.record) {
                 Ok(sources) => (Some((known.clone(), sources)), Vec::new()),
@@ -92,7 +93,7 @@ impl Choices {
         }
         let holding = confirmed.as_ref().map(|(known, _)| &known.record);
         if owed.is_none()
-            && let Some(because) = unwanted(&generations, &digest).or_else(|| unasked(&generations, holding))
+            && let Some(because) = unwanted(&known, &digest).or_else(|| unasked(&known, holding))
             && let Some(first) = kept(because)
         {
             return Ok(Self { generations, first, second: None, owed });
@@ -103,15 +104,13 @@ impl Choices {
 }
 
 /// The change that was confirmed in the kernel, where an agent before could not write that down: the disk was full.
-fn owed(generations: &Generations, config: Option<&Config>) -> Option<Known> {
-    let (mut known, _) = generations.list();
-    let known = known.pop().filter(|known| known.outcome == Outcome::Pending)?;
-    Datapath::was_confirmed_at(&config?.paths.pins).then_some(known)
+fn owed(known: &[Known], config: Option<&Config>) -> Option<Known> {
+    let last = known.last().filter(|known| known.outcome == Outcome::Pending)?;
+    Datapath::was_confirmed_at(&config?.paths.pins).then(|| last.clone())
 }
 
 /// Why nothing that the files say is to hold by itself: what was done last was to go back, and nothing was applied since.
-fn unasked(generations: &Generations, holding: Option<&Record>) -> Option<String> {
-    let (known, _) = generations.list();
+fn unasked(known: &[Known], holding: Option<&Record>) -> Option<String> {
     let Known { record, outcome, .. } = known.last()?;
     let number = record.number;
     let what = match outcome {
@@ -129,10 +128,8 @@ fn unasked(generations: &Generations, holding: Option<&Record>) -> Option<String
 
 /// Why what the files say is not to hold by itself: the last change that said the same was taken back, or nobody has
 /// confirmed it.
-fn unwanted(generations: &Generations, digest: &str) -> Option<String> {
-    let (known, _) = generations.list();
-    let Known { record, outcome, decided } =
-        known.into_iter().rfind(|known| known.record.digest == digest)?;
+fn unwanted(known: &[Known], digest: &str) -> Option<String> {
+    let Known { record, outcome, decided } = known.iter().rfind(|known| known.record.digest == digest)?;
     let again = "edit the files, or `iomt-filter apply` to try it again";
     match outcome {
         Outcome::Confirmed => None,
@@ -141,7 +138,7 @@ fn unwanted(generations: &Generations, digest: &str) -> Option<String> {
             record.number
         )),
         Outcome::Reverted => {
-            let by = decided.map_or_else(|| "somebody".to_owned(), |(_, by)| by);
+            let by = decided.as_ref().map_or("somebody", |(_, by)| by.as_str());
             Some(format!(
                 "the files say what generation {} said, which {by} took back; {again}",
                 record.number

@@ -46,8 +46,6 @@ pub(super) struct Kept {
     pub(super) journal: Journal,
     pub(super) grants: Ledger,
     pub(super) exceptions: Exceptions,
-    /// Whether those that were kept are damaged.
-    pub(super) exceptions_lost: bool,
 }
 
 /// Compile, load, fill, attach. What the files say, or what was confirmed last where that is invalid.
@@ -161,11 +159,6 @@ pub(super) fn start(
     if let Some(events) = datapath.take_events() {
         let book = Arc::new(Book::default());
         recorder::start(events, book.clone(), history.clone());
-        // Before anything is written over it.
-        let exceptions = match kept.exceptions_lost && datapath.is_adopted() {
-            true => Exceptions::taken_over(&datapath, &kept.numbers),
-            false => kept.exceptions,
-        };
         let mut core = Core {
             host,
             host_name: host_name(),
@@ -176,8 +169,9 @@ pub(super) fn start(
             blocks: Arc::default(),
             journal: kept.journal,
             grants: Arc::new(kept.grants),
-            exceptions: Arc::new(exceptions),
+            exceptions: Arc::new(kept.exceptions),
             excepted: None,
+            exceptions_are_kept: true,
             generations,
             current: choice.current.take(),
             kept_because: choice.kept_because.take(),
@@ -253,15 +247,6 @@ fn take_up(
     (record, candidate): (Record, &Choice),
     strange: &[Drift],
 ) -> Result<Core> {
-    match core.datapath.recall_both(&intent.rows, &before.rows) {
-        Ok(unknown) if unknown.is_empty() => {}
-        Ok(unknown) => tracing::warn!(
-            tables = unknown.join(", "),
-            "tables of the change that is pending hold something else than was written: what is done meanwhile may \
-             be refused; `iomt-filter confirm` and `iomt-filter rollback` write them anew"
-        ),
-        Err(error) => tracing::error!(error = chain(&error), "the tables that are taken over cannot be read"),
-    }
     let deadline = core.datapath.pending().map_or(0, |pending| pending.deadline);
     let deadline = BootTime { nanoseconds: deadline, ..BootTime::now() };
     let config = Arc::new(candidate.config.clone());
@@ -279,6 +264,8 @@ fn take_up(
     if !strange.is_empty() {
         core.repair_tables(strange);
     }
+    core.take_over_exceptions();
+    core.compare_exceptions();
     core.write_exceptions();
     core.attach_all()?;
     Ok(core)
@@ -318,7 +305,8 @@ fn fill_and_attach(
         core.numbered_since = boottime();
     }
     core.drop_gone_grants();
-    if !is_new && core.current.is_some() {
+    if !is_new {
+        core.take_over_exceptions();
         core.compare_exceptions();
     }
     core.write_exceptions();
