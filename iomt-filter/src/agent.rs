@@ -172,7 +172,7 @@ impl Agent {
     }
 
     /// What the archive has of events before the one that is number `first` of the history.
-    pub(crate) fn past(&self, query: &EventQuery, first: u64, left: Option<usize>) -> Option<Past> {
+    pub(crate) fn past(&self, query: &EventQuery, first: u64, left: Option<usize>) -> Past {
         self.outlets.archiving.past(query, first, left)
     }
 

@@ -45,11 +45,13 @@ pub struct Search {
 pub struct Archive {
     database: Database,
     words: write::Words,
+    /// How many events there are, once they were counted.
+    count: Option<u64>,
 }
 
 impl From<Database> for Archive {
     fn from(database: Database) -> Self {
-        Self { database, words: write::Words::default() }
+        Self { database, words: write::Words::default(), count: None }
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use thiserror::Error;
 
 use super::core::chain;
 use super::emitting::emissions;
@@ -29,10 +30,12 @@ const IDLE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(2);
 /// From one time that events are counted to the next.
 const COUNTED_EVERY: Duration = Duration::from_secs(10);
-/// Events that are written at once, and that wait for no others.
+/// How long one event waits for others to be written with.
 const GATHERED: Duration = Duration::from_millis(100);
 /// How long the end waits for what is still to be written.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How long whoever asks waits for the archive while it is opened.
+const OPENED_WITHIN: Duration = Duration::from_secs(5);
 /// Events that are read at once.
 const PAGE: usize = 1_000;
 
@@ -70,7 +73,9 @@ impl Archiving {
             standing: standing.clone(),
             open: None,
             is_behind: false,
+            is_trimmed: true,
             counted: None,
+            damage: None,
         };
         let spawned = thread::Builder::new().name("archive".into()).spawn(move || {
             privileges::give_up_here();
@@ -106,13 +111,16 @@ impl Archiving {
     }
 
     /// What the archive has for a query, of what came before the event that is number `first` of the history; `left`
-    /// at most. Nothing where it is not open.
-    pub(super) fn past(&self, query: &EventQuery, first: u64, left: Option<usize>) -> Option<Past> {
-        let offset = self.standing.read().offset?;
-        let EventQuery { since, until, device, reason, peer, .. } = query.clone();
-        let below = Some(i64::try_from(first).unwrap_or(i64::MAX).saturating_add(offset));
-        let search = Search { since, until, device, reason, peer, below };
-        Some(Past { path: self.path.clone(), search, latest: left, from: None, open: None })
+    /// at most.
+    pub(super) fn past(&self, query: &EventQuery, first: u64, left: Option<usize>) -> Past {
+        Past {
+            path: self.path.clone(),
+            standing: self.standing.clone(),
+            query: query.clone(),
+            first: i64::try_from(first).unwrap_or(i64::MAX),
+            left,
+            begun: None,
+        }
     }
 }
 
@@ -120,35 +128,62 @@ impl Archiving {
 #[derive(Debug)]
 pub(crate) struct Past {
     path: PathBuf,
+    standing: Arc<Standing>,
+    query: EventQuery,
+    /// The number of the first event in the history that does not belong to them.
+    first: i64,
+    /// How many are asked for.
+    left: Option<usize>,
+    begun: Option<Begun>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    archive: Archive,
     search: Search,
-    latest: Option<usize>,
     from: Option<(Position, bool)>,
-    open: Option<Archive>,
+}
+
+/// Why events of the past cannot be read.
+#[derive(Debug, Error)]
+pub(crate) enum PastError {
+    /// The archive is not open.
+    #[error("events are not kept at the moment: {0}")]
+    NotKept(String),
+    /// The database cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
 impl Past {
-    /// The next ones, oldest first; none where there are no more. Reads the database.
+    /// The next ones, oldest first, and whether there are more. Reads the database; waits for it while it is opened.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) fn page(&mut self) -> Result<Vec<Arc<Record>>, DatabaseError> {
-        let archive = match self.open.take() {
-            Some(archive) => archive,
-            None => Archive::open_to_read(&self.path)?,
+    pub(crate) fn page(&mut self) -> Result<(Vec<Arc<Record>>, bool), PastError> {
+        if self.left == Some(0) {
+            return Ok((Vec::new(), false));
+        }
+        let begun = match self.begun.take() {
+            Some(begun) => begun,
+            None => self.begin()?,
         };
-        match self.latest.take() {
-            Some(0) => return Ok(Vec::new()),
-            Some(most) => {
-                self.from = archive.begin_of_latest(&self.search, most)?.map(|begin| (begin, false));
-            }
-            None => {}
-        }
-        let page = archive.page(&self.search, self.from, PAGE)?;
+        let Begun { archive, search, from } = self.begun.insert(begun);
+        let page = archive.page(search, *from, PAGE)?;
         if let Some((last, _)) = page.last() {
-            self.from = Some((*last, true));
+            *from = Some((*last, true));
         }
-        self.open = Some(archive);
-        Ok(page.into_iter().map(|(_, record)| Arc::new(record)).collect())
+        let is_more = page.len() == PAGE;
+        Ok((page.into_iter().map(|(_, record)| Arc::new(record)).collect(), is_more))
+    }
+
+    fn begin(&self) -> Result<Begun, PastError> {
+        let below = Some(self.first.saturating_add(self.standing.offset()?));
+        let EventQuery { since, until, device, reason, peer, .. } = self.query.clone();
+        let search = Search { since, until, device, reason, peer, below };
+        let archive = Archive::open_to_read(&self.path)?;
+        let begin = self.left.map_or(Ok(None), |most| archive.begin_of_latest(&search, most))?;
+        Ok(Begun { archive, search, from: begin.map(|begin| (begin, false)) })
     }
 }
 
@@ -159,6 +194,22 @@ impl Standing {
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a number of the history is in the archive, as the difference, as soon as it is open.
+    fn offset(&self) -> Result<i64, PastError> {
+        let until = Instant::now() + OPENED_WITHIN;
+        loop {
+            let State { offset, error, .. } = self.read();
+            match (offset, error) {
+                (Some(offset), _) => return Ok(offset),
+                (None, Some(error)) => return Err(PastError::NotKept(error)),
+                (None, None) if Instant::now() > until => {
+                    return Err(PastError::NotKept("the archive is still being opened".into()));
+                }
+                (None, None) => thread::sleep(Duration::from_millis(5)),
+            }
+        }
     }
 }
 
@@ -171,7 +222,11 @@ struct Keeper {
     open: Option<Archive>,
     /// Whether there was more than was taken at once.
     is_behind: bool,
+    /// Whether nothing more was to be let go.
+    is_trimmed: bool,
     counted: Option<Instant>,
+    /// What is wrong with the one that is there, where a new one is to be begun.
+    damage: Option<String>,
 }
 
 impl Keeper {
@@ -182,17 +237,13 @@ impl Keeper {
             let error = match kept {
                 Ok(Ok(true)) => None,
                 Ok(Ok(false)) => return,
-                Ok(Err(DatabaseError::Damaged { why, .. })) => {
-                    self.open = None;
-                    match Archive::begin_anew(&self.path, &why, Timestamp::now()) {
-                        Ok((_, aside)) => {
-                            self.standing.change(|state| state.moved_aside = Some(aside));
-                            continue;
-                        }
-                        Err(error) => Some(chain(&error)),
+                Ok(Err(error)) => {
+                    if let DatabaseError::Damaged { why, .. } = &error {
+                        self.open = None;
+                        self.damage = Some(why.clone());
                     }
+                    Some(chain(&error))
                 }
-                Ok(Err(error)) => Some(chain(&error)),
                 Err(_) => {
                     self.open = None;
                     Some("what keeps events broke off".to_owned())
@@ -211,20 +262,25 @@ impl Keeper {
 
     /// Keeps the next events, those first that could not be kept before; `false` where there will be no more.
     fn keep(&mut self, taken: &mut Option<Taken>) -> Result<bool, DatabaseError> {
-        if self.open.is_none() {
-            self.open = Some(self.begin()?);
-        }
-        if taken.is_none() {
-            if !self.is_behind {
-                // Many at once cost hardly more than one.
-                self.history.pause(GATHERED);
+        let archive = match self.open.take() {
+            Some(archive) => archive,
+            None => self.begin()?,
+        };
+        let archive = self.open.insert(archive);
+        let next = match taken {
+            Some(next) => next,
+            None => {
+                if !self.is_behind {
+                    // Many at once cost hardly more than one.
+                    self.history.pause(GATHERED);
+                }
+                let patience = if self.is_trimmed { IDLE } else { Duration::ZERO };
+                let Some(next) = self.history.take(self.taker, patience) else { return Ok(false) };
+                self.is_behind = next.records.len() == AT_ONCE;
+                taken.insert(next)
             }
-            let Some(next) = self.history.take(self.taker, IDLE) else { return Ok(false) };
-            self.is_behind = next.records.len() == AT_ONCE;
-            *taken = Some(next);
-        }
-        let Some(archive) = &mut self.open else { return Ok(true) };
-        if let Some(next) = taken.as_ref().filter(|next| !next.records.is_empty()) {
+        };
+        if !next.records.is_empty() {
             let offset = self.standing.read().offset.unwrap_or(1);
             let first = i64::try_from(next.first).unwrap_or(i64::MAX).saturating_add(offset);
             match archive.add(first, &next.records) {
@@ -237,13 +293,8 @@ impl Keeper {
             }
             self.history.emitted(self.taker, &next.records);
         }
-        let is_idle = taken.take().is_some_and(|taken| taken.records.is_empty());
-        loop {
-            let (_, is_done) = archive.retain(&self.bounds, Timestamp::now())?;
-            if is_done || !is_idle {
-                break;
-            }
-        }
+        *taken = None;
+        self.is_trimmed = archive.retain(&self.bounds, Timestamp::now())?.1;
         if self.counted.is_none_or(|at| at.elapsed() >= COUNTED_EVERY) {
             self.counted = Some(Instant::now());
             let (events, bytes) = (archive.count()?, archive.size()?);
@@ -252,9 +303,17 @@ impl Keeper {
         Ok(true)
     }
 
-    /// Opens the archive; the next event of the history goes behind the last one in it.
-    fn begin(&self) -> Result<Archive, DatabaseError> {
-        let (archive, aside) = Archive::open_or_begin(&self.path, Timestamp::now())?;
+    /// Opens the archive, and begins a new one where it is damaged; the next event of the history goes behind the last
+    /// one in it.
+    fn begin(&mut self) -> Result<Archive, DatabaseError> {
+        let now = Timestamp::now();
+        let (archive, aside) = match &self.damage {
+            Some(why) => {
+                Archive::begin_anew(&self.path, why, now).map(|(archive, aside)| (archive, Some(aside)))?
+            }
+            None => Archive::open_or_begin(&self.path, now)?,
+        };
+        self.damage = None;
         archive.limit(&self.bounds)?;
         let next = archive.next()?;
         self.standing.change(|state| {
@@ -300,14 +359,11 @@ mod tests {
         let latest = history.read(query);
         let left = query.limit.map(|limit| limit.saturating_sub(latest.records.len()));
         let mut found = Vec::new();
-        if let Some(mut past) = archiving.past(query, latest.first, left) {
-            loop {
-                let page = past.page().unwrap();
-                if page.is_empty() {
-                    break;
-                }
-                found.extend(page.iter().map(|record| record.length));
-            }
+        let (mut past, mut is_more) = (archiving.past(query, latest.first, left), true);
+        while is_more {
+            let page;
+            (page, is_more) = past.page().unwrap();
+            found.extend(page.iter().map(|record| record.length));
         }
         found.extend(latest.records.iter().map(|record| record.length));
         found

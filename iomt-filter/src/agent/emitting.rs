@@ -3,6 +3,7 @@
 //! A sink that fails is tried again after a pause, which grows; what it misses beyond its queue is lost to it, and
 //! counted. How each stands is told in `status` and, when it changes, in the log.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -92,9 +93,12 @@ impl Emitter {
         };
         let spawned = thread::Builder::new().name("sink".into()).spawn(move || {
             privileges::give_up_here();
-            work.run();
+            if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
+                work.standing.change(false, Some("what hands events to it broke off; see the log".into()));
+            }
         });
         if let Err(error) = &spawned {
+            tracing::error!(%error, sink = sink.name, "no thread for a sink: it takes no events");
             standing.change(false, Some(format!("there is no thread for it: {error}")));
         }
         Self { sink: sink.clone(), taker, standing, thread: spawned.ok() }

@@ -308,13 +308,13 @@ mod tests {
         for (number, content) in (1..).zip(["", "nonsense", "[1,", "{}"]) {
             let now = Timestamp::from_second(number).unwrap();
             fs::write(state.join("grants.json"), content).unwrap();
-            assert_eq!(load_or_begin::<Vec<u32>>(state, "grants.json", now).unwrap(), Vec::new());
+            assert_eq!(load_or_begin::<Vec<u32>>(state, "grants.json", now).unwrap(), Vec::<u32>::new());
             let aside = state.join(format!("grants.json.damaged-{number}"));
             assert_eq!(fs::read_to_string(aside).unwrap(), content);
         }
         assert!(!state.join("grants.json").exists());
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(load_or_begin::<Vec<u32>>(state, "grants.json", now).unwrap(), Vec::new());
+        assert_eq!(load_or_begin::<Vec<u32>>(state, "grants.json", now).unwrap(), Vec::<u32>::new());
         let told = aside(state);
         assert_eq!(told.len(), 4);
         assert!(

@@ -11,14 +11,16 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
+use thiserror::Error;
 
 use super::access::Peer;
 use super::messages::EventQuery;
-use super::request::Asked;
-use super::server::{Desk, busy, refuse};
-use crate::agent::archiving::Past;
+use super::request::{Asked, broke_off, busy, refusal};
+use super::room::{Busy, Place};
+use super::server::Desk;
+use crate::agent::archiving::{Past, PastError};
+use crate::agent::core::chain;
 use crate::agent::history::{Follower, Next};
-use crate::database::DatabaseError;
 use crate::events::{Format, Record};
 
 /// Events that are sent at once.
@@ -34,7 +36,27 @@ struct Answer {
     follower: Option<Follower>,
 }
 
-type Page = (Past, Result<Vec<Arc<Record>>, DatabaseError>);
+impl Answer {
+    /// Reads the next page of the past, where that may block.
+    async fn read(&mut self, place: Place) -> Result<(), Unread> {
+        let Some(mut past) = self.past.take() else { return Ok(()) };
+        let read = tokio::task::spawn_blocking(move || (past.page(), past, place)).await;
+        let (page, past, _place) = read.map_err(|_| Unread::BrokeOff)?;
+        let (page, is_more) = page?;
+        self.page = page;
+        self.past = is_more.then_some(past);
+        Ok(())
+    }
+}
+
+/// Why a page is not read.
+#[derive(Debug, Error)]
+enum Unread {
+    #[error("what reads events broke off")]
+    BrokeOff,
+    #[error("events of the past cannot be read")]
+    Past(#[from] PastError),
+}
 
 pub(super) async fn events(
     State(desk): State<Desk>,
@@ -43,70 +65,47 @@ pub(super) async fn events(
 ) -> Response {
     let latest = desk.agent.history().read(&query);
     let left = query.limit.map(|limit| limit.saturating_sub(latest.records.len()));
-    let past = if left == Some(0) { None } else { desk.agent.past(&query, latest.first, left) };
+    let past = (left != Some(0)).then(|| desk.agent.past(&query, latest.first, left));
     let follower = query.follow.then_some(latest.follower);
-    let mut answer =
-        Answer { desk, peer, page: Vec::new(), past: None, remembered: latest.records, follower };
+    let mut answer = Answer { desk, peer, page: Vec::new(), past, remembered: latest.records, follower };
     // What is wrong with the archive is said while there is another way than to break off.
-    if let Some(past) = past {
-        match answer.desk.room.reading(&answer.peer).await {
-            Ok(place) => {
-                let read = read(past).await;
-                drop(place);
-                match read {
-                    Ok((past, Ok(page))) => (answer.page, answer.past) = (page, Some(past)),
-                    Ok((_, Err(error))) => {
-                        return refuse(
-                            StatusCode::CONFLICT,
-                            vec![format!("events of the past cannot be read: {error}")],
-                        );
-                    }
-                    Err(error) => {
-                        return refuse(StatusCode::INTERNAL_SERVER_ERROR, vec![error.to_string()]);
-                    }
-                }
+    if answer.past.is_some() {
+        let place = match answer.desk.room.reading(&answer.peer).await {
+            Ok(place) => place,
+            Err(Busy(why)) => return busy(why),
+        };
+        match answer.read(place).await {
+            Ok(()) => {}
+            // Who waits for what comes is not kept from it.
+            Err(error) if answer.follower.is_some() => {
+                tracing::warn!(error = chain(&error), "somebody follows events without those of the past");
             }
-            Err(why) => return busy(why),
+            Err(Unread::BrokeOff) => return broke_off(),
+            Err(error) => return refusal(StatusCode::CONFLICT, chain(&error)).into_response(),
         }
     }
     let lines = stream::unfold(answer, Answer::next);
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }
 
-/// Reads a page where that may block.
-async fn read(mut past: Past) -> io::Result<Page> {
-    let read = tokio::task::spawn_blocking(move || {
-        let page = past.page();
-        (past, page)
-    });
-    read.await.map_err(|_| io::Error::other("the agent failed to answer; see its log"))
-}
-
 impl Answer {
     async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
-        if self.page.is_empty()
-            && let Some(past) = self.past.take()
-        {
+        if self.page.is_empty() && self.past.is_some() {
             // Whoever was answered in part is answered to the end.
             let place = loop {
                 if let Ok(place) = self.desk.room.reading(&self.peer).await {
                     break place;
                 }
             };
-            let read = read(past).await;
-            drop(place);
-            match read {
-                Ok((_, Ok(page))) if page.is_empty() => {}
-                Ok((past, Ok(page))) => (self.page, self.past) = (page, Some(past)),
-                Ok((_, Err(error))) => return Some((Err(io::Error::other(error)), self)),
-                Err(error) => return Some((Err(error), self)),
+            if let Err(error) = self.read(place).await {
+                tracing::warn!(error = chain(&error), "an answer with events breaks off");
+                return Some((Err(io::Error::other(error)), self));
             }
         }
         if !self.page.is_empty() {
             let page = std::mem::take(&mut self.page);
             return Some((Ok(lines(&page)), self));
         }
-        self.past = None;
         if !self.remembered.is_empty() {
             let rest = self.remembered.split_off(self.remembered.len().min(AT_ONCE));
             let now = std::mem::replace(&mut self.remembered, rest);

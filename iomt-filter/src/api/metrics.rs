@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use super::access::Peer;
 use super::connections::{self, Desks, Limits};
-use super::request::{refusal, unknown, wrong_method};
+use super::request::{broke_off, busy, refusal, unknown, wrong_method};
 use crate::agent::Agent;
 use crate::metrics::CONTENT_TYPE;
 
@@ -128,11 +128,6 @@ async fn answer(listener: TcpListener, make: Arc<Make>, shutdown: impl Future<Ou
     connections::serve(listener, desks, LIMITS, |_| Peer::reader(), shutdown).await;
 }
 
-fn busy(why: &str) -> Response {
-    let why = format!("the agent is busy; try again in a moment: {why}");
-    ([(header::RETRY_AFTER, "1")], refusal(StatusCode::SERVICE_UNAVAILABLE, why)).into_response()
-}
-
 async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
     let Ok(mut last) = timeout(PATIENCE, desk.last.clone().lock_owned()).await else {
         return busy("an answer is being made for somebody else");
@@ -152,10 +147,7 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(text)) => shown(text),
         Ok(Err(errors)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, errors.join("; ")).into_response(),
-        Err(_) => {
-            let why = "the agent failed to answer; see its log";
-            refusal(StatusCode::INTERNAL_SERVER_ERROR, why).into_response()
-        }
+        Err(_) => broke_off(),
     }
 }
 

@@ -5,7 +5,8 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 use serde::de::DeserializeOwned;
 
 use super::messages::Refused;
@@ -16,6 +17,23 @@ pub(super) type Refusal = (StatusCode, Json<Refused>);
 /// A refusal with one reason.
 pub(super) fn refusal(status: StatusCode, why: impl Into<String>) -> Refusal {
     (status, Json(Refused { errors: vec![why.into()] }))
+}
+
+/// A refusal with every reason.
+pub(super) fn refuse(status: StatusCode, errors: Vec<String>) -> Response {
+    (status, Json(Refused { errors })).into_response()
+}
+
+/// The answer to one too many.
+pub(super) fn busy(why: &str) -> Response {
+    let why = format!("the agent is busy; try again in a moment: {why}");
+    ([(header::RETRY_AFTER, "1")], refusal(StatusCode::SERVICE_UNAVAILABLE, why)).into_response()
+}
+
+/// The answer where what makes it broke off.
+pub(super) fn broke_off() -> Response {
+    let why = "the agent failed to answer; see its log";
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, why).into_response()
 }
 
 /// The JSON in a body, of which none stands for `null`.

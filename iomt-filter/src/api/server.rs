@@ -7,7 +7,6 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::Json;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
@@ -25,10 +24,10 @@ use super::connections::{self, Desks, Limits};
 use super::events::events;
 use super::messages::{
     ApplyRequest, BlockRequest, EndTrialRequest, ExceptionRequest, GrantRequest, HistoryQuery, LearnQuery,
-    LookupRequest, PlanRequest, RefreshRequest, Refreshing, Refused, ReleaseExceptionRequest, ReleaseRequest,
+    LookupRequest, PlanRequest, RefreshRequest, Refreshing, ReleaseExceptionRequest, ReleaseRequest,
     ReloadRequest, RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
 };
-use super::request::{Asked, Said, unknown, wrong_method};
+use super::request::{Asked, Said, broke_off, busy, refusal, refuse, unknown, wrong_method};
 use super::room::{self, Busy, Place, Room};
 use crate::agent::Agent;
 use crate::agent::core::chain;
@@ -132,7 +131,7 @@ pub async fn serve(
         .layer(middleware::from_fn_with_state(access.clone(), authorise))
         .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
         .with_state(Desk { agent, room: Arc::default() });
-    let full = Router::new().fallback(async || busy(Busy("too many connections are open")));
+    let full = Router::new().fallback(async || busy("too many connections are open"));
     let strangers = Router::new().fallback(turn_away).with_state(access.clone());
     let desks = Desks { router, full, strangers };
     connections::serve(listener, desks, Limits::default(), |stream| access.peer(stream), shutdown).await;
@@ -163,15 +162,6 @@ async fn turn_away(State(access): State<Arc<Access>>, ConnectInfo(peer): Connect
     refuse(StatusCode::FORBIDDEN, vec![access.refusal(&peer, Role::Read)])
 }
 
-pub(super) fn refuse(status: StatusCode, errors: Vec<String>) -> Response {
-    (status, Json(Refused { errors })).into_response()
-}
-
-pub(super) fn busy(Busy(why): Busy) -> Response {
-    let errors = vec![format!("the agent is busy; try again in a moment: {why}")];
-    ([(header::RETRY_AFTER, "1")], refuse(StatusCode::SERVICE_UNAVAILABLE, errors)).into_response()
-}
-
 /// What an answer is, or why a request is refused.
 type Work<T> = Result<T, Vec<String>>;
 
@@ -198,7 +188,7 @@ impl Desk {
     ) -> Response {
         let place = match place {
             Ok(place) => place,
-            Err(why) => return busy(why),
+            Err(Busy(why)) => return busy(why),
         };
         let agent = self.agent;
         // The place goes along: who hangs up meanwhile does not make room for one more.
@@ -209,10 +199,7 @@ impl Desk {
                     .into_response()
             }
             Ok((Err(errors), _)) => refuse(StatusCode::CONFLICT, errors),
-            Ok((Ok(Err(_)), _)) | Err(_) => {
-                let errors = vec!["the agent failed to answer; see its log".into()];
-                refuse(StatusCode::INTERNAL_SERVER_ERROR, errors)
-            }
+            Ok((Ok(Err(_)), _)) | Err(_) => broke_off(),
         }
     }
 }
@@ -264,7 +251,7 @@ async fn plan_of(
     // Before it is read: long ones are in memory one at a time.
     let place = match desk.room.plan(&peer) {
         Ok(place) => place,
-        Err(why) => return busy(why),
+        Err(Busy(why)) => return busy(why),
     };
     match bounded::document::<PlanRequest>(request, bounded::PATIENCE).await {
         Ok(request) => desk.answer(Ok(place), move |agent| agent.plan(&request)).await,
@@ -405,18 +392,15 @@ async fn generations(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Pe
 async fn audit(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
     let place = match desk.room.reading(&peer).await {
         Ok(place) => place,
-        Err(why) => return busy(why),
+        Err(Busy(why)) => return busy(why),
     };
     let open = move || crate::audit::read(desk.agent.audit_log());
     match tokio::task::spawn_blocking(open).await {
         Ok(Ok(log)) => {
             ([(header::CONTENT_TYPE, "application/x-ndjson")], room::pieces(log, place)).into_response()
         }
-        Ok(Err(error)) => refuse(StatusCode::CONFLICT, vec![chain(&error)]),
-        Err(_) => {
-            let errors = vec!["the agent failed to answer; see its log".into()];
-            refuse(StatusCode::INTERNAL_SERVER_ERROR, errors)
-        }
+        Ok(Err(error)) => refusal(StatusCode::CONFLICT, chain(&error)).into_response(),
+        Err(_) => broke_off(),
     }
 }
 

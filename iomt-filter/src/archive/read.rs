@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ipnet::IpNet;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension as _, Row, params_from_iter};
+use rusqlite::{OptionalExtension as _, Row};
 
 use super::{Archive, Record, Search, microseconds, row, write};
 use crate::database::DatabaseError;
@@ -57,7 +57,7 @@ impl Archive {
         let page = || {
             let Some(question) = self.question(search, from)? else { return Ok(Vec::new()) };
             // What does not match is told from the index alone; only what does is read.
-            let found = question.sql("number", "ORDER BY time, number LIMIT :most");
+            let found = question.found();
             let sql =
                 format!("SELECT {} FROM event WHERE number IN ({found}) ORDER BY time, number", row::COLUMNS);
             let most = Value::Integer(i64::try_from(most).unwrap_or(i64::MAX));
@@ -146,6 +146,11 @@ impl Question {
         self.values.push((name, value));
     }
 
+    /// The numbers of those that match.
+    fn found(&self) -> String {
+        self.sql("number", "ORDER BY time, number LIMIT :most")
+    }
+
     fn sql(&self, columns: &str, end: &str) -> String {
         let terms = if self.terms.is_empty() { "1".to_owned() } else { self.terms.join(" AND ") };
         format!("SELECT {columns} FROM event INDEXED BY {} WHERE {terms} {end}", self.index)
@@ -168,15 +173,14 @@ fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
     Ok(Position { time: row.get(0)?, number: row.get(1)? })
 }
 
+#[cfg(test)]
 impl Archive {
-    /// How many events there are, as good as exactly.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn count(&self) -> Result<u64, DatabaseError> {
-        let ends = "SELECT (SELECT max(number) FROM event) - (SELECT min(number) FROM event) + 1";
-        let count = self.database.query_row(ends, params_from_iter::<[i64; 0]>([]), |row| row.get(0));
-        let count: Option<i64> = count.map_err(|error| self.database.explain(error))?;
-        Ok(count.unwrap_or(0).unsigned_abs())
+    /// How SQLite finds the numbers of those that match, step by step.
+    pub(super) fn plan(&self, search: &Search, from: Option<Position>) -> Vec<String> {
+        let question = self.question(search, from.map(|from| (from, true))).unwrap();
+        let Some(question) = question else { return Vec::new() };
+        let mut explained =
+            self.database.prepare(&format!("EXPLAIN QUERY PLAN {}", question.found())).unwrap();
+        explained.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap()
     }
 }

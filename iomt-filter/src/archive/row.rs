@@ -45,8 +45,6 @@ pub(super) fn values<E>(
 ) -> Result<[Cell; COUNT], E> {
     let mut named = |text: Option<&str>| text.map_or(Ok(Cell::Nothing), |text| word(text).map(Cell::Number));
     let mac = record.mac.as_ref();
-    let vlan = record.vlan.as_ref().map(json);
-    let expected = record.expected.as_ref().map(json);
     Ok([
         Cell::Number(number),
         Cell::Number(record.time.map_or(0, microseconds)),
@@ -61,7 +59,7 @@ pub(super) fn values<E>(
         named(record.direction.as_deref())?,
         hardware(mac.map(|mac| &mac.source)),
         hardware(mac.map(|mac| &mac.destination)),
-        named(vlan.as_deref())?,
+        json(record.vlan.as_ref()),
         whole(record.ip_version),
         address(record.source),
         address(record.destination),
@@ -69,22 +67,22 @@ pub(super) fn values<E>(
         whole(record.source_port),
         whole(record.destination_port),
         named(record.tcp_flags.as_deref())?,
-        text(record.fragment.as_ref().map(json)),
+        json(record.fragment.as_ref()),
         whole(Some(record.length)),
         named(record.country.as_deref())?,
         named(record.feed.as_deref())?,
-        named(record.entry.as_deref())?,
+        text(record.entry.as_deref()),
         whole(record.score),
         named(record.rule.as_deref())?,
         whole(Some(record.generation)),
         Cell::Number(i64::try_from(record.count).unwrap_or(i64::MAX)),
-        named(record.ethertype.as_deref())?,
-        text(record.arp.as_ref().map(json)),
+        text(record.ethertype.as_deref()),
+        json(record.arp.as_ref()),
         whole(record.icmp_type),
         whole(record.icmp_code),
         whole(record.hop_limit),
-        named(expected.as_deref())?,
-        text(record.note.clone()),
+        json(record.expected.as_ref()),
+        text(record.note.as_deref()),
     ])
 }
 
@@ -113,7 +111,7 @@ pub(super) fn record(
         profile: named(9)?,
         direction: named(10)?.map(Word::from),
         mac,
-        vlan: named(13)?.as_deref().and_then(parsed),
+        vlan: parsed(row, 13)?,
         ip_version: row.get(14)?,
         source: show_address(row.get(15)?),
         destination: show_address(row.get(16)?),
@@ -121,21 +119,21 @@ pub(super) fn record(
         source_port: row.get(18)?,
         destination_port: row.get(19)?,
         tcp_flags: named(20)?,
-        fragment: row.get::<_, Option<String>>(21)?.as_deref().and_then(parsed),
+        fragment: parsed(row, 21)?,
         length: row.get(22)?,
         country: named(23)?,
         feed: named(24)?,
-        entry: named(25)?,
+        entry: row.get(25)?,
         score: row.get(26)?,
         rule: named(27)?,
         generation: row.get(28)?,
         count: row.get::<_, i64>(29)?.unsigned_abs(),
-        ethertype: named(30)?,
-        arp: row.get::<_, Option<String>>(31)?.as_deref().and_then(parsed),
+        ethertype: row.get(30)?,
+        arp: parsed(row, 31)?,
         icmp_type: row.get(32)?,
         icmp_code: row.get(33)?,
         hop_limit: row.get(34)?,
-        expected: named(35)?.as_deref().and_then(parsed),
+        expected: parsed(row, 35)?,
         note: row.get(36)?,
         frame: None,
         captured: None,
@@ -146,16 +144,17 @@ fn whole(number: Option<impl Into<i64>>) -> Cell {
     number.map_or(Cell::Nothing, |number| Cell::Number(number.into()))
 }
 
-fn text(text: Option<String>) -> Cell {
-    text.map_or(Cell::Nothing, Cell::Text)
+fn text(text: Option<&str>) -> Cell {
+    text.map_or(Cell::Nothing, |text| Cell::Text(text.to_owned()))
 }
 
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+fn json(value: Option<&impl Serialize>) -> Cell {
+    text(value.and_then(|value| serde_json::to_string(value).ok()).as_deref())
 }
 
-fn parsed<T: DeserializeOwned>(text: &str) -> Option<T> {
-    serde_json::from_str(text).ok()
+fn parsed<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// An address as its bytes.

@@ -4,7 +4,8 @@ use crate::database::Schema;
 
 /// What each version adds to the one before it.
 const STEPS: [&str; 1] = ["
--- Names of devices, rules, feeds and interfaces, reasons, verdicts and other words that come again and again.
+-- Names of devices, rules, feeds and interfaces, reasons, verdicts and other words that come again and again. They stay
+-- when their events go: nothing is one of them of which a frame or a feed could make as many as it likes.
 CREATE TABLE word (
   id INTEGER PRIMARY KEY,
   text TEXT NOT NULL UNIQUE
@@ -24,7 +25,7 @@ CREATE TABLE event (
   direction INTEGER,
   mac_source INTEGER,          -- 48 bits, as those of the next
   mac_destination INTEGER,
-  vlan INTEGER,
+  vlan TEXT,                   -- JSON, as every TEXT but the ethertype, the entry and the note
   ip_version INTEGER,          -- itself
   source BLOB,                 -- 4 or 16 bytes
   destination BLOB,
@@ -32,27 +33,27 @@ CREATE TABLE event (
   source_port INTEGER,         -- itself
   destination_port INTEGER,    -- itself
   tcp_flags INTEGER,
-  fragment TEXT,               -- JSON
+  fragment TEXT,
   length INTEGER NOT NULL,     -- itself
   country INTEGER,
   feed INTEGER,
-  entry INTEGER,
+  entry TEXT,
   score INTEGER,               -- itself
   rule INTEGER,
   generation INTEGER NOT NULL, -- itself
   count INTEGER NOT NULL,      -- itself
-  ethertype INTEGER,
-  arp TEXT,                    -- JSON
+  ethertype TEXT,
+  arp TEXT,
   icmp_type INTEGER,           -- itself
   icmp_code INTEGER,           -- itself
   hop_limit INTEGER,           -- itself
-  expected INTEGER,
+  expected TEXT,
   note TEXT
 ) STRICT;
 -- Each has what may be asked for besides, so that no event is looked at that does not match.
 CREATE INDEX event_of_time ON event (time, peer);
-CREATE INDEX event_of_device ON event (device, time, reason);
-CREATE INDEX event_of_reason ON event (reason, time);
+CREATE INDEX event_of_device ON event (device, time, reason, peer);
+CREATE INDEX event_of_reason ON event (reason, time, peer);
 CREATE INDEX event_of_peer ON event (peer, time, device, reason) WHERE peer IS NOT NULL;
 "];
 

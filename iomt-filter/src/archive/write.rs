@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params, params_from_iter};
 
 use super::{Archive, Record, row};
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, unsigned};
 
 /// Numbers of words that are remembered; of more, all are read anew.
 const WORDS: usize = 65_536;
@@ -31,13 +31,26 @@ impl Archive {
     /// # Errors
     /// When the database is full or damaged, or cannot be written.
     pub fn add(&mut self, first: i64, records: &[Arc<Record>]) -> Result<(), DatabaseError> {
-        let Self { database, words } = self;
+        let Self { database, words, count } = self;
         let added = add(database, words, first, records);
-        if added.is_err() {
+        match added {
+            Ok(()) => *count = count.map(|count| count + records.len() as u64),
             // Words that were given numbers in what was taken back have none.
-            words.0.clear();
+            Err(_) => words.0.clear(),
         }
         added.map_err(|error| self.database.explain(error))
+    }
+
+    /// How many events there are. All are counted the first time.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn count(&mut self) -> Result<u64, DatabaseError> {
+        if self.count.is_none() {
+            let counted = self.database.query_row("SELECT count(*) FROM event", [], |row| unsigned(row, 0));
+            self.count = Some(counted.map_err(|error| self.database.explain(error))?);
+        }
+        Ok(self.count.unwrap_or_default())
     }
 }
 
