@@ -4,6 +4,7 @@
 //! says what the frame held, [`enrich`] what it means here. Nothing here reads a clock, a map or a file.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use iomt_filter_common::event::Event;
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ pub mod enrich;
 mod expected;
 pub mod format;
 mod protocols;
+pub(crate) mod tcp_flags;
 mod text;
 
 pub use enrich::EnrichContext;
@@ -57,9 +59,9 @@ pub struct Record {
     /// 4 or 6.
     pub ip_version: Option<u8>,
     /// IP source.
-    pub source: Option<std::net::IpAddr>,
+    pub source: Option<IpAddr>,
     /// IP destination.
-    pub destination: Option<std::net::IpAddr>,
+    pub destination: Option<IpAddr>,
     /// IP protocol by name, or its number.
     pub protocol: Option<Word>,
     /// TCP, UDP or SCTP source port.
@@ -152,9 +154,28 @@ impl Record {
 }
 
 impl Record {
+    /// Whether it is something that the agent says, and there was no frame.
+    #[must_use]
+    pub fn is_notice(&self) -> bool {
+        self.note.is_some()
+    }
+
+    /// Whether the frame did not pass.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(&*self.verdict, "drop" | "reset")
+    }
+
+    /// Whom the frame, or the ARP packet in it, says that it is from, and to whom.
+    #[must_use]
+    pub fn ends(&self) -> (Option<IpAddr>, Option<IpAddr>) {
+        let arp = self.arp.as_ref();
+        (self.source.or(arp.map(|arp| arp.sender)), self.destination.or(arp.map(|arp| arp.target)))
+    }
+
     /// The end that is not our device; without a device, the end that the port does not face.
     #[must_use]
-    pub fn peer(&self) -> Option<std::net::IpAddr> {
+    pub fn peer(&self) -> Option<IpAddr> {
         match (self.direction.as_deref(), &*self.port) {
             (Some("from-device"), _) | (None, "device") => self.destination,
             _ => self.source,
@@ -191,9 +212,9 @@ pub struct ArpRecord {
     /// The sender's hardware address.
     pub sender_mac: String,
     /// The sender's address.
-    pub sender: std::net::IpAddr,
+    pub sender: IpAddr,
     /// The address that is asked for, or answered to.
-    pub target: std::net::IpAddr,
+    pub target: IpAddr,
 }
 
 /// Puts a kernel event into words.

@@ -10,14 +10,12 @@ use iomt_filter_common::event::Event;
 use iomt_filter_common::packet::{Fragment, Kind, protocol};
 use iomt_filter_common::{Address, Direction, Packet};
 
-use super::{ArpRecord, FragmentRecord, MacPair, Record, Word, protocol_name};
+use super::{ArpRecord, FragmentRecord, MacPair, Record, Word, protocol_name, tcp_flags};
 use crate::inventory::show_mac;
 
 /// Below this the field is the length of an IEEE 802.3 frame (IEEE 802.3 §3.2.6).
 const FIRST_ETHERTYPE: u16 = 0x0600;
 const ETHERNET_HEADER: u32 = 14;
-/// The letters of the TCP flag byte, from its lowest bit.
-const TCP_FLAGS: [char; 8] = ['F', 'S', 'R', 'P', 'A', 'U', 'E', 'C'];
 
 /// The record of an event without anything that only this host knows.
 pub(super) fn record(event: &Event) -> Record {
@@ -45,7 +43,7 @@ pub(super) fn record(event: &Event) -> Record {
         protocol: is_ip.then(|| protocol_name(packet.protocol)),
         source_port: ports.then_some(packet.source_port),
         destination_port: ports.then_some(packet.destination_port),
-        tcp_flags: (ports && packet.protocol == protocol::TCP).then(|| tcp_flags(packet.tcp_flags)),
+        tcp_flags: (ports && packet.protocol == protocol::TCP).then(|| tcp_flags::letters(packet.tcp_flags)),
         fragment: fragment(packet),
         length: packet.length,
         generation: decision.generation,
@@ -87,10 +85,6 @@ fn direction(direction: Direction) -> Option<Word> {
         Direction::FromDevice => Some("from-device".into()),
         Direction::ToDevice => Some("to-device".into()),
     }
-}
-
-fn tcp_flags(byte: u8) -> String {
-    TCP_FLAGS.iter().enumerate().filter(|(bit, _)| byte >> bit & 1 == 1).map(|(_, letter)| letter).collect()
 }
 
 fn fragment(packet: &Packet) -> Option<FragmentRecord> {

@@ -2,12 +2,10 @@
 
 use std::net::IpAddr;
 
-use iomt_filter_common::device::Port;
 use iomt_filter_common::event::Event;
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::packet::Kind;
 use iomt_filter_common::reputation::Listing;
-use iomt_filter_common::{Address, Direction, Reason};
+use iomt_filter_common::{Address, Reason};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -32,7 +30,9 @@ pub struct EnrichContext<'c> {
 /// Fills in the fields that the frame itself does not hold.
 pub(super) fn add(record: &mut Record, event: &Event, names: &Names, context: &EnrichContext<'_>) {
     let decision = &event.decision;
-    record.time = Timestamp::from_nanosecond(context.time_base + i128::from(event.time)).ok();
+    // As exact as it is written and kept: what reads it back finds the same.
+    let time = Timestamp::from_nanosecond(context.time_base + i128::from(event.time)).ok();
+    record.time = time.and_then(|time| Timestamp::from_microsecond(time.as_microsecond()).ok());
     record.host = context.host.to_owned();
     record.interface = match event.interface {
         0 => None,
@@ -44,7 +44,7 @@ pub(super) fn add(record: &mut Record, event: &Event, names: &Names, context: &E
     if decision.reason() == Some(Reason::Spoofed) && decision.device != 0 {
         record.expected = (context.expected)(decision.device);
     }
-    let far = far_end(event);
+    let far = record.peer().map(Address::from);
     record.country = far.and_then(|far| country(far, Country(decision.country), context));
     let listing = decision.listing;
     if listing != Listing::NONE {
@@ -64,20 +64,6 @@ fn named<N: Into<u32>>(value: N, name: Option<&String>) -> Option<String> {
 
 fn number(number: u32) -> String {
     format!("#{number}")
-}
-
-/// The end that is not our device; without a device, the end that the port does not face.
-fn far_end(event: &Event) -> Option<Address> {
-    let packet = &event.packet;
-    if !matches!(packet.kind(), Kind::Ipv4 | Kind::Ipv6) {
-        return None;
-    }
-    let is_destination = match event.decision.direction() {
-        Direction::FromDevice => true,
-        Direction::ToDevice => false,
-        Direction::None => Port::from_number(event.port) == Port::Device,
-    };
-    Some(if is_destination { packet.destination } else { packet.source })
 }
 
 fn country(far: Address, known: Country, context: &EnrichContext<'_>) -> Option<String> {

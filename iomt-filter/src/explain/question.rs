@@ -12,15 +12,13 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::events::tcp_flags;
 use crate::frame::{self, Host, Sent, group_mac};
 use crate::nearest::did_you_mean;
 use crate::policy::Vocabulary;
 use crate::policy::builtin;
 use crate::policy::service::{PortRange, Services, has_ports};
 use crate::rows::Rows;
-
-/// The letters of the TCP flags, from the lowest bit: as events show them.
-const FLAGS: &str = "FSRPAUEC";
 
 /// May this device speak with that peer?
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -317,10 +315,7 @@ fn flags(question: &Question, service: &PortRange) -> Result<u8, QuestionError> 
     if !is_tcp {
         return Err(QuestionError::Superfluous(question.service.clone(), "--flags"));
     }
-    text.chars().try_fold(0, |flags, letter| {
-        let bit = FLAGS.find(letter.to_ascii_uppercase());
-        bit.map(|bit| flags | 1 << bit).ok_or_else(|| QuestionError::BadFlags(text.clone()))
-    })
+    tcp_flags::bits(text).ok_or_else(|| QuestionError::BadFlags(text.clone()))
 }
 
 /// The first address that a host of the network can have.

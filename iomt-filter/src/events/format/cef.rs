@@ -49,7 +49,7 @@ pub(super) fn line(record: &Record) -> String {
     fields.labelled("cs6", "country", record.country.as_ref());
     fields.labelled("cn1", "score", record.score);
     fields.labelled("cn2", "vlan", record.vlan.as_ref().and_then(|tags| tags.last()));
-    fields.labelled("cn3", "generation", record.note.is_none().then_some(record.generation));
+    fields.labelled("cn3", "generation", (!record.is_notice()).then_some(record.generation));
     fields.labelled("flexString1", "communityId", community_id::of(record));
     fields.labelled("flexString2", "expected", record.expected.as_ref());
     fields.add("msg", record.note.as_ref());

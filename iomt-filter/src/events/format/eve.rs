@@ -138,24 +138,23 @@ struct Own<'r> {
 
 /// An event; `is_strict` leaves out what Suricata's schema does not know.
 pub(super) fn event(record: &Record, is_strict: bool) -> Eve<'_> {
-    let is_frame = record.note.is_none();
-    let is_drop = matches!(&*record.verdict, "drop" | "reset");
+    let (is_frame, is_drop) = (!record.is_notice(), record.is_stopped());
     let event_type = match (is_frame, is_drop) {
         (false, _) => "engine",
         (true, true) => "drop",
         (true, false) => "alert",
     };
-    let arp = record.arp.as_ref();
+    let (source, destination) = record.ends();
     Eve {
         timestamp: record.time.unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string(),
         in_iface: record.interface.as_deref(),
         event_type,
         vlan: record.vlan.as_deref().unwrap_or_default(),
-        src_ip: record.source.or(arp.map(|arp| arp.sender)).map(|address| address.to_string()),
+        src_ip: source.map(|address| address.to_string()),
         src_port: record.source_port,
-        dest_ip: record.destination.or(arp.map(|arp| arp.target)).map(|address| address.to_string()),
+        dest_ip: destination.map(|address| address.to_string()),
         dest_port: record.destination_port,
-        proto: record.protocol.as_deref().map(protocol).or(arp.map(|_| "ARP".to_owned())),
+        proto: record.protocol.as_deref().map(protocol).or(record.arp.as_ref().map(|_| "ARP".to_owned())),
         ip_v: record.ip_version,
         icmp_type: record.icmp_type,
         icmp_code: record.icmp_code,

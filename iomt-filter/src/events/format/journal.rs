@@ -12,9 +12,10 @@ const NOTICE: &str = "7c9e6679f0b24d0c8e2a51c0b9d4f322";
 /// An event as the bytes of one datagram.
 #[must_use]
 pub fn entry(record: &Record) -> Vec<u8> {
+    let (source, destination) = record.ends();
     let mut entry = Entry(Vec::new());
     entry.add("MESSAGE", Some(record));
-    entry.add("MESSAGE_ID", Some(if record.note.is_none() { FRAME } else { NOTICE }));
+    entry.add("MESSAGE_ID", Some(if record.is_notice() { NOTICE } else { FRAME }));
     entry.add("PRIORITY", Some(syslog::severity(record)));
     entry.add("SYSLOG_IDENTIFIER", Some(PRODUCT));
     entry.add("SYSLOG_TIMESTAMP", record.time.map(|time| format!("{time:.6}")));
@@ -24,9 +25,9 @@ pub fn entry(record: &Record) -> Vec<u8> {
     entry.add("IOMT_FILTER_PROFILE", record.profile.as_ref());
     entry.add("IOMT_FILTER_DIRECTION", record.direction.as_ref());
     entry.add("IOMT_FILTER_INTERFACE", record.interface.as_ref());
-    entry.add("IOMT_FILTER_SOURCE", record.source);
+    entry.add("IOMT_FILTER_SOURCE", source);
     entry.add("IOMT_FILTER_SOURCE_PORT", record.source_port);
-    entry.add("IOMT_FILTER_DESTINATION", record.destination);
+    entry.add("IOMT_FILTER_DESTINATION", destination);
     entry.add("IOMT_FILTER_DESTINATION_PORT", record.destination_port);
     entry.add("IOMT_FILTER_PROTOCOL", record.protocol.as_ref());
     entry.add("IOMT_FILTER_COUNTRY", record.country.as_ref());
@@ -34,7 +35,7 @@ pub fn entry(record: &Record) -> Vec<u8> {
     entry.add("IOMT_FILTER_ENTRY", record.entry.as_ref());
     entry.add("IOMT_FILTER_SCORE", record.score);
     entry.add("IOMT_FILTER_RULE", record.rule.as_ref());
-    entry.add("IOMT_FILTER_GENERATION", record.note.is_none().then_some(record.generation));
+    entry.add("IOMT_FILTER_GENERATION", (!record.is_notice()).then_some(record.generation));
     entry.add("IOMT_FILTER_COUNT", Some(record.count));
     entry.add("IOMT_FILTER_COMMUNITY_ID", super::community_id::of(record));
     entry.0
@@ -62,6 +63,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::ArpRecord;
 
     #[test]
     fn an_entry_has_fields_of_its_own() {
@@ -76,5 +78,13 @@ mod tests {
         assert!(text.contains("\nPRIORITY=5\n") && text.contains("\nIOMT_FILTER_REASON=geo\n"), "{text}");
         assert!(text.contains("\nIOMT_FILTER_DEVICE\n\u{9}\0\0\0\0\0\0\0two\nlines\n"), "{text:?}");
         assert!(!text.contains("IOMT_FILTER_FEED"), "{text}");
+        let arp = ArpRecord {
+            sender_mac: "00:1b:21:aa:bb:cc".into(),
+            sender: [10, 0, 0, 1].into(),
+            target: [10, 0, 0, 2].into(),
+        };
+        let entry = super::entry(&Record { arp: Some(arp), ..record });
+        let text = String::from_utf8_lossy(&entry);
+        assert!(text.contains("\nIOMT_FILTER_SOURCE=10.0.0.1\nIOMT_FILTER_DESTINATION=10.0.0.2\n"), "{text}");
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use iomt_filter_common::packet::protocol;
 use serde::Serialize;
 
-use super::super::{Record, protocol_number};
+use super::super::{Expected, Record, protocol_number, tcp_flags};
 use super::{PRODUCT, Severity, VERSION, community_id, title};
 
 const SCHEMA: &str = "1.3.0";
@@ -16,8 +16,6 @@ const TRAFFIC: u32 = 6;
 const OTHER: u32 = 99;
 /// `device.type_id`.
 const FIREWALL: u8 = 9;
-/// The bits of TCP's flags, in the order of their letters.
-const TCP_FLAGS: &str = "FSRPAUEC";
 
 /// Names are OCSF's.
 #[derive(Debug, Serialize)]
@@ -133,14 +131,15 @@ struct Unmapped<'r> {
     icmp_type: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     icmp_code: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<&'r Expected>,
     generation: u32,
     length: u32,
 }
 
 /// An event.
 pub(super) fn event(record: &Record) -> Ocsf<'_> {
-    let is_frame = record.note.is_none();
-    let is_drop = matches!(&*record.verdict, "drop" | "reset");
+    let (is_frame, is_drop) = (!record.is_notice(), record.is_stopped());
     let (class_uid, activity_id) = match (is_frame, is_drop) {
         (false, _) => (0, OTHER),
         (true, true) => (NETWORK_ACTIVITY, REFUSE),
@@ -195,6 +194,7 @@ pub(super) fn event(record: &Record) -> Ocsf<'_> {
             entry: record.entry.as_deref(),
             icmp_type: record.icmp_type,
             icmp_code: record.icmp_code,
+            expected: record.expected.as_ref(),
             generation: record.generation,
             length: record.length,
         },
@@ -204,12 +204,11 @@ pub(super) fn event(record: &Record) -> Ocsf<'_> {
 fn endpoint(record: &Record, is_source: bool) -> Endpoint<'_> {
     let is_from_device = record.direction.as_deref() == Some("from-device");
     let is_device = record.direction.is_some() && is_source == is_from_device;
-    let (arp, mac) = (record.arp.as_ref(), record.mac.as_ref());
+    let ((source, destination), mac) = (record.ends(), record.mac.as_ref());
     let (ip, port, mac) = if is_source {
-        (record.source.or(arp.map(|arp| arp.sender)), record.source_port, mac.map(|mac| &mac.source))
+        (source, record.source_port, mac.map(|mac| &mac.source))
     } else {
-        let ip = record.destination.or(arp.map(|arp| arp.target));
-        (ip, record.destination_port, mac.map(|mac| &mac.destination))
+        (destination, record.destination_port, mac.map(|mac| &mac.destination))
     };
     let country = record.country.as_deref().filter(|_| !is_device && record.direction.is_some());
     let vlan = record.vlan.as_ref().and_then(|tags| tags.last());
@@ -225,10 +224,6 @@ fn endpoint(record: &Record, is_source: bool) -> Endpoint<'_> {
 
 fn connection(record: &Record) -> Connection {
     let number = record.protocol.as_deref().and_then(protocol_number);
-    let flags = |letters: &str| {
-        let bit = |letter| TCP_FLAGS.find(letter).map_or(0, |bit| 1 << bit);
-        letters.chars().map(bit).fold(0, |flags, bit| flags | bit)
-    };
     Connection {
         // Inbound and outbound are what the devices see.
         direction_id: match record.direction.as_deref() {
@@ -243,7 +238,7 @@ fn connection(record: &Record) -> Connection {
             _ => record.protocol.as_deref().unwrap_or_default().to_owned(),
         }),
         protocol_ver_id: record.ip_version,
-        tcp_flags: record.tcp_flags.as_deref().map(flags),
+        tcp_flags: record.tcp_flags.as_deref().and_then(tcp_flags::bits),
         community_uid: community_id::of(record),
     }
 }

@@ -140,6 +140,9 @@ fn ocsf_is_network_activity() {
 "unmapped":{"verdict":"drop","reason":"blocklist","device":"ct-3","feed":"threatfox","entry":"203.0.113.0/24",
 "generation":12,"length":78}}"#,
     );
+    let expected = r#"{"mac":null,"vlan":110,"addresses":["10.10.4.12"]}"#;
+    let line = Format::Ocsf.line(&record(&[("reason", "\"spoofed\""), ("expected", expected)]));
+    assert!(line.contains(&format!(r#","expected":{expected},"generation""#)), "{line}");
     let line = Format::Ocsf.line(&notice());
     assert!(
         line.starts_with(
