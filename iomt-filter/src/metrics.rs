@@ -19,6 +19,7 @@ mod agent;
 mod attached;
 mod content;
 mod change;
+mod outlets;
 mod traffic;
 
 pub use family::{Family, Kind};
@@ -55,8 +56,14 @@ impl Picture {
 
 /// Every family, in the order in which they are served.
 pub fn families() -> impl Iterator<Item = &'static Family> {
-    let all: [&[Family]; 5] =
-        [&agent::FAMILIES, &attached::FAMILIES, &content::FAMILIES, &change::FAMILIES, &traffic::FAMILIES];
+    let all: [&[Family]; 6] = [
+        &agent::FAMILIES,
+        &attached::FAMILIES,
+        &content::FAMILIES,
+        &change::FAMILIES,
+        &traffic::FAMILIES,
+        &outlets::FAMILIES,
+    ];
     all.into_iter().flatten()
 }
 

@@ -145,7 +145,9 @@ fn metrics_say_what_status_says_and_prometheus_reads_them() {
     assert_eq!(known[0]["type"], "counter", "{known}");
 
     let firing = |name: &str| {
-        !evaluate(host, PROMETHEUS, &format!("ALERTS{{alertname=\"{name}\"}}")).unwrap().is_empty()
+        !evaluate(host, PROMETHEUS, &format!("ALERTS{{alertname=\"{name}\",alertstate=\"firing\"}}"))
+            .unwrap()
+            .is_empty()
     };
     assert!(!firing("IomtFilterBypass"));
     filter.tell(&["bypass", "--device", "ct-1", "--for", "5m", "--note", "emergency"]).unwrap();
@@ -190,11 +192,12 @@ fn start_prometheus(filter: &Filter<'_>, programs: &Path, folder: &Path) -> Prog
     let config = folder.join("prometheus.yml");
     // Nobody waits a minute here.
     let rules = folder.join("rules.yml");
-    fs::write(
-        &rules,
-        fs::read_to_string(root().join(RULES)).unwrap().replace("interval: 1m", "interval: 1s"),
-    )
-    .unwrap();
+    let text = fs::read_to_string(root().join(RULES)).unwrap();
+    let sooner = |line: &str| match line.split_once(": ") {
+        Some((key, _)) if matches!(key.trim(), "for" | "interval") => format!("{key}: 1s\n"),
+        _ => format!("{line}\n"),
+    };
+    fs::write(&rules, text.lines().map(sooner).collect::<String>()).unwrap();
     let text = format!(
         "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}\n\
          rule_files: [\"{}\"]\n\

@@ -36,6 +36,11 @@ fn picture() -> Picture {
             "number": 3, "files_differ": true, "kept_because": "invalid",
             "pending": { "number": 3, "by": "root", "note": null, "confirm_by": at, "left_seconds": 90, "falls_back_to": 2 },
         },
+        "archive": { "path": "events.db", "kept": 7, "bytes": 4096, "error": "full", "moved_aside": null, "emitted": { "drop": 2, "pass": 1 }, "lost": { "drop": 3 }, "waiting": { "drop": 4 } },
+        "sinks": [
+            { "name": "siem", "type": "syslog", "format": "cef", "target": "tcp", "state": "up", "since": at, "error": null, "emitted": { "drop": 5 } },
+            { "name": "file", "type": "file", "format": "json", "target": "/x", "state": "down", "since": at, "error": "no", "waiting": { "drop": 6 } },
+        ],
         "exceptions": [
             { "kind": "bypass", "scope": { "device": "ct-1" }, "until": "2026-11-28T12:30:00Z", "note": null, "added": "2026-11-28T11:50:00Z", "by": "root" },
             { "kind": "quarantine", "scope": { "profile": "pump" }, "until": null, "note": null, "added": at, "by": "root" },
@@ -131,6 +136,17 @@ fn what_is_shown_is_written_down() {
         "iomt_filter_device_frames_total{device=\"\",profile=\"\",outcome=\"dropped\"} 1",
         "iomt_filter_device_reason_frames_total{device=\"ct-1\",profile=\"ct\",verdict=\"drop\",reason=\"blocklist\"} 3",
         "iomt_filter_events_total{verdict=\"drop\",fate=\"lost\"} 1",
+        "iomt_filter_archive_events 7",
+        "iomt_filter_archive_bytes 4096",
+        "iomt_filter_archive_failed 1",
+        "iomt_filter_archive_records_total{fate=\"emitted\"} 3",
+        "iomt_filter_archive_records_total{fate=\"lost\"} 3",
+        "iomt_filter_archive_waiting 4",
+        "iomt_filter_sink_up{sink=\"siem\"} 1",
+        "iomt_filter_sink_up{sink=\"file\"} 0",
+        "iomt_filter_sink_records_total{sink=\"siem\",fate=\"emitted\"} 5",
+        "iomt_filter_sink_waiting{sink=\"file\"} 6",
+        "iomt_filter_audit_failed 0",
     ] {
         assert!(text.lines().any(|written| written == line), "`{line}` is not in:\n{text}");
     }
