@@ -32,6 +32,8 @@ pub use self::mark::Mark;
 /// The file of the log, in the state folder.
 pub const FILE: &str = "audit.log";
 /// The hash that the first line follows on.
+/// Where numbers of lines end, for whatever reads JSON; a larger one is none that was written here.
+const MOST_LINES: u64 = 1 << 53;
 const BEGINNING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// How much of the end is read to find the last line, at first; and the most, which is far more than a line can have
 /// that is written here.
@@ -324,8 +326,10 @@ impl Audit {
                 }
             };
             let last = match line.map(serde_json::from_slice::<Line>) {
-                Some(Ok(line)) => Mark { sequence: line.sequence, hash: line.hash },
-                Some(Err(_)) => return Err(AuditError::Damaged(self.path.clone())),
+                Some(Ok(line)) if line.sequence < MOST_LINES => {
+                    Mark { sequence: line.sequence, hash: line.hash }
+                }
+                Some(_) => return Err(AuditError::Damaged(self.path.clone())),
                 None => Mark::default(),
             };
             return Ok(End { last, at: length - torn, torn });

@@ -80,13 +80,23 @@ impl Auditing {
         Err(errors)
     }
 
-    /// Writes down what could not be written yet, where there is any, and waits for nobody.
+    /// Writes down what could not be written yet, and waits for nobody. Where nothing waits, and the log could not be
+    /// written when somebody wanted to change something, it is written there that it can be again.
     pub(super) fn catch_up(&self) {
         let mut book = self.book();
-        if !book.unwritten.is_empty() {
-            // What is wrong was said, and is in `status`.
-            let _ = self.put(&mut book, Vec::new(), Duration::ZERO);
+        let error = self.standing().error;
+        if error.is_none() && book.unwritten.is_empty() {
+            return;
         }
+        let again = book.unwritten.is_empty().then(|| Entry {
+            who: "the agent".into(),
+            what: "audit resumed".into(),
+            note: error
+                .map(|error| format!("something was refused, because it could not be written: {error}")),
+            ..Entry::default()
+        });
+        // What is wrong was said, and is in `status`.
+        let _ = self.put(&mut book, again.into_iter().collect(), Duration::ZERO);
     }
 
     /// How the log stands.
@@ -237,9 +247,21 @@ mod tests {
         let refused: Result<(), Errors> = auditing.change(Entry::default(), || panic!("it was changed"));
         assert!(refused.unwrap_err()[0].contains("failed to write the audit log"));
         assert!(auditing.standing().error.is_some());
+        auditing.catch_up();
+        assert!(auditing.standing().error.is_some());
         fs::create_dir(&state).unwrap();
         auditing.change(entry("grant"), || Ok(())).unwrap();
         assert_eq!((what(&state), auditing.standing().error), (vec!["grant".to_owned()], None));
+        auditing.catch_up();
+        assert_eq!(what(&state), ["grant"], "nothing was wrong any more");
+
+        // Nor does what was wrong stay in `status` until somebody changes something.
+        let auditing = Auditing::begin(&folder.path().join("later"));
+        auditing.write([entry("grant")]).unwrap_err();
+        fs::create_dir(folder.path().join("later")).unwrap();
+        auditing.catch_up();
+        assert_eq!(auditing.standing().error, None);
+        assert_eq!(what(&folder.path().join("later")), ["audit resumed"]);
     }
 
     #[test]

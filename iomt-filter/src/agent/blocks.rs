@@ -77,7 +77,8 @@ impl Blocks {
         match Self::load(folder) {
             Ok(blocks) => {
                 if journal::is_cut(folder, CHANGES) {
-                    store::move_aside(folder, CHANGES, now)?;
+                    // It is in its place until the blocks are kept: a start after one that could not do that says so again.
+                    store::keep_aside(folder, CHANGES, now)?;
                     tracing::error!(
                         "`{CHANGES}` was cut off: the latest changes of blocks by hand may be lost"
                     );

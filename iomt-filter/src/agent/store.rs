@@ -63,9 +63,21 @@ pub fn load_or_begin<T: DeserializeOwned + Default>(
 
 /// Moves what is damaged out of the way.
 pub(super) fn move_aside(folder: &Path, name: &str, now: Timestamp) -> Result<(), StoreError> {
+    let (path, aside) = damaged(folder, name, now);
+    fs::rename(&path, aside).map_err(|error| StoreError::Write(path, error))
+}
+
+/// Gives what is damaged a second name, so that it outlives what takes its place.
+pub(super) fn keep_aside(folder: &Path, name: &str, now: Timestamp) -> Result<(), StoreError> {
+    let (path, aside) = damaged(folder, name, now);
+    fs::hard_link(&path, aside).map_err(|error| StoreError::Write(path, error))
+}
+
+/// A file, and its name when it is aside.
+fn damaged(folder: &Path, name: &str, now: Timestamp) -> (PathBuf, PathBuf) {
     let path = folder.join(name);
     let aside = path.with_added_extension(format!("damaged-{}", now.as_second()));
-    fs::rename(&path, aside).map_err(|error| StoreError::Write(path, error))
+    (path, aside)
 }
 
 /// What an operator is to know of each file that was moved aside and is still there.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::BEGINNING;
+use super::{BEGINNING, MOST_LINES};
 use crate::privileges::as_owner_of;
 
 /// The file, beside the log.
@@ -37,7 +37,7 @@ impl Mark {
     #[must_use]
     pub fn beside(log: &Path) -> Option<Self> {
         let mark: Self = serde_json::from_slice(&fs::read(file(log)).ok()?).ok()?;
-        (mark.sequence > 0).then_some(mark)
+        (1..MOST_LINES).contains(&mark.sequence).then_some(mark)
     }
 
     /// The one of two that is of a later line.
@@ -61,6 +61,8 @@ impl Mark {
     }
 }
 
+const _: () = assert!(BEGINNING.len() == 64, "as long as a hash");
+
 fn file(log: &Path) -> PathBuf {
     log.with_file_name(MARK)
 }
@@ -74,11 +76,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join(super::super::FILE);
         assert_eq!(Mark::beside(&log), None);
-        for sequence in [1, u64::MAX, 7] {
+        for sequence in [1, MOST_LINES - 1, 7] {
             let mark = Mark { sequence, hash: "a".repeat(64) };
             mark.put(&log).unwrap();
             assert_eq!(Mark::beside(&log), Some(mark));
         }
+        Mark { sequence: u64::MAX, hash: "a".repeat(64) }.put(&log).unwrap();
+        assert_eq!(Mark::beside(&log), None, "no line has that number");
         let length = fs::metadata(folder.path().join(MARK)).unwrap().len();
         for nonsense in ["", "nonsense", &"x".repeat(length as usize * 2)] {
             fs::write(folder.path().join(MARK), nonsense).unwrap();

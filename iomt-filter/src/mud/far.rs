@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::bindings::authority;
 use super::entry::{Families, Far};
 use super::import::Ground;
+use super::report::Answer;
 use super::shown;
 use crate::policy::peer;
 
@@ -154,6 +155,14 @@ fn addresses(name: &str, families: Families, ground: &Ground<'_>) -> Result<Word
         return Err(format!("no address of `{name}` of that version of IP is known that could be allowed"));
     }
     Ok(words)
+}
+
+impl Answer {
+    /// Whether an address of it could be allowed.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.addresses.iter().any(|address| !is_nobodys(*address))
+    }
 }
 
 fn is_nobodys(address: IpAddr) -> bool {

@@ -243,25 +243,16 @@ pub(super) fn warnings(ground: &Ground<'_>) -> Vec<Diagnostic> {
         let message = "what is in force is not known: all that devices did counts as allowed, and what changes is not told";
         return vec![warning(message.to_owned()).help("ask while the agent runs")];
     };
-    let mut found = Vec::new();
-    let of_learn = stricter(&before.rows, &ground.after.rows, Mode::Learn);
-    if !of_learn.is_empty() {
+    let modes = [("learn", Mode::Learn), ("monitor", Mode::Monitor)];
+    let stricter = modes.map(|(name, mode)| (name, stricter(&before.rows, &ground.after.rows, mode)));
+    let warned = stricter.iter().filter(|(_, devices)| !devices.is_empty()).map(|(mode, devices)| {
         let message = format!(
-            "{} from `learn` to `enforce`: what it does that no rule allows is in no history",
-            named(&of_learn)
+            "{} from `{mode}` to `enforce`: what it does that no rule allows is known for as long as it was watched",
+            named(devices)
         );
-        found.push(warning(message).help("have it in `monitor` first, where that is reported"));
-    }
-    let of_monitor = stricter(&before.rows, &ground.after.rows, Mode::Monitor);
-    if !of_monitor.is_empty() {
-        let message = format!(
-            "{} from `monitor` to `enforce`: what it does that no rule allows is known as far as the events of a \
-             running agent go back",
-            named(&of_monitor)
-        );
-        found.push(warning(message).help("`iomt-filter events --reason not-allowed` shows them"));
-    }
-    found
+        warning(message).help("`iomt-filter learn status` says how many days that is")
+    });
+    warned.collect()
 }
 
 /// Devices that are in this mode, and are to be in `enforce`.

@@ -46,6 +46,8 @@ fn owner(folder: &Path) -> Option<(Uid, Gid)> {
     }
     let (mut owner, mut is_led) = (None, false);
     let mut reached = PathBuf::from("/");
+    // Nothing stands for the folder that one is in, of which no path may be known: then nothing can be made in it.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let mut ahead = names(&std::path::absolute(folder).ok()?);
     let mut links = MOST_LINKS;
     while let Some(name) = ahead.pop_front() {
@@ -64,13 +66,15 @@ fn owner(folder: &Path) -> Option<(Uid, Gid)> {
             reached = next;
             continue;
         }
-        links = links.checked_sub(1)?;
+        // The kernel follows no further either; if it does by then, it is as whoever is known to have led there.
+        let Some(left) = links.checked_sub(1) else { break };
+        links = left;
         // Wherever a user's link leads, it was this user who led there; and whoever has the folder has put it there.
         if !is_led {
             owner = of_user.or(owner);
             is_led = owner.is_some();
         }
-        let target = fs::read_link(&next).ok()?;
+        let Ok(target) = fs::read_link(&next) else { break };
         if target.is_absolute() {
             reached = PathBuf::from("/");
         }
@@ -135,6 +139,13 @@ mod tests {
         assert_eq!(owner(&elsewhere).map(|(user, _)| user), Some(Uid::from_raw(USER)));
         symlink("roots", folder.path().join("own-link")).unwrap();
         assert_eq!(owner(&folder.path().join("own-link")), None);
+        // Nor one of so many that no more are followed, and a folder without a name is the one that one is in.
+        for link in 0..=MOST_LINKS {
+            symlink(format!("chain-{}", link + 1), state.join(format!("chain-{link}"))).unwrap();
+        }
+        symlink(&roots, state.join(format!("chain-{}", MOST_LINKS + 1))).unwrap();
+        assert_eq!(owner(&state.join("chain-0")).map(|(user, _)| user), Some(Uid::from_raw(USER)));
+        assert_eq!(owner(Path::new("")), owner(&std::env::current_dir().unwrap()));
         // And it is root again.
         fs::write(folder.path().join("own"), "z").unwrap();
         assert_eq!(fs::metadata(folder.path().join("own")).unwrap().uid(), 0);

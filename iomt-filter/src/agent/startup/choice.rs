@@ -93,7 +93,7 @@ impl Choices {
         }
         let holding = confirmed.as_ref().map(|(known, _)| &known.record);
         if owed.is_none()
-            && let Some(because) = unwanted(&known, &digest).or_else(|| unasked(&known, holding))
+            && let Some(because) = unasked(&known, holding).or_else(|| unwanted(&known, &digest))
             && let Some(first) = kept(because)
         {
             return Ok(Self { generations, first, second: None, owed });

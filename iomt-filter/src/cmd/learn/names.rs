@@ -32,6 +32,7 @@ pub(super) fn resolve(names: &BTreeSet<&str>, state: Option<&Path>, offline: boo
     let mut kept = state.map_or_else(Answers::new, load);
     kept.values_mut().for_each(|answer| answer.is_kept = true);
     let mut fresh = if offline { Answers::new() } else { ask(names) };
+    take_no_worse(&mut fresh, &kept);
     if let Some(state) = state.filter(|_| !fresh.is_empty()) {
         let mut all = kept.clone();
         all.extend(fresh.clone());
@@ -45,6 +46,19 @@ pub(super) fn resolve(names: &BTreeSet<&str>, state: Option<&Path>, offline: boo
         }
     }
     fresh
+}
+
+/// Takes out answers without an address that could be allowed, where there was a better one before.
+fn take_no_worse(fresh: &mut Answers, kept: &Answers) {
+    fresh.retain(|name, answer| {
+        let is_worse = !answer.is_usable() && kept.get(name).is_some_and(Answer::is_usable);
+        if is_worse {
+            output::note(format!(
+                "`{name}` is said to have no address that could be allowed; what was said before holds"
+            ));
+        }
+        !is_worse
+    });
 }
 
 fn load(state: &Path) -> Answers {
@@ -92,4 +106,27 @@ fn ask(names: &BTreeSet<&str>) -> Answers {
         }
     }
     answers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_nothing_can_be_allowed_by_replaces_no_better_one() {
+        let answers = |all: &[(&str, &[&str])]| -> Answers {
+            let answer = |addresses: &[&str]| Answer {
+                addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+                at: Timestamp::UNIX_EPOCH,
+                is_kept: false,
+            };
+            all.iter().map(|(name, addresses)| ((*name).to_owned(), answer(addresses))).collect()
+        };
+        let kept = answers(&[("moved", &["192.0.2.1"]), ("sunk", &["192.0.2.2"]), ("gone", &["192.0.2.3"])]);
+        let moved: (&str, &[&str]) = ("moved", &["192.0.2.9", "127.0.0.1"]);
+        let mut fresh =
+            answers(&[moved, ("sunk", &["0.0.0.0", "::1"]), ("gone", &[]), ("new", &["127.0.0.1"])]);
+        take_no_worse(&mut fresh, &kept);
+        assert_eq!(fresh, answers(&[moved, ("new", &["127.0.0.1"])]));
+    }
 }

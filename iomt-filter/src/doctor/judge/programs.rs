@@ -70,7 +70,8 @@ fn stranger(port: &Port, program: u32, ports: &Ports) -> Finding {
         "this filter's link runs program {program}{name}, which is not this filter's: what comes in here is not judged"
     );
     let mend = format!(
-        "an agent that runs puts its own back within a second; find out who put it there, and start the agent, or          `iomt-filter detach --interface {}`",
+        "an agent that runs puts its own back within a second; find out who put it there, and start the agent, or \
+         `iomt-filter detach --interface {}`",
         port.name
     );
     Finding::problem(CHECK, found).mend(mend)
