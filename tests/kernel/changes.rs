@@ -19,7 +19,7 @@ use nix::time::{ClockId, clock_gettime};
 const SECOND: u64 = 1_000_000_000;
 /// `enum xdp_action` of `linux/bpf.h`.
 const XDP_PASS: u32 = 2;
-const LATER: u64 = 3_600 * SECOND;
+pub(crate) const LATER: u64 = 3_600 * SECOND;
 
 /// The clock of the program, in nanoseconds.
 pub(crate) fn now() -> u64 {

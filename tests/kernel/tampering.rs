@@ -16,9 +16,7 @@ use iomt_filter_common::policy::Mode;
 use iomt_filter_common::ports::{Entry, line_of};
 use iomt_filter_tests::world::{World, hospital};
 
-use crate::changes::now;
-
-const LATER: u64 = 3_600_000_000_000;
+use crate::changes::{LATER, now};
 
 /// A process with the tables that another one may take over.
 struct Site {
@@ -151,7 +149,7 @@ fn a_change_that_is_pending_is_compared_with_what_it_goes_back_to() {
     {
         let mut first = site.load();
         first.apply(before.clone(), &site.token).unwrap();
-        first.apply_until(after.clone(), now() + LATER, &site.token).unwrap();
+        first.apply_until(after.clone(), LATER, &site.token).unwrap();
     }
     let mut next = site.load();
     assert_eq!(tables(&next.recognise(&after, Some(&after)).unwrap()), [map::POLICY]);

@@ -125,8 +125,11 @@ fn what_is_done_by_hand_in_the_moment_of_a_deadline_hides_it_from_nobody() {
     let filter = filter(&hospital, &agent());
     filter.write("policy.toml", cutting()).unwrap();
     filter.tell(&["apply", "--confirm-within", "5s"]).unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(5);
-    thread::sleep(deadline.saturating_duration_since(std::time::Instant::now()));
+    // The moment of the change's own deadline, not one that is reckoned from when the command came back.
+    let until =
+        change(&filter)["pending"]["confirm_by"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let left = until.duration_since(jiff::Timestamp::now());
+    thread::sleep(Duration::try_from(left).unwrap_or_default());
     filter.tell(&["quarantine", "pump-1"]).unwrap();
     wait::until("the change to be taken back", LIMIT, || {
         let change = change(&filter);

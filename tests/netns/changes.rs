@@ -22,15 +22,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A policy that cuts the scanner from the PACS.
 pub(crate) fn cutting() -> String {
-    POLICY.replace("  { to = \"pacs\", service = \"dicom\" },\n", "")
+    other("")
 }
 
 /// A policy that says something else, and that no packet of these tests is judged differently by.
 fn wider() -> String {
-    POLICY.replace(
-        "  { to = \"pacs\", service = \"dicom\" },\n",
-        "  { to = \"pacs\", service = [\"dicom\", \"https\"] },\n",
-    )
+    other("  { to = \"pacs\", service = [\"dicom\", \"https\"] },\n")
+}
+
+/// The policy with other rules in place of the one for sending studies.
+fn other(rules: &str) -> String {
+    let policy = POLICY.replace("  { to = \"pacs\", service = \"dicom\" },\n", rules);
+    assert_ne!(policy, POLICY, "there is no such rule");
+    policy
 }
 
 /// A session of the scanner with the PACS, which stands for that of an operator.

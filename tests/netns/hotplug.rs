@@ -77,15 +77,16 @@ fn a_port_that_is_set_down_and_up_is_judged_before_and_after() {
     let hospital = build();
     let filter = filter(&hospital, &agent());
     let pacs = Host::Pacs.at(Version::V4, DICOM);
-    let vendor = Host::Vendor.at(Version::V4, HTTPS);
-    let _services = [(Host::Pacs, pacs), (Host::Vendor, vendor)]
-        .map(|(host, at)| Service::start(&hospital[host], at).unwrap());
+    let c2 = Host::C2.at(Version::V4, HTTPS);
+    let _services =
+        [(Host::Pacs, pacs), (Host::C2, c2)].map(|(host, at)| Service::start(&hospital[host], at).unwrap());
     filter.host().ip(&["link", "set", "port-ct", "down"]).unwrap();
     wait_for_mode(&filter, "port-ct", ATTACHED);
     assert!(filter.tell(&["status"]).unwrap().starts_with("DOWN        `port-ct`"));
     assert_eq!(attempt(&hospital[Host::Ct], pacs, ATTEMPT).unwrap(), Outcome::NoAnswer);
     filter.host().ip(&["link", "set", "port-ct", "up"]).unwrap();
     assert_eq!(attempt(&hospital[Host::Ct], pacs, LIMIT).unwrap(), Outcome::Connected);
+    assert_eq!(attempt(&hospital[Host::Ct], c2, ATTEMPT).unwrap(), Outcome::NoAnswer);
     assert!(is_judged(&filter, "port-ct"));
     filter.remove().unwrap();
 }

@@ -1,7 +1,7 @@
 //! Whatever judges frames: the host build of the filter here, the kernel program in its own level.
 
+use std::cell::Cell;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use iomt_filter::judge::{Memory, RowsTables};
 use iomt_filter::rows::Rows;
@@ -91,12 +91,14 @@ pub trait Judge {
     }
 }
 
-/// How many frames needed no stage of the judgement, in this process so far.
-static AT_A_GLANCE: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// How many frames needed no stage of the judgement, in this thread so far.
+    static AT_A_GLANCE: Cell<usize> = const { Cell::new(0) };
+}
 
-/// Frames that the host build has judged at a glance so far.
+/// Frames that the host build has judged at a glance in this thread so far.
 pub fn at_a_glance() -> usize {
-    AT_A_GLANCE.load(Ordering::Relaxed)
+    AT_A_GLANCE.get()
 }
 
 /// `parse` and `decide` as the kernel program runs them, on tables of the host.
@@ -159,7 +161,7 @@ impl Judge for Host {
         case.set_parsed(parsed);
         let read = case.packet;
         if settled.is_some() {
-            AT_A_GLANCE.fetch_add(1, Ordering::Relaxed);
+            AT_A_GLANCE.set(AT_A_GLANCE.get() + 1);
             note(settled, &mut case, &tables);
         } else {
             if settled.is_absent() {
@@ -179,7 +181,7 @@ fn agree(settled: Settled, decision: Decision) {
     let (reason, device) = settled.refusal();
     let of_far_end = matches!(decision.reason(), Some(Reason::Blocklist | Reason::Geo));
     if reason != 0 {
-        AT_A_GLANCE.fetch_add(1, Ordering::Relaxed);
+        AT_A_GLANCE.set(AT_A_GLANCE.get() + 1);
         let said = (decision.verdict(), decision.reason_number(), decision.device);
         assert_eq!(said, (Verdict::Drop, reason, device), "{decision:?}");
     }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, Map, MapData};
 use aya::programs::links::{FdLink, PinnedLink};
 use iomt_filter_common::abi::{Active, map};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::files::Files;
 use super::traffic::Traffic;
@@ -229,18 +229,32 @@ impl<'c> Patient<'c> {
 
     fn fill_disk(&mut self) -> Result<()> {
         let ballast = self.crossing.state().join("ballast");
+        self.write_variation()?;
+        self.filter.tell(&["apply", "--confirm-within", FAR_DEADLINE])?;
+        let applied = self.change()?["number"].clone();
         fill(&ballast)?;
+        // A confirmation waits for no disk, and whoever starts next knows of it.
+        self.filter.tell(&["confirm"]).context("a change cannot be confirmed on a full disk")?;
+        self.filter.kill()?;
+        self.filter.start().context("an agent does not start on a full disk")?;
+        let change = self.change()?;
+        ensure!(
+            change["number"] == applied && change["pending"].is_null(),
+            "generation {applied} was confirmed, and there is {change}"
+        );
         self.write_variation()?;
         // Nothing can be written down: what is asked for is refused, and what runs stays.
         let refused = self.filter.ask(&["reload"])?;
         ensure!(!refused.status.success(), "a reload is not in the audit log: {}", refused.output);
-        self.filter.ask(&["block", "add", "198.51.100.9"])?;
+        let refused = self.filter.ask(&["block", "add", "198.51.100.9"])?;
+        ensure!(!refused.status.success(), "a block is not in the audit log: {}", refused.output);
         self.filter.kill()?;
         self.filter.start().context("an agent does not start on a full disk")?;
         self.traffic.go_on(ROUNDS)?;
         fs::remove_file(&ballast).context("failed to empty the disk")?;
-        // An agent that could not open its audit log needs another start.
-        self.upgrade()?;
+        wait::until("the audit log to be written again", LIMIT, || {
+            Ok(self.filter.json(&["status"])?["audit"]["error"].is_null().then_some(()))
+        })?;
         self.swap()
     }
 
@@ -265,6 +279,10 @@ impl<'c> Patient<'c> {
             Ok((self.generation()? > before).then_some(()))
         })?;
         self.upgrade()
+    }
+
+    fn change(&self) -> Result<Value> {
+        Ok(self.filter.json(&["status"])?["change"].clone())
     }
 
     /// The generation that is written as the active one.
