@@ -30,7 +30,9 @@ pub struct Case {
     pub(crate) group: Address,
     /// The entry that covers a far end, whether or not it is severe enough.
     pub listing: Listing,
-    port: u32,
+    port: u16,
+    /// The port that the group was asked for.
+    pub(crate) group_port: u16,
     /// [`Unparsed`](crate::parse::Unparsed) as a number, 0 where all of the frame was read.
     unparsed: u8,
     /// [`Doubt`] as a number.
@@ -95,13 +97,13 @@ impl Case {
     /// Notes where it comes in.
     #[inline(always)]
     pub const fn set_port(&mut self, port: Port) {
-        self.port = port as u32;
+        self.port = port as u16;
     }
 
     /// The role of the interface.
     #[inline(always)]
     pub const fn port(&self) -> Port {
-        Port::from_number(self.port)
+        Port::from_number(self.port as u32)
     }
 
     /// Notes whether all of the frame was read.
@@ -121,7 +123,7 @@ impl Case {
 
     #[inline(always)]
     pub(crate) const fn is_from_device(&self) -> bool {
-        self.port != Port::Uplink as u32
+        self.port != Port::Uplink as u16
     }
 
     /// Whether the sender claims what is bound to something else.

@@ -4,6 +4,8 @@
 use crate::case::Case;
 use crate::flow::FlowKey;
 use crate::packet::{Fragment, TCP_ACK, TCP_SYN, protocol};
+use crate::query;
+use crate::tables::Tables;
 use crate::verdict::Reason;
 
 /// Conversations that are watched at a time; what does not fit is counted.
@@ -47,13 +49,15 @@ pub fn is_watched(case: &Case) -> bool {
         && case.packet.fragment() as u8 != Fragment::Later as u8
 }
 
-/// The conversation that the packet of a case would open, as far as the packet itself says, with that packet in it.
+/// The conversation that the packet of a case would open, as far as the packet itself says, with that packet in it. Who
+/// has asked a group has opened what is answered.
 #[inline(always)]
-pub fn conversation(case: &Case) -> (FlowKey, Watched) {
+pub fn conversation<T: Tables>(case: &Case, tables: &T) -> (FlowKey, Watched) {
     let packet = &case.packet;
     let is_tcp = packet.protocol == protocol::TCP;
     let flags = packet.tcp_flags & (TCP_SYN | TCP_ACK);
-    let is_answer = is_tcp && flags == TCP_SYN | TCP_ACK;
+    let asked = query::answered(packet, case.sides.receiver.device, case.now, tables);
+    let is_answer = (is_tcp && flags == TCP_SYN | TCP_ACK) || asked.is_some();
     let [opener, responder] = case.sides.in_order(is_answer);
     let watched = Watched {
         first_seen: case.now,
@@ -66,5 +70,9 @@ pub fn conversation(case: &Case) -> (FlowKey, Watched) {
         is_opened: (!is_tcp || flags & TCP_SYN != 0) as u8,
         reserved: [0; 6],
     };
-    (FlowKey::of_conversation(packet, is_answer), watched)
+    let mut key = FlowKey::of_conversation(packet, is_answer);
+    if let Some(asked) = asked {
+        key.destination_port = asked.service_port;
+    }
+    (key, watched)
 }

@@ -11,6 +11,7 @@ use iomt_filter_common::watch::{self, Watched};
 use iomt_filter_common::{Case, Decision, Verdict};
 
 use crate::maps::{self, COUNTERS, DIFFERENCES, EVENTS, FATES, LIMITS, UNWATCHED, WATCHED};
+use crate::tables::Maps;
 
 /// Counts a frame under its device, verdict and reason.
 #[inline(always)]
@@ -91,7 +92,7 @@ fn count_difference(difference: &Difference) {
 /// Adds the packet of a case to its conversation, which no rule allows.
 #[inline(always)]
 pub(crate) fn watch(case: &Case) {
-    let (key, first) = watch::conversation(case);
+    let (key, first) = watch::conversation(case, &Maps::of(case));
     let known = WATCHED.get_ptr_mut(key).or_else(|| WATCHED.get_ptr_mut(key.reversed()));
     if let Some(known) = known {
         add_to(known, &first);

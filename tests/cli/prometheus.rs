@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use iomt_filter_tests::prometheus::{programs, run};
+use iomt_filter_tests::prometheus::programs;
 use iomt_filter_tests::readme::root;
+use iomt_filter_tests::tools::run;
 
 const RULES: &str = "packaging/prometheus/iomt-filter.rules.yml";
 const TESTS: &str = "tests/data/prometheus/rules.test.yml";

@@ -101,3 +101,30 @@ fn what_is_kept_and_over_is_let_go_of_and_what_goes_on_is_not() {
 fn what_is_dropped_is_not_watched() {
     assert_eq!(Scene::load(Mode::Enforce).watched(), []);
 }
+
+#[test]
+fn what_a_group_was_asked_is_the_askers_conversation_with_whoever_answers() {
+    let scene = Scene::load(Mode::Monitor);
+    let names = &scene.world.rows().names.devices;
+    let number =
+        |name: &str| names.iter().find(|(_, known)| *known == name).map(|(&number, _)| number).unwrap();
+    let (asker, answerer) = (number("ct-1"), number("ct-2"));
+    scene.send(scene.from().to("239.255.255.250").udp(50_000, 3_702));
+    let answer = || scene.world.from("ct-2").to(scene.world.v4("ct-1"));
+    scene.send(answer().udp(3_702, 50_000));
+    scene.send(answer().udp(3_702, 50_000));
+    // Nobody asked this.
+    scene.send(answer().udp(3_702, 50_001));
+    let of = |(key, watched): &(FlowKey, Watched)| {
+        ((key.source_port, key.destination_port), watched.packets, (watched.opener, watched.responder))
+    };
+    let mut found: Vec<_> = scene.watched().iter().map(of).collect();
+    found.retain(|((source, destination), ..)| [source, destination].contains(&&3_702));
+    found.sort_unstable();
+    let expected = [
+        ((3_702, 50_001), 1, (answerer, asker)),
+        ((50_000, 3_702), 1, (asker, 0)),
+        ((50_000, 3_702), 2, (asker, answerer)),
+    ];
+    assert_eq!(found, expected);
+}

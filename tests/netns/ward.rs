@@ -16,6 +16,7 @@ use crate::hospital::agent;
 mod clinical;
 mod discovery;
 mod impostors;
+mod learned;
 mod leases;
 mod path;
 mod reset;

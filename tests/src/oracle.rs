@@ -253,7 +253,9 @@ impl Oracle {
             Ends::Ours(ends) => ends,
         };
         let judged = self.devices(ip, fields.macs.1, &ends, now);
-        let is_allowed = matches!(judged.reason, Reason::Allowed | Reason::Established);
+        let is_allowed = matches!(judged.reason, Reason::Allowed | Reason::Established)
+            || (matches!(judged.reason, Reason::NotAllowed | Reason::Learned)
+                && judged.verdict != Verdict::Drop);
         let answer = self.packets(judged, &ends);
         let answer = self.opened(answer);
         if is_allowed && answer.verdict != Verdict::Drop && port == Port::Device {

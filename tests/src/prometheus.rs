@@ -1,17 +1,15 @@
-//! Prometheus as Debian packages it, fetched once into the build folder: it is unpacked and not installed, because the
-//! package would start a server. And what it and the agent say over HTTP.
+//! Prometheus as Debian packages it, and what it and the agent say over HTTP.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::netns::Namespace;
+use crate::tools;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -27,33 +25,7 @@ pub fn programs(folder: &Path) -> Result<PathBuf> {
     if let Some(folder) = std::env::split_paths(&paths).find(has_both) {
         return Ok(folder);
     }
-    let folder = folder.join("tools");
-    let unpacked = folder.join("prometheus-debian");
-    if !unpacked.is_dir() {
-        fs::create_dir_all(&folder)?;
-        // Several processes may want it at once: each makes its own, and the first to be done gives it its name.
-        let attempt = tempfile::tempdir_in(&folder)?;
-        let (package, made) = (attempt.path().join("package"), attempt.path().join("made"));
-        fs::create_dir(&package)?;
-        run(Command::new("apt-get").args(["download", "--quiet", "prometheus"]).current_dir(&package))?;
-        let file = fs::read_dir(&package)?.next().context("nothing was downloaded")??.path();
-        run(Command::new("dpkg-deb").arg("--extract").arg(file).arg(&made))?;
-        if let Err(error) = fs::rename(&made, &unpacked) {
-            ensure!(unpacked.is_dir(), "{error}");
-        }
-    }
-    Ok(unpacked.join("usr/bin"))
-}
-
-/// Runs a program that must succeed; returns all that it says.
-///
-/// # Errors
-/// When it does not, with what it said.
-pub fn run(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    ensure!(output.status.success(), "{command:?}: {}", said.trim());
-    Ok(said)
+    Ok(tools::debian(folder, "prometheus")?.join("usr/bin"))
 }
 
 /// An answer over HTTP.

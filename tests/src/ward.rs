@@ -31,6 +31,8 @@ pub mod lease;
 pub mod mllp;
 pub mod names;
 pub mod passing;
+pub mod sdc;
+pub mod time;
 
 /// The policy of the ward.
 pub const POLICY: &str = include_str!("ward/files/policy.toml");

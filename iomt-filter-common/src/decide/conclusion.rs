@@ -24,7 +24,7 @@ pub(super) fn judge<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> 
 #[inline(always)]
 fn conclude<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
     let decision = case.decision;
-    case.set_may_be_answered(is_asked(case, decision.reason_number()));
+    case.set_may_be_answered(is_asked(case, &decision));
     if !decision.goes_on() {
         return is_to_be_reset(&case.packet, &decision, tables).then(|| decision.with(Verdict::Reset));
     }
@@ -47,14 +47,17 @@ fn conclude<T: Tables>(case: &mut Case, tables: &T) -> Option<Decision> {
     Some(side.soften(Reason::RateLimit, tables.generation()))
 }
 
-/// Whether the answers to a question may come: a rule allows it, or it comes from the hospital network and
-/// concerns no device, so that the rules of those who answer decide.
+/// Whether the answers to a question may come, if rules allow it by then: its device may ask, or nobody is kept from
+/// it; or it comes from the hospital network and concerns no device, so that the rules of those who answer decide.
 #[inline(always)]
-fn is_asked(case: &Case, reason: u8) -> bool {
+fn is_asked(case: &Case, decision: &Decision) -> bool {
+    let reason = decision.reason_number();
     if case.port() as u8 == Port::Uplink as u8 {
         return reason == Reason::NoDevice as u8;
     }
-    reason == Reason::Allowed as u8 || reason == Reason::Established as u8
+    let is_allowed = reason == Reason::Allowed as u8 || reason == Reason::Established as u8;
+    let is_outside = reason == Reason::NotAllowed as u8 || reason == Reason::Learned as u8;
+    is_allowed || (is_outside && decision.goes_on())
 }
 
 /// Whether the sender of a blocked packet is told: it speaks TCP, is who it says, and has not itself reset

@@ -6,7 +6,7 @@ use crate::addr::Address;
 use crate::case::Case;
 use crate::flow::{self, Conversation, FlowKey, Judged};
 use crate::packet::Packet;
-use crate::policy::{Permission, RuleDirection};
+use crate::policy::{Permission, RuleDirection, Service};
 use crate::query;
 use crate::tables::Tables;
 use crate::verdict::{Decision, Reason};
@@ -76,7 +76,8 @@ pub(super) fn answer_to_group<T: Tables>(case: &mut Case, tables: &T) -> Option<
     if case.has_flow() {
         return None;
     }
-    case.group = query::answered(&case.packet, case.sides.receiver.device, case.now, tables)?;
+    let asked = query::answered(&case.packet, case.sides.receiver.device, case.now, tables)?;
+    (case.group, case.group_port) = (asked.group, asked.service_port);
     let found = find(case, true, tables);
     case.group = Address::UNSPECIFIED;
     let permission = found.ok()?;
@@ -92,7 +93,12 @@ fn find<T: Tables>(case: &Case, is_reply: bool, tables: &T) -> Result<Permission
     let (packet, sides): (&Packet, &Sides) = (&case.packet, &case.sides);
     let is_to_group = !case.group.is_unspecified();
     let asked = if is_to_group { case.group } else { packet.source };
-    let question = Question { packet, is_reply, now: case.now };
+    let service = if is_to_group {
+        Service::of(packet.protocol, case.group_port)
+    } else {
+        FlowKey::service_of(packet, is_reply)
+    };
+    let question = Question { service, is_reply, now: case.now };
     let of_sender =
         permission_of(&question, sides.sender, packet.destination, sides.receiver.profile, tables);
     let of_receiver = permission_of(&question, sides.receiver, asked, sides.sender.profile, tables);
@@ -110,8 +116,8 @@ fn find<T: Tables>(case: &Case, is_reply: bool, tables: &T) -> Result<Permission
 }
 
 /// What is asked of rules.
-struct Question<'a> {
-    packet: &'a Packet,
+struct Question {
+    service: Service,
     is_reply: bool,
     now: u64,
 }
@@ -119,7 +125,7 @@ struct Question<'a> {
 /// What allows one device to speak with `far`, by its profile or by a grant of its own.
 #[inline(always)]
 fn permission_of<T: Tables>(
-    question: &Question<'_>,
+    question: &Question,
     side: Side,
     far: Address,
     peer_profile: u16,
@@ -130,7 +136,7 @@ fn permission_of<T: Tables>(
     }
     let is_reply = question.is_reply;
     let direction = if side.is_sender() == is_reply { RuleDirection::From } else { RuleDirection::To };
-    let service = FlowKey::service_of(question.packet, is_reply);
+    let service = question.service;
     let rule = tables.rule(side.profile, direction, far, peer_profile, service).unwrap_or(0);
     if rule != 0 || !side.has_grants() {
         return Permission { rule, expires: 0 };

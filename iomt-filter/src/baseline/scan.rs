@@ -1,7 +1,7 @@
 //! What looks like no device's work: scans, and what was seen once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -13,6 +13,10 @@ use crate::contacts::{Contact, Direction};
 const MANY: usize = 16;
 /// Packets at most of what was only looked for: a question and what comes of it.
 const FEW_PACKETS: u64 = 3;
+/// IANA's number of the Internet Group Management Protocol.
+const IGMP: u8 = 2;
+/// Who hears reports of Multicast Listener Discovery (RFC 3810 §5.2.14).
+const MLD_ROUTERS: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16));
 /// Shorter than this is once.
 const ONCE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -31,7 +35,9 @@ pub(super) fn take_out(needs: &mut Vec<Need>, name: impl Fn(&Contact) -> String)
     needs.retain(|Need { contact, target }| {
         let key = (contact.direction, target.clone(), contact.protocol, contact.port);
         let is_alone = devices.get(&key).is_none_or(|devices| devices.len() < 2);
-        let is_once = is_few(contact) && contact.first_seen.duration_until(contact.last_seen) < ONCE;
+        let is_once = is_few(contact)
+            && contact.first_seen.duration_until(contact.last_seen) < ONCE
+            && !is_membership(contact);
         if is_alone && is_once {
             out.push(LeftOut {
                 device: contact.device.to_string(),
@@ -50,6 +56,12 @@ pub(super) fn take_out(needs: &mut Vec<Need>, name: impl Fn(&Contact) -> String)
 
 const fn is_few(contact: &Contact) -> bool {
     contact.packets <= FEW_PACKETS
+}
+
+/// Whether a device tells switches and routers which groups it listens to (RFC 3376, RFC 3810): said once until somebody
+/// asks, and without it the groups go silent.
+fn is_membership(contact: &Contact) -> bool {
+    contact.protocol == IGMP && contact.peer.is_multicast() || contact.peer == MLD_ROUTERS
 }
 
 /// What a device looked for: far ends by one service, or services of one far end.

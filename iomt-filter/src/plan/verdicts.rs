@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use iomt_filter_common::geo::Country;
-use iomt_filter_common::policy::Mode;
+use iomt_filter_common::policy::{Mode, Otherwise};
 use iomt_filter_common::reputation::Listing;
 use iomt_filter_common::{Address, Case, Decision, Direction as Way, Reason, Verdict, decide, parse};
 
@@ -105,12 +105,12 @@ impl<'g> Comparison<'g> {
     pub(super) fn said(&self, talk: &Talk) -> Option<Turned> {
         let opening = self.ends.opening(talk)?;
         let after = &self.ground.after.rows;
-        let mut judged = opening.ways.iter().map(|way| judge(after, way, &opening, self.ground.now));
-        let likeliest = judged.next()?;
-        let is_allowed = |decision: &Decision| decision.goes_on() && decision.rule != 0;
-        let allowed = if is_allowed(&likeliest.1) { None } else { judged.find(|(_, is)| is_allowed(is)) };
-        let (packet, is) = allowed.unwrap_or(likeliest);
-        Some(self.turned(talk, &packet, None, is))
+        let judged = opening.ways.iter().map(|way| judge(after, way, &opening, self.ground.now));
+        let judged: Vec<_> = judged.collect();
+        let allowed = judged.iter().find(|(_, is)| is.goes_on() && is.rule != 0);
+        let passing = allowed.or_else(|| judged.iter().find(|(_, is)| is.goes_on()));
+        let (packet, is) = passing.or(judged.first())?;
+        Some(self.turned(talk, packet, None, *is))
     }
 
     /// The device that has an address.
@@ -252,7 +252,14 @@ pub(super) fn warnings(ground: &Ground<'_>) -> Vec<Diagnostic> {
         );
         warning(message).help("`iomt-filter learn status` says how many days that is")
     });
-    warned.collect()
+    let mut warned: Vec<_> = warned.collect();
+    if !warned.is_empty() && ground.after.rows.settings.midstream != Otherwise::Pass as u8 {
+        let message =
+            "TCP connections that are open, and that no rule has allowed so far, have to be opened anew";
+        let help = "`midstream = \"pass\"` in `[defaults]` picks up those that the new rules allow; `drop` can come back later";
+        warned.push(warning(message.to_owned()).help(help));
+    }
+    warned
 }
 
 /// Devices that are in this mode, and are to be in `enforce`.

@@ -212,3 +212,27 @@ fn a_device_is_ready_when_it_was_watched_and_did_nothing_without_a_rule() {
     assert_eq!(others.len(), 4);
     assert!(others.iter().find(|one| one.device == "ct-1").unwrap().ready, "it is enforced");
 }
+
+#[test]
+fn who_is_on_the_same_link_and_no_device_may_be_on_the_uplink() {
+    let site = Site::new();
+    let seen = [over(1, 30, from("monitor-1", "10.10.0.250", 6_543))];
+    let proposal = propose(&site, Scope::default(), &seen);
+    assert_eq!(rules(&proposal, "watched"), [into("6543/tcp", "10.10.0.250")], "{:?}", proposal.profiles);
+}
+
+#[test]
+fn what_groups_a_device_listens_to_is_said_once_and_no_chance() {
+    let site = Site::new();
+    let once = |peer: &str, protocol| Contact {
+        packets: 1,
+        last_seen: at(0),
+        ..contact("monitor-1", Direction::FromDevice, peer, protocol, 0)
+    };
+    let seen = [once("224.0.0.22", 2), once("ff02::16", 58), once("224.0.0.22", 3), once("10.0.0.9", 2)];
+    let proposal = propose(&site, Scope::default(), &seen);
+    let told: Vec<_> =
+        rules(&proposal, "watched").into_iter().map(|(_, peers, services)| (peers, services)).collect();
+    let told: Vec<_> = told.iter().map(|(peers, services)| (peers.as_str(), services.as_str())).collect();
+    assert_eq!(told, [("224.0.0.22", "proto/2"), ("ff02::16", "icmpv6")], "{:?}", proposal.profiles);
+}

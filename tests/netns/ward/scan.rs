@@ -13,7 +13,13 @@ const OPEN: u16 = 8080;
 const PORTS: &str = "T:104,2575,8080,U:161,3702";
 
 /// What `nmap` says of a device's neighbours.
-fn scan(ward: &Ward, from: Station, targets: &[Station], version: Version, discover: bool) -> String {
+pub(super) fn scan(
+    ward: &Ward,
+    from: Station,
+    targets: &[Station],
+    version: Version,
+    discover: bool,
+) -> String {
     let mut command = vec!["nmap", "-n", "--privileged", "--disable-arp-ping", "-T5", "--max-retries", "0"];
     command.extend(["--max-rtt-timeout", "100ms", "--reason", "-oG", "-"]);
     if version == Version::V6 {

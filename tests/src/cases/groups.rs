@@ -9,6 +9,7 @@ use crate::world::{Peer, Rule, Service, World, hospital, net};
 stories![
     an_answer_to_a_group_question,
     what_is_no_answer,
+    an_answer_comes_from_any_port_but_a_well_known_one,
     a_question_is_good_for_half_a_minute,
     only_what_was_allowed_is_a_question,
     a_consumer_in_the_network_asks,
@@ -65,7 +66,7 @@ fn what_is_no_answer(story: &mut Story) {
     let world = asking();
     let to_pump = || Frame::from("10.20.3.4").to(world.v4("pump-1"));
     for (what, frame, told) in [
-        ("from another port", to_pump().udp(DISCOVERY + 1, 50_000), "drop not-allowed pump-1"),
+        ("from a well-known port", to_pump().udp(1_023, 50_000), "drop not-allowed pump-1"),
         ("to another port", to_pump().udp(DISCOVERY, 50_001), "drop not-allowed pump-1"),
         ("ports the wrong way round", to_pump().udp(50_000, DISCOVERY), "drop not-allowed pump-1"),
         ("TCP", to_pump().tcp(DISCOVERY, 50_000).syn(), "drop not-allowed pump-1"),
@@ -96,6 +97,50 @@ fn what_is_no_answer(story: &mut Story) {
         &other,
         "drop not-allowed pump-1",
     );
+}
+
+/// Who speaks SOAP over UDP may answer from a port of its own.
+fn an_answer_comes_from_any_port_but_a_well_known_one(story: &mut Story) {
+    let world = asking();
+    let from = |port| Frame::from("10.20.3.4").to(world.v4("pump-1")).udp(port, 50_000);
+    story
+        .once(&world, "nobody asked", UPLINK, &from(40_404), "drop not-allowed pump-1")
+        .frame("a question", DEVICE, &question(&world), "pass allowed pump-1")
+        .frame("from a port of chance", UPLINK, &from(40_404), "pass established pump-1")
+        .by("infusion-pump[5]")
+        .frame("from the first that may", UPLINK, &from(1_024), "pass established pump-1")
+        .frame("from DNS's", UPLINK, &from(53), "drop not-allowed pump-1")
+        .wait(31)
+        .frame("too late", UPLINK, &from(40_404), "drop not-allowed pump-1");
+    // What is asked of a well-known port is answered from there.
+    let mut world = hospital();
+    world.profiles[1].rules.push(Rule::to(Peer::Net(net(GROUP)), Service::udp(427)));
+    let located = world.from("pump-1").to(GROUP).udp(50_000, 427);
+    story
+        .once(&world, "a question", DEVICE, &located, "pass allowed pump-1")
+        .frame("from a port of chance", UPLINK, &from(40_404), "drop not-allowed pump-1")
+        .frame("from the port", UPLINK, &from(427), "pass established pump-1");
+    // One port asks one thing at a time.
+    let mut world = asking();
+    world.profiles[1].rules.push(Rule::to(Peer::Net(net(GROUP)), Service::udp(427)));
+    story
+        .once(&world, "a question", DEVICE, &question(&world), "pass allowed pump-1")
+        .frame("another one", DEVICE, &located, "pass allowed pump-1")
+        .frame("the first's answer", UPLINK, &from(DISCOVERY), "drop not-allowed pump-1")
+        .frame("the other's", UPLINK, &from(427), "pass established pump-1");
+    // A device that may be asked answers whoever asked, and only that one.
+    let consumer = "10.20.5.5";
+    let asks = Frame::from(consumer).to(GROUP).udp(40_000, DISCOVERY);
+    let mut world = hospital();
+    world.profiles[1].rules.push(Rule::from(Peer::Net(net(consumer)), Service::udp(DISCOVERY)));
+    let reply = |to: &str, port| world.from("pump-1").to(to).udp(41_414, port);
+    story
+        .once(&world, "nobody asked", DEVICE, &reply(consumer, 40_000), "drop not-allowed pump-1")
+        .frame("a question", UPLINK, &asks, "pass no-device")
+        .frame("the pump answers", DEVICE, &reply(consumer, 40_000), "pass established pump-1")
+        .by("infusion-pump[5]")
+        .frame("to another port", DEVICE, &reply(consumer, 40_001), "drop not-allowed pump-1")
+        .frame("to somebody else", DEVICE, &reply("10.20.5.6", 40_000), "drop not-allowed pump-1");
 }
 
 fn a_question_is_good_for_half_a_minute(story: &mut Story) {

@@ -89,19 +89,15 @@ impl Passed {
 
     /// Whether the device has itself asked a group what this answers.
     pub(super) fn has_asked(&self, tuple: &Tuple, device: &str, now: u64) -> bool {
-        let (asker, port) = tuple.destination;
-        let nobody = IpAddr::from([0; 4]);
-        let by = |asker, device| (asker, port, tuple.source.1, device);
-        let named = self.own_questions.get(&by(asker, None));
-        let nameless = self.own_questions.get(&by(nobody, Some(device.to_owned())));
-        tuple.protocol == 17 && (is_recent(named, SHORT, now) || is_recent(nameless, SHORT, now))
+        let (asker, nobody) = (tuple.destination.0, IpAddr::from([0; 4]));
+        let device = Some(device.to_owned());
+        services(&self.own_questions, tuple, (asker, &None), now).next().is_some()
+            || services(&self.own_questions, tuple, (nobody, &device), now).next().is_some()
     }
 
-    /// Whether the receiver has asked a group what this answers.
-    pub(super) fn was_asked(&self, tuple: &Tuple, now: u64) -> bool {
-        let (asker, port) = tuple.destination;
-        let question = self.questions.get(&(asker, port, tuple.source.1, None));
-        tuple.protocol == 17 && is_recent(question, SHORT, now)
+    /// For what the receiver has asked a group, where this may answer it.
+    pub(super) fn was_asked(&self, tuple: &Tuple, now: u64) -> Vec<u16> {
+        services(&self.questions, tuple, (tuple.destination.0, &None), now).collect()
     }
 
     /// Whether the packet that an error is about, or one that it answers, has passed, and came from whoever is
@@ -112,6 +108,21 @@ impl Passed {
         };
         [quoted, quoted.reversed()].iter().any(|tuple| is_recent(self.all.get(tuple), LONGEST, now))
     }
+}
+
+/// The ports that somebody has asked groups for, from the port that a packet goes to.
+fn services<'q>(
+    questions: &'q HashMap<Question, u64>,
+    tuple: &'q Tuple,
+    (asker, device): (IpAddr, &'q Option<String>),
+    now: u64,
+) -> impl Iterator<Item = u16> + 'q {
+    let (from, to) = (tuple.source.1, tuple.destination.1);
+    let asked = questions.iter().filter(move |((by, port, service, of), at)| {
+        let may_answer = *service == from || (*service > 1023 && from > 1023);
+        (*by, *port, of) == (asker, to, device) && may_answer && is_recent(Some(at), SHORT, now)
+    });
+    asked.filter(|_| tuple.protocol == 17).map(|((_, _, service, _), _)| *service)
 }
 
 const fn piece(tuple: &Tuple, id: u32) -> Piece {

@@ -128,7 +128,8 @@ impl Witness {
         let rule =
             |opens, port| self.world.covers(device, opens, tuple.destination.0, (tuple.protocol, port), *now);
         // A question to a group stands for whoever answers, as far as that one may be asked.
-        let answers_group = || self.passed.was_asked(&tuple, *now) && rule(Opens::Peer, tuple.source.1);
+        let answers_group =
+            || self.passed.was_asked(&tuple, *now).into_iter().any(|service| rule(Opens::Peer, service));
         let is_picked_up = || {
             self.world.picks_up() && tuple.protocol == 6 && !seen.opens && rule(Opens::Peer, tuple.source.1)
         };

@@ -10,11 +10,11 @@ use super::frame::Ip;
 use super::{Flaw, Oracle};
 use crate::world::Opens;
 
-/// Asker, asker's port, service port; the device that asked.
-type Key = (IpAddr, u16, u16, Option<String>);
+/// Asker and its port; the device that asked.
+type Key = (IpAddr, u16, Option<String>);
 
-/// The group that was asked, and when.
-pub(super) type Queries = HashMap<Key, (IpAddr, u64)>;
+/// The group that was asked, for which port, and when.
+pub(super) type Queries = HashMap<Key, (IpAddr, u16, u64)>;
 
 /// What a side needs for a packet to pass, and the rule that it has: its name and until when it is good.
 pub(super) type Matched = (Option<String>, Option<u64>);
@@ -27,19 +27,19 @@ impl Oracle {
         }
         let (own, service) = ip.ports();
         let device = sender.map(|end| end.device.name.clone());
-        let key = (ip.source, own, service, device);
+        let key = (ip.source, own, device);
         // One that is repeated within a second is still the same.
-        let is_repeated = self.queries.get(&key).is_some_and(|(group, at)| {
-            *group == ip.destination && self.now.saturating_sub(*at) < 1_000_000_000
+        let is_repeated = self.queries.get(&key).is_some_and(|(group, asked, at)| {
+            (*group, *asked) == (ip.destination, service) && self.now.saturating_sub(*at) < 1_000_000_000
         });
         if is_repeated {
             return;
         }
-        self.queries.insert(key.clone(), (ip.destination, self.now));
+        self.queries.insert(key.clone(), (ip.destination, service, self.now));
         // A device's last eight are kept.
-        if let Some(device) = key.3 {
-            let of_device = self.queries.iter().filter(|(key, _)| key.3.as_ref() == Some(&device));
-            let mut asked: Vec<_> = of_device.map(|(key, (_, at))| (*at, key.clone())).collect();
+        if let Some(device) = key.2 {
+            let of_device = self.queries.iter().filter(|(key, _)| key.2.as_ref() == Some(&device));
+            let mut asked: Vec<_> = of_device.map(|(key, (.., at))| (*at, key.clone())).collect();
             asked.sort_unstable_by_key(|(at, _)| *at);
             for (_, key) in asked.iter().rev().skip(8) {
                 self.queries.remove(key);
@@ -52,18 +52,20 @@ impl Oracle {
         if ip.protocol != 17 || self.is_to_group(ip, destination_mac) || self.has(Flaw::NobodyAnswersGroups) {
             return None;
         }
-        let (service, own) = ip.ports();
+        let (from, own) = ip.ports();
         let receiver = ends.iter().find(|end| end.direction == Direction::ToDevice);
         let name = receiver.map(|end| end.device.name.clone());
         let recent = |key: &Key| {
-            let (group, at) = self.queries.get(key)?;
-            (self.now.saturating_sub(*at) <= 30_000_000_000).then_some(*group)
+            let (group, service, at) = self.queries.get(key)?;
+            // Only who serves a well-known port has to answer from it.
+            let is_its = *service == from || (*service > 1023 && from > 1023);
+            (is_its && self.now.saturating_sub(*at) <= 30_000_000_000).then_some((*group, *service))
         };
         let nameless = || {
-            let device = name.clone().filter(|_| ip.source.is_ipv4() && service == 67)?;
-            recent(&(IpAddr::from([0; 4]), own, service, Some(device)))
+            let device = name.clone().filter(|_| ip.source.is_ipv4() && from == 67)?;
+            recent(&(IpAddr::from([0; 4]), own, Some(device)))
         };
-        let group = recent(&(ip.destination, own, service, name.clone())).or_else(nameless)?;
+        let (group, service) = recent(&(ip.destination, own, name.clone())).or_else(nameless)?;
         if !is_group(group) && !self.in_segment(ip.source) {
             return None;
         }

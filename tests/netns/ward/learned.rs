@@ -1,0 +1,193 @@
+//! A ward that nobody has described is watched for a day, what it did becomes its policy, and that is enforced: the same
+//! day goes on without a drop, and who begins to look around is dropped.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use iomt_filter_tests::hospital::dicom::{self, Pacs, Study};
+use iomt_filter_tests::hospital::filter::Filter;
+use iomt_filter_tests::hospital::host::{DICOM, HL7};
+use iomt_filter_tests::hospital::{Version, wait};
+use iomt_filter_tests::tools;
+use iomt_filter_tests::ward::lease::{self, Leases};
+use iomt_filter_tests::ward::mllp::{Engine, Sender};
+use iomt_filter_tests::ward::names::{self, NameServer, Transport};
+use iomt_filter_tests::ward::sdc::{self, Watched};
+use iomt_filter_tests::ward::time::{self, TimeServer};
+use iomt_filter_tests::ward::{POLICY, Placement, Station, Ward};
+use serde_json::{Value, json};
+
+use super::scan::scan;
+use super::{LIMIT, build};
+use crate::hospital::agent;
+
+/// Where what is not installed is fetched to, once.
+fn fetched() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// The ward's endpoints, and profiles without a rule that are watched.
+fn undescribed() -> String {
+    let endpoints = POLICY.split("[profiles").next().unwrap().replace("\"enforce\"", "\"monitor\"");
+    let profiles =
+        ["ct-scanner", "patient-monitor", "infusion-pump"].map(|name| format!("[profiles.{name}]\n"));
+    format!("{endpoints}{}", profiles.concat())
+}
+
+/// What runs on the ward.
+struct Day<'w> {
+    ward: &'w Ward,
+    study: Study,
+    pacs: Pacs,
+    _running: (Vec<Engine>, NameServer, Leases),
+    time: Option<TimeServer>,
+    /// Found once the filter judges: its ports are of chance, and stay while it runs.
+    watched: Option<Watched>,
+}
+
+impl<'w> Day<'w> {
+    fn prepare(ward: &'w Ward) -> Self {
+        let (server, folder) = (&ward[Station::Server], ward.folder());
+        let engine = |version| Engine::start(server, ward.at(Station::Server, version, HL7)).unwrap();
+        let time = TimeServer::start(ward, fetched());
+        Self {
+            ward,
+            study: Study::make_at(&ward[Station::Ct], folder).unwrap(),
+            pacs: Pacs::start_at(server, folder, DICOM, &[]).unwrap(),
+            _running: (
+                Version::BOTH.map(engine).into(),
+                NameServer::start(ward).unwrap(),
+                Leases::start(ward).unwrap(),
+            ),
+            time: time.map_err(|error| eprintln!("skipped: the ward has no time: {error:#}")).ok(),
+            watched: None,
+        }
+    }
+
+    /// What devices do all day; all of it works.
+    fn pass(&mut self) {
+        let ward = self.ward;
+        let (ct, pacs) = (&ward[Station::Ct], ward.at(Station::Server, Version::V4, DICOM));
+        assert!(lease::acquire(ward, Station::Ct).unwrap().is_some());
+        for version in Version::BOTH {
+            let names = ward.at(Station::Server, version, names::PORT);
+            for _ in 0..2 {
+                assert!(names::look_up(ct, names, Transport::Udp).unwrap().is_some(), "{version:?}");
+            }
+        }
+        for _ in 0..2 {
+            dicom::echo_at(ct, pacs, &[]).unwrap();
+            dicom::send_at(ct, pacs, &self.study, &mut self.pacs, &[]).unwrap();
+            self.pacs.clear().unwrap();
+        }
+        for from in [Station::Monitor, Station::Pump] {
+            for version in Version::BOTH {
+                let to = ward.at(Station::Server, version, HL7);
+                let mut sender = Sender::connect(&ward[from], to, LIMIT).unwrap();
+                for number in 1..=3 {
+                    sender.observe(&format!("M{number}"), 70 + number).unwrap();
+                }
+            }
+            for _ in 0..2 * u8::from(self.time.is_some()) {
+                assert!(time::ask(ward, from, fetched()).unwrap(), "{from:?}");
+            }
+        }
+        match &mut self.watched {
+            Some(watched) => watched.wait_for_more().unwrap(),
+            None if tools::python(fetched(), "sdc11073", sdc::VERSION).is_ok() => {
+                let watched = Watched::start(ward, Station::Monitor, Station::Console, fetched()).unwrap();
+                self.watched = Some(watched);
+            }
+            None => eprintln!("skipped: the library `sdc11073` cannot be fetched"),
+        }
+    }
+}
+
+/// Rules that are proposed, in words: profile, direction, peers, services.
+fn proposed(filter: &Filter<'_>) -> Vec<String> {
+    let proposal = filter.json(&["learn", "propose"]).unwrap();
+    let joined = |texts: &Value| {
+        let texts = texts.as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+        texts.collect::<Vec<_>>().join(" ")
+    };
+    let mut words = Vec::new();
+    for profile in proposal["profiles"].as_array().unwrap() {
+        for rule in profile["rules"].as_array().unwrap() {
+            let [name, direction] = [&profile["name"], &rule["direction"]].map(|text| text.as_str().unwrap());
+            let (peers, services) = (joined(&rule["peers"]), joined(&rule["services"]));
+            words.push(format!("{name} {direction} {peers} {services}"));
+        }
+    }
+    words
+}
+
+/// Frames of each device that were dropped.
+fn dropped(filter: &Filter<'_>) -> BTreeMap<String, u64> {
+    let devices = filter.json(&["devices"]).unwrap();
+    let of = |device: &Value| {
+        let name = device["name"].as_str().unwrap_or_default().to_owned();
+        (name, device["dropped"].as_u64().unwrap())
+    };
+    devices.as_array().unwrap().iter().map(of).collect()
+}
+
+#[test]
+fn what_a_ward_does_all_day_becomes_its_policy_and_a_scanner_that_looks_around_is_dropped() {
+    if !crate::can_run() {
+        return;
+    }
+    let ward = build(Placement::Bridge);
+    let mut day = Day::prepare(&ward);
+    let mut filter = ward.filter(&agent()).unwrap();
+    filter.write("policy.toml", undescribed()).unwrap();
+    filter.start().unwrap();
+    day.pass();
+    day.pass();
+    // An agent reads the kernel's tables when it starts, and twice a minute.
+    filter.kill().unwrap();
+    filter.start().unwrap();
+    let rules = wait::until("what was seen to be kept", LIMIT, || {
+        let rules = proposed(&filter);
+        Ok(rules.iter().any(|rule| rule.contains("infusion-pump")).then_some(rules))
+    })
+    .unwrap();
+    let has = |words: &str| assert!(rules.iter().any(|rule| rule.starts_with(words)), "{words}: {rules:#?}");
+    has("ct-scanner from-device server dicom dns");
+    has("ct-scanner from-device 255.255.255.255 leases dhcp");
+    let ntp = if day.time.is_some() { " ntp" } else { "" };
+    has(&format!("patient-monitor from-device server hl7{ntp}"));
+    has(&format!("infusion-pump from-device server hl7{ntp}"));
+    has("patient-monitor from-device probes ws-discovery");
+    has("patient-monitor from-device 224.0.0.22 proto/2");
+    if day.watched.is_some() {
+        has("patient-monitor to-device console");
+    }
+
+    // It is reviewed, put into the policy, enforced, and confirmed.
+    let proposal = filter.tell(&["learn", "propose"]).unwrap();
+    let enforced = proposal.replace("allow = [", "mode = \"enforce\"\nallow = [");
+    let policy = fs::read_to_string(filter.folder().join("policy.toml")).unwrap();
+    let endpoints = policy.split("[profiles").next().unwrap();
+    filter.write("policy.toml", format!("{endpoints}{enforced}")).unwrap();
+    assert!(filter.ask(&["plan"]).unwrap().errors.contains("have to be opened anew"));
+    // The workstation stays subscribed to the monitor.
+    let endpoints = endpoints.replace("[defaults]", "[defaults]\nmidstream = \"pass\"");
+    filter.write("policy.toml", format!("{endpoints}{enforced}")).unwrap();
+    assert!(!filter.ask(&["plan"]).unwrap().errors.contains("have to be opened anew"));
+    let plan = filter.json(&["plan"]).unwrap();
+    assert_eq!((plan["valid"].as_bool(), &plan["cuts"]), (Some(true), &json!([])), "{plan:#}");
+    filter.tell(&["apply", "--confirm-within", "5m", "--note", "learned"]).unwrap();
+    filter.tell(&["confirm"]).unwrap();
+    let before = dropped(&filter);
+    day.pass();
+    let events = filter.tell(&["events", "--limit", "20"]).unwrap();
+    assert_eq!(dropped(&filter), before, "{events}");
+
+    // Somebody else has the scanner now.
+    let report = scan(&ward, Station::Ct, &[Station::Server, Station::Monitor], Version::V4, false);
+    assert!(!report.contains("2575/open"), "{report}");
+    let after = dropped(&filter);
+    assert!(after["ct-1"] >= before["ct-1"] + 5 && after["pump-1"] == before["pump-1"], "{after:?}");
+    filter.remove().unwrap();
+}
