@@ -8,6 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::{Confidence, Kind, Need, Rule, Target, service};
 use crate::contacts::{Contact, Direction};
 use crate::intent::Intent;
+use crate::policy::service::{Broadcast, PortRange};
 
 /// Addresses of one service in one network from which on the network stands for them.
 const MANY_ADDRESSES: usize = 8;
@@ -30,7 +31,7 @@ type Seen<'n> = (Target, Vec<&'n Contact>);
 pub(super) fn rules(needs: &[Need], intent: &Intent) -> Vec<Rule> {
     let mut by_peer: BTreeMap<(Direction, Target), Vec<&Contact>> = BTreeMap::new();
     let networks = shared_networks(needs);
-    for Need { contact, target } in needs {
+    for Need { contact, target } in needs.iter().filter(|need| !is_reached(need, needs)) {
         let target = match target {
             Target::Address(address) => {
                 let service = (contact.direction, contact.protocol, contact.port);
@@ -61,6 +62,21 @@ pub(super) fn rules(needs: &[Need], intent: &Intent) -> Vec<Rule> {
         order(one).cmp(&order(other)).then(other.packets.cmp(&one.packets))
     });
     rules
+}
+
+/// Whether clients ask for a server by broadcast, and a rule that names the server allows that too.
+fn is_reached(need: &Need, needs: &[Need]) -> bool {
+    let Contact { direction, protocol, port, peer, .. } = &need.contact;
+    let is_asked = Broadcast::ALL.into_iter().any(|broadcast| {
+        let PortRange { protocol: of, first, .. } = broadcast.range();
+        (*peer, *protocol, *port) == (broadcast.group(), of, Some(first))
+    });
+    let names_server = |Need { contact, .. }: &Need| {
+        (contact.direction, contact.protocol, contact.port) == (*direction, *protocol, *port)
+            && !contact.peer.is_multicast()
+            && contact.peer != *peer
+    };
+    is_asked && *direction == Direction::FromDevice && needs.iter().any(names_server)
 }
 
 fn rule(

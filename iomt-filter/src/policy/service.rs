@@ -75,7 +75,8 @@ pub enum Broadcast {
 }
 
 impl Broadcast {
-    const ALL: [Self; 2] = [Self::Dhcp, Self::Dhcpv6];
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Dhcp, Self::Dhcpv6];
 
     /// Where the servers are asked for.
     pub const fn group(self) -> IpAddr {

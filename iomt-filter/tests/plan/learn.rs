@@ -236,3 +236,27 @@ fn what_groups_a_device_listens_to_is_said_once_and_no_chance() {
     let told: Vec<_> = told.iter().map(|(peers, services)| (peers.as_str(), services.as_str())).collect();
     assert_eq!(told, [("224.0.0.22", "proto/2"), ("ff02::16", "icmpv6")], "{:?}", proposal.profiles);
 }
+
+#[test]
+fn a_rule_for_a_dhcp_server_needs_none_for_everybody_beside_it() {
+    let mut site = Site::new();
+    let asked = |peer: &str, port| {
+        over(1, 30, contact("monitor-1", Direction::FromDevice, peer, protocol::UDP, port))
+    };
+    let everybody = [asked("255.255.255.255", 67), asked("ff02::1:2", 547)];
+    let proposal = propose(&site, Scope::default(), &everybody);
+    let mut alone = rules(&proposal, "watched");
+    alone.sort();
+    assert_eq!(alone, [out("dhcp", "255.255.255.255"), out("dhcpv6", "ff02::1:2")]);
+    let answered = [everybody.as_slice(), &[asked("10.0.0.67", 67)]].concat();
+    let mut beside = rules(&propose(&site, Scope::default(), &answered), "watched");
+    beside.sort();
+    assert_eq!(beside, [out("dhcp", "10.0.0.67"), out("dhcpv6", "ff02::1:2")]);
+    // A policy with it is valid, and allows all of it.
+    let fragment = fragment(&site, &answered);
+    let policy = fs::read_to_string(site.path("policy.toml")).unwrap();
+    let rest = policy.split("[profiles.watched]").next().unwrap();
+    fs::write(site.path("policy.toml"), format!("{rest}{fragment}")).unwrap();
+    site.before = site.after();
+    assert_eq!(rules(&propose(&site, Scope::default(), &answered), "watched"), []);
+}
