@@ -12,7 +12,7 @@ use serde::Serialize;
 use thiserror::Error;
 use url::Url;
 
-use super::bindings::Bindings;
+use crate::bindings::Bindings;
 use super::document::{Ace, Actions, Class, Container, Document, Header, Icmp, Matches, Port, Transport};
 use super::entry::Families;
 use crate::contacts::Direction;

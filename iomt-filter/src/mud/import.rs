@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bindings::{Bindings, authority};
+use crate::bindings::{Bindings, authority};
 use super::entry::{Entry, Far, What};
 use super::merge::{self, Merged, Opening};
 use super::ports::Ports;

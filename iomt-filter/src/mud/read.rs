@@ -13,7 +13,7 @@ use super::acl::{self, Unread};
 use super::entry::{Entry, Families, Far};
 use super::object::{Object, local};
 use super::report::LeftOut;
-use super::{escaped, shown};
+use crate::foreign::{escaped, shown};
 use crate::contacts::Direction;
 use crate::policy::is_name;
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::read::About;
-use super::shown;
+use crate::foreign::shown;
 use crate::baseline::{Written, profile_text};
 use crate::contacts::Direction;
 
