@@ -39,8 +39,15 @@ impl Bindings {
     pub fn parse(file: &SourceFile) -> Result<Self, Vec<Diagnostic>> {
         let mut reader = Reader::new(file);
         let document = reader.parse();
-        let known =
-            ["local_networks", "controllers", "my_controllers", "manufacturers", "models", "peers", "services"];
+        let known = [
+            "local_networks",
+            "controllers",
+            "my_controllers",
+            "manufacturers",
+            "models",
+            "peers",
+            "services",
+        ];
         let root = reader.section(document.get_ref(), 0..0, "", &known);
         let manufacturers = by_name("manufacturers", &root, &mut reader).into_iter();
         let keyed = |table: BTreeMap<String, Vec<String>>| {
@@ -170,7 +177,9 @@ mod tests {
 
     #[test]
     fn names_of_people_are_found_however_they_are_written() {
-        let bindings = parse("[peers]\n\"PIC  iX Server\" = \"10.20.0.20\"\n[services]\nhl7-port = \"6661/tcp\"\n").unwrap();
+        let bindings =
+            parse("[peers]\n\"PIC  iX Server\" = \"10.20.0.20\"\n[services]\nhl7-port = \"6661/tcp\"\n")
+                .unwrap();
         assert_eq!(bindings.peers(" pic ix server").unwrap(), ["10.20.0.20"]);
         assert_eq!(bindings.services("HL7-port").unwrap(), ["6661/tcp"]);
         assert_eq!(bindings.peers("pic"), None);

@@ -71,6 +71,7 @@ struct Line {
 pub fn run(config: &Path, options: &Options, format: Output) -> Result<ExitCode> {
     let folder = match &options.profiles {
         Some(folder) => folder.clone(),
+        // Whoever looks for the first time has no configuration yet.
         None => site::configured(config)?.map_or_else(|| PROFILES.into(), |config| config.paths.profiles),
     };
     match &options.verb {
@@ -165,7 +166,11 @@ fn one(folder: &Path, name: &str) -> Result<Shipped> {
 
 fn read(name: &str, path: &Path) -> Result<Result<Shipped, Vec<Diagnostic>>> {
     let bytes = site::read(path, LARGEST)?;
-    ensure!(bytes.len() <= LARGEST, "`{}` has more than {LARGEST} bytes: no profile is that large", path.display());
+    ensure!(
+        bytes.len() <= LARGEST,
+        "`{}` has more than {LARGEST} bytes: no profile is that large",
+        path.display()
+    );
     let text = String::from_utf8(bytes).with_context(|| format!("failed to read `{}`", path.display()))?;
     Ok(Shipped::parse(name, &SourceFile::new(&path.display().to_string(), text)))
 }

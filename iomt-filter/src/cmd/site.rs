@@ -22,19 +22,17 @@ pub(super) fn bindings(path: Option<&Path>) -> Result<Bindings> {
 pub(super) fn configured(path: &Path) -> Result<Option<Config>> {
     match Config::load(path) {
         Ok(config) => Ok(Some(config)),
-        Err(_) if path == Path::new(config::PATH) && !path.exists() => {
-            output::note(
-                "there is no configuration: names of endpoints mean nothing, and no addresses are kept",
-            );
-            Ok(None)
-        }
+        Err(_) if path == Path::new(config::PATH) && !path.exists() => Ok(None),
         Err(found) => Err(said(found)),
     }
 }
 
 /// The names that the policy gives; none where it cannot be read.
 pub(super) fn vocabulary(config: Option<&Config>) -> Vocabulary {
-    let Some(config) = config else { return Vocabulary::default() };
+    let Some(config) = config else {
+        output::note("there is no configuration: names of endpoints mean nothing, and no addresses are kept");
+        return Vocabulary::default();
+    };
     let policy = source_file(&config.paths.policy).and_then(|file| Policy::parse(&file).map_err(said));
     policy.map(|(policy, _)| policy.vocabulary).unwrap_or_else(|error| {
         output::note(format!(

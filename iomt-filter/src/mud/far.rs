@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::bindings::authority;
 use super::entry::{Families, Far};
 use super::import::Ground;
 use super::report::Answer;
+use crate::bindings::authority;
 use crate::foreign::shown;
 use crate::policy::peer;
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::contacts::Direction;
 use crate::diagnostic::{Diagnostic, SourceFile, unless_errors};
 use crate::document::{Located, Reader, Section};
+use crate::foreign::escaped;
 use crate::nearest::did_you_mean;
 use crate::policy::is_name;
 use crate::policy::peer;
@@ -87,8 +88,9 @@ impl Shipped {
         if root.number("version", u32::MAX, &mut reader) != Some(VERSION) {
             reader.error(&file.whole(), "this is no profile of version 1", "write `version = 1` at the top");
         }
-        let title = root.required("title", &mut reader).map(|title| title.value).unwrap_or_default();
-        let notes = root.strings("notes", &mut reader).into_iter().map(|note| note.value).collect();
+        let title =
+            root.required("title", &mut reader).map(|title| escaped(&title.value)).unwrap_or_default();
+        let notes = root.strings("notes", &mut reader).into_iter().map(|note| escaped(&note.value)).collect();
         let mut profile = Self {
             name: name.to_owned(),
             title,
@@ -147,9 +149,13 @@ fn sources<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Vec<Source> {
         let (title, url) = (section.required("title", reader), section.required("url", reader));
         let (Some(title), Some(url)) = (title, url) else { continue };
         if !url.value.starts_with("https://") {
-            reader.error(&url.place, format!("`{}` is no `https://` address", url.value), "name where it is found");
+            reader.error(
+                &url.place,
+                format!("`{}` is no `https://` address", url.value),
+                "name where it is found",
+            );
         }
-        sources.push(Source { name: name.value, title: title.value, url: url.value });
+        sources.push(Source { name: name.value, title: escaped(&title.value), url: escaped(&url.value) });
     }
     sources
 }
@@ -158,7 +164,7 @@ fn endpoints<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Vec<Need> {
     let entries = named("endpoints", root, reader).into_iter();
     entries
         .filter_map(|(name, value)| {
-            let what = reader.as_string(value, &name.value)?.value;
+            let what = escaped(&reader.as_string(value, &name.value)?.value);
             Some(Need { name: name.value, what, default: Vec::new() })
         })
         .collect()
@@ -177,7 +183,7 @@ fn services<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Vec<Need> {
         }
         default.iter().for_each(|text| check_service(text, reader));
         let default = default.into_iter().map(|text| text.value).collect();
-        services.push(Need { name: name.value, what: what.value, default });
+        services.push(Need { name: name.value, what: escaped(&what.value), default });
     }
     services
 }
@@ -212,7 +218,8 @@ fn rule<'s>(
     let endpoints = || profile.endpoints.iter().map(|need| need.name.as_str());
     for text in peers.iter().filter(|text| !endpoints().any(|name| name == text.value)) {
         if text.value != "gateway" && peer::network(&text.value).is_err() {
-            let help = format!("{}; far ends are named in `[endpoints]`", did_you_mean(&text.value, endpoints()));
+            let help =
+                format!("{}; far ends are named in `[endpoints]`", did_you_mean(&text.value, endpoints()));
             reader.error(&text.place, format!("unknown endpoint `{}`", text.value), help);
         }
     }
@@ -234,5 +241,5 @@ fn rule<'s>(
     let values = |texts: Vec<Located<String>>| texts.into_iter().map(|text| text.value).collect::<Vec<_>>();
     let (peers, services) = (values(peers), values(services));
     used.extend(peers.iter().chain(&services).cloned().chain([source.value.clone()]));
-    Some(Rule { direction, peers, services, source: source.value, note: note.value })
+    Some(Rule { direction, peers, services, source: source.value, note: escaped(&note.value) })
 }

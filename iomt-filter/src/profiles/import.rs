@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::file::{Need, Rule, Shipped, Source};
 use crate::baseline::{Written, profile_text};
 use crate::bindings::Bindings;
-use crate::foreign::shown;
 use crate::policy::Vocabulary;
 
 /// What the site has to say before the profile can be used.
@@ -108,8 +107,8 @@ pub fn import(
 }
 
 fn policy(shipped: &Shipped, imported: &Imported) -> String {
-    let mut heading = vec![shown(&shipped.title)];
-    let source = |source: &Source| format!("{}: {}, {}", source.name, shown(&source.title), shown(&source.url));
+    let mut heading = vec![shipped.title.clone()];
+    let source = |source: &Source| format!("{}: {}, {}", source.name, source.title, source.url);
     heading.extend(shipped.sources.iter().map(source));
     let rules: Vec<Written<'_>> = imported
         .rules
@@ -118,7 +117,7 @@ fn policy(shipped: &Shipped, imported: &Imported) -> String {
             direction: rule.direction,
             peers: &rule.peers,
             services: &rule.services,
-            comment: vec![format!("{}: {}", rule.source, shown(&rule.note))],
+            comment: vec![format!("{}: {}", rule.source, rule.note)],
         })
         .collect();
     profile_text(&imported.profile, &heading, &rules)
