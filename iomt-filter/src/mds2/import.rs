@@ -135,3 +135,99 @@ fn rules(openings: Vec<(String, Opening)>, ground: &Ground<'_>) -> Vec<Rule> {
     };
     order.into_iter().filter_map(rule).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::SourceFile;
+    use crate::mds2::read;
+
+    fn imported(table: &str, widen: bool, direction: Option<Direction>) -> Imported {
+        let bindings = Bindings::parse(&SourceFile::new(
+            "bindings.toml",
+            "[peers]\npacs = \"10.0.0.1\"\nring = \"profile:own\"\nodd = \"nobody\"\n",
+        ));
+        let ground = Ground {
+            bindings: &bindings.unwrap(),
+            vocabulary: &Vocabulary::default(),
+            profile: "own",
+            file: "table.csv",
+            model: None,
+            direction,
+            widen,
+        };
+        import(&read(table.as_bytes()).unwrap(), &ground).unwrap()
+    }
+
+    fn rules(table: &str, widen: bool, direction: Option<Direction>) -> Vec<String> {
+        let Imported { rules, left_out, .. } = imported(table, widen, direction);
+        assert_eq!(left_out, [], "{table}");
+        let text = |rule: Rule| {
+            let word = if rule.direction == Direction::FromDevice { "to" } else { "from" };
+            format!("{word} {} {}", rule.peers.join(","), rule.services.join(","))
+        };
+        rules.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn tables_as_makers_write_them() {
+        let titles = "Local port,Remote port,Protocol,Direction,Peer\n";
+        for (table, expected) in [
+            ("port,protocol,direction,peer\n104,TCP,out,pacs\n", &["to 10.0.0.1 104/tcp"][..]),
+            ("port,protocol,direction,peer\n\"104,11112\",TCP,out,PACS\n", &["to 10.0.0.1 dicom"]),
+            ("port,protocol,direction,destination\n104,TCP,out,10.9.0.0/16\n", &["to 10.9.0.0/16 104/tcp"]),
+            ("port,protocol,in,out,peer\n104,TCP,yes,no,pacs\n", &["from 10.0.0.1 104/tcp"]),
+            ("port,protocol,in,out,peer\n104,TCP,no,no,pacs\n", &[]),
+            ("port,service,direction,peer\n,DICOM,out,pacs\n", &["to 10.0.0.1 dicom"]),
+            ("port,protocol,direction,peer\n,ICMP,in,pacs\n", &["from 10.0.0.1 icmp"]),
+            ("port,protocol,direction,purpose\n104,TCP,in,pacs\n", &["from 10.0.0.1 104/tcp"]),
+            ("port,protocol,direction,peer\n5,UDP,in,ring\n", &["from profile:own 5/udp"]),
+            ("port,protocol,direction,peer,status\n104,TCP,in,pacs,closed\n", &[]),
+            (
+                &format!("{titles}Any,104,TCP,out,pacs\n161,>1023,UDP,in,pacs\n"),
+                &["to 10.0.0.1 104/tcp", "from 10.0.0.1 snmp"],
+            ),
+            (
+                "port,protocol,direction,peer\n1,TCP,in,pacs\n2,TCP,out,pacs\n3,TCP,in,pacs\n",
+                &["from 10.0.0.1 1/tcp,3/tcp", "to 10.0.0.1 2/tcp"],
+            ),
+        ] {
+            assert_eq!(rules(table, false, None), expected, "{table}");
+        }
+        let untold = "port,protocol,peer\n104,TCP,pacs\n";
+        assert_eq!(rules(untold, false, Some(Direction::ToDevice)), ["from 10.0.0.1 104/tcp"]);
+        let both = "port,protocol,direction,peer\n104,TCP,bidirectional,pacs\n";
+        assert_eq!(rules(both, true, None), ["to 10.0.0.1 104/tcp", "from 10.0.0.1 104/tcp"]);
+        assert_eq!(rules(&format!("{titles}68,67,UDP,out,pacs\n"), true, None), ["to 10.0.0.1 dhcp"]);
+    }
+
+    #[test]
+    fn every_line_that_is_not_clear_is_named() {
+        let titles = "port,protocol,direction,peer,source port,status,model\n";
+        for (line, why) in [
+            ("104,TCP,,pacs", "it does not say who opens"),
+            ("104,TCP,sideways,pacs", "`sideways` does not say who opens: write `in` or `out`"),
+            ("104,TCP,both,pacs", "both ways may mean answers or that both open"),
+            ("104,TCP,in/out,pacs", "both ways may mean answers or that both open"),
+            ("104,TCP,in,", "it says nothing of the other end: add a column `peer`"),
+            ("104,TCP,in,someone", "`someone` is bound to nobody"),
+            ("104,TCP,in,any", "`any` is bound to nobody"),
+            ("104,TCP,in,gateway", "`gateway` is bound to nobody"),
+            ("104,TCP,in,0.0.0.0/0", "`0.0.0.0/0` is bound to nobody"),
+            ("104,TCP,in,odd", "the binding of `odd`: unknown endpoint `nobody`"),
+            (",TCP,in,pacs", "it names no port that is opened to"),
+            (",acme,in,pacs", "`acme` is no protocol that is known"),
+            ("104,,in,pacs", "`104` has no protocol: write TCP or UDP"),
+            ("104,TCP,in,pacs,99", "it goes by the port of who opens too (`99`)"),
+            ("104,TCP,in,pacs,,perhaps", "`perhaps` does not say whether it is in use"),
+            ("104,TCP,in,pacs,,,CT,more", "it has 8 cells below 7 titles"),
+        ] {
+            let found = imported(&format!("{titles}{line}\n"), false, None);
+            assert!(found.rules.is_empty() && found.left_out.len() == 1, "{line}: {found:?}");
+            assert_eq!(found.left_out[0].place, "table.csv:2", "{line}");
+            assert!(found.left_out[0].why.contains(why), "{line}: {}", found.left_out[0].why);
+        }
+        let found = imported("port,protocol,in,out,peer\n104,TCP,maybe,no,pacs\n", false, None);
+        assert!(found.left_out[0].why.contains("`maybe` does not say who opens: write yes or no"));
+    }
+}

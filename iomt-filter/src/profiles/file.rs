@@ -243,3 +243,51 @@ fn rule<'s>(
     used.extend(peers.iter().chain(&services).cloned().chain([source.value.clone()]));
     Some(Rule { direction, peers, services, source: source.value, note: escaped(&note.value) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "version = 1\ntitle = \"x\"\n[sources.a]\ntitle = \"A\"\nurl = \"https://a.example/\"\n\
+                         [endpoints]\npacs = \"the PACS\"\n[services.p]\nwhat = \"ports\"\ndefault = \"104/tcp\"\n\
+                         [[allow]]\nto = \"pacs\"\nservice = \"p\"\nsource = \"a\"\nnote = \"n\"\n";
+
+    fn parse(text: &str) -> Result<Shipped, Vec<Diagnostic>> {
+        Shipped::parse("x", &SourceFile::new("x.toml", text))
+    }
+
+    #[test]
+    fn every_mistake_is_told() {
+        assert!(parse(WHOLE).is_ok());
+        for (from, to, said) in [
+            ("version = 1", "version = 2", "this is no profile of version 1"),
+            ("title = \"x\"\n", "", "`the profile` has no `title`"),
+            ("title = \"x\"", "titel = \"x\"", "unknown key `titel`"),
+            ("https://a.example/", "http://a.example/", "is no `https://` address"),
+            ("title = \"A\"\n", "", "`sources.a` has no `title`"),
+            ("url = \"https://a.example/\"\n", "", "`sources.a` has no `url`"),
+            ("pacs = \"the PACS\"", "\"a b\" = \"x\"", "`a b` cannot be a name"),
+            ("pacs = \"the PACS\"", "pasc = \"the PACS\"", "unknown endpoint `pacs`"),
+            ("pacs = \"the PACS\"", "pacs = \"the PACS\"\nris = \"RIS\"", "no rule uses `ris`"),
+            ("what = \"ports\"\n", "", "`services.p` has no `what`"),
+            ("default = \"104/tcp\"", "default = \"104\"", "`104` has no protocol"),
+            ("default = \"104/tcp\"", "default = \"any\"", "no document allows everything"),
+            ("services.p]", "services.dns]", "`dns` is built in"),
+            ("service = \"p\"\n", "", "this rule has no `service`"),
+            ("service = \"p\"", "service = \"q\"", "unknown service `q`"),
+            ("service = \"p\"", "service = [\"p\", \"any\"]", "no document allows everything"),
+            ("to = \"pacs\"", "to = \"any\"", "unknown endpoint `any`"),
+            ("to = \"pacs\"\n", "", "a rule has either `to` or `from`"),
+            ("to = \"pacs\"", "to = \"pacs\"\nfrom = \"pacs\"", "a rule has either `to` or `from`"),
+            ("source = \"a\"\n", "", "`allow` has no `source`"),
+            ("source = \"a\"", "source = \"b\"", "unknown source `b`"),
+            ("note = \"n\"\n", "", "`allow` has no `note`"),
+        ] {
+            assert!(WHOLE.contains(from), "{from}");
+            let found = parse(&WHOLE.replacen(from, to, 1)).unwrap_err();
+            assert!(found.iter().any(|one| one.message.contains(said)), "{to}: {found:?}");
+        }
+        let (head, _) = WHOLE.split_once("[[allow]]").unwrap();
+        assert!(parse(head).unwrap_err().iter().any(|one| one.message == "it has no rules"));
+    }
+}
