@@ -107,10 +107,14 @@ impl Shipped {
         if profile.rules.is_empty() {
             reader.error(&file.whole(), "it has no rules", "add `[[allow]]` with `to` or `from`");
         }
-        let needs = profile.endpoints.iter().chain(&profile.services).map(|need| &need.name);
-        for name in needs.chain(profile.sources.iter().map(|source| &source.name)) {
-            if !used.contains(name) {
-                let message = format!("no rule uses `{name}`");
+        let known = [
+            profile.endpoints.iter().map(|need| ("endpoint", &need.name)).collect::<Vec<_>>(),
+            profile.services.iter().map(|need| ("service", &need.name)).collect(),
+            profile.sources.iter().map(|source| ("source", &source.name)).collect(),
+        ];
+        for (kind, name) in known.into_iter().flatten() {
+            if !used.contains(&(kind, name.clone())) {
+                let message = format!("no rule uses the {kind} `{name}`");
                 reader.error(&file.whole(), message, "remove it, or name it in a rule");
             }
         }
@@ -202,7 +206,7 @@ fn check_service(text: &Located<String>, reader: &mut Reader<'_>) {
 fn rule<'s>(
     section: &Section<'_, 's>,
     profile: &Shipped,
-    used: &mut BTreeSet<String>,
+    used: &mut BTreeSet<(&'static str, String)>,
     reader: &mut Reader<'s>,
 ) -> Option<Rule> {
     let (to, from) = (section.strings("to", reader), section.strings("from", reader));
@@ -240,7 +244,9 @@ fn rule<'s>(
     }
     let values = |texts: Vec<Located<String>>| texts.into_iter().map(|text| text.value).collect::<Vec<_>>();
     let (peers, services) = (values(peers), values(services));
-    used.extend(peers.iter().chain(&services).cloned().chain([source.value.clone()]));
+    used.extend(peers.iter().map(|name| ("endpoint", name.clone())));
+    used.extend(services.iter().map(|name| ("service", name.clone())));
+    used.insert(("source", source.value.clone()));
     Some(Rule { direction, peers, services, source: source.value, note: escaped(&note.value) })
 }
 
@@ -268,7 +274,7 @@ mod tests {
             ("url = \"https://a.example/\"\n", "", "`sources.a` has no `url`"),
             ("pacs = \"the PACS\"", "\"a b\" = \"x\"", "`a b` cannot be a name"),
             ("pacs = \"the PACS\"", "pasc = \"the PACS\"", "unknown endpoint `pacs`"),
-            ("pacs = \"the PACS\"", "pacs = \"the PACS\"\nris = \"RIS\"", "no rule uses `ris`"),
+            ("pacs = \"the PACS\"", "pacs = \"the PACS\"\nris = \"RIS\"", "no rule uses the endpoint `ris`"),
             ("what = \"ports\"\n", "", "`services.p` has no `what`"),
             ("default = \"104/tcp\"", "default = \"104\"", "`104` has no protocol"),
             ("default = \"104/tcp\"", "default = \"any\"", "no document allows everything"),

@@ -41,6 +41,9 @@ pub struct Imported {
     pub policy: String,
 }
 
+/// What stands for the names of a file.
+type Meant<'s> = BTreeMap<&'s str, Vec<String>>;
+
 /// Makes a profile called `profile` of one that ships.
 ///
 /// # Errors
@@ -52,7 +55,8 @@ pub fn import(
     vocabulary: &Vocabulary,
 ) -> Result<Imported, Vec<String>> {
     let (mut missing, mut wrong) = (Vec::new(), Vec::new());
-    let mut means: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    // `dns` may be both: who is asked, and what.
+    let (mut peers, mut services) = (Meant::new(), Meant::new());
     for Need { name, what, .. } in &shipped.endpoints {
         let bound = bindings.peers(name);
         if let Some(Err(why)) = bound.map(|peers| vocabulary.peers(peers)) {
@@ -64,7 +68,7 @@ pub fn import(
             );
             missing.push(Missing { kind: "endpoint", name: name.clone(), what: what.clone(), help });
         }
-        means.insert(name, bound.map_or_else(|| vec![name.clone()], <[String]>::to_vec));
+        peers.insert(name, bound.map_or_else(|| vec![name.clone()], <[String]>::to_vec));
     }
     for Need { name, what, default } in &shipped.services {
         let bound = bindings.services(name);
@@ -79,20 +83,21 @@ pub fn import(
             missing.push(Missing { kind: "service", name: name.clone(), what: what.clone(), help });
         }
         let own = || if is_named || default.is_empty() { vec![name.clone()] } else { default.clone() };
-        means.insert(name, bound.map_or_else(own, <[String]>::to_vec));
+        services.insert(name, bound.map_or_else(own, <[String]>::to_vec));
     }
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let meant = |words: &[String]| -> Vec<String> {
+    let meant = |words: &[String], means: &Meant<'_>| -> Vec<String> {
         let own = |word: &String| means.get(word.as_str()).cloned().unwrap_or_else(|| vec![word.clone()]);
         words.iter().flat_map(own).collect()
     };
-    let rules: Vec<Rule> = shipped
-        .rules
-        .iter()
-        .map(|rule| Rule { peers: meant(&rule.peers), services: meant(&rule.services), ..rule.clone() })
-        .collect();
+    let rule = |rule: &Rule| Rule {
+        peers: meant(&rule.peers, &peers),
+        services: meant(&rule.services, &services),
+        ..rule.clone()
+    };
+    let rules = shipped.rules.iter().map(rule).collect();
     let mut imported = Imported {
         profile: profile.to_owned(),
         title: shipped.title.clone(),
