@@ -121,8 +121,6 @@ const TITLES: &[(Column, &[&str])] = &[
             "connects to",
             "connection to",
             "endpoint",
-            "system",
-            "host",
         ],
     ),
     (Column::Source, &["source", "source system", "source address", "source ip", "source host", "from"]),
