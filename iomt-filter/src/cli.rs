@@ -125,6 +125,8 @@ pub enum Verb {
     Flows(cmd::flows::Options),
     /// Make rules of what devices did, and see which devices can be enforced
     Learn(LearnArgs),
+    /// Look at the profiles of devices that ship, each rule with its source, and take one into the policy
+    Profile(cmd::profile::Options),
     /// Read policy, inventory, feeds and geo again: all of it, or nothing where something is invalid
     Reload(cmd::reload::Options),
     /// Ask the real program about a packet, without sending one
@@ -229,6 +231,7 @@ fn run(Cli { config, output: printed, verb }: &Cli) -> Result<ExitCode> {
         Verb::Devices => cmd::devices::run(config, *output),
         Verb::Flows(options) => cmd::flows::run(config, options, *output),
         Verb::Learn(learn) => cmd::learn::run(config, &learn.verb, *output),
+        Verb::Profile(options) => cmd::profile::run(config, options, *output),
         Verb::Reload(options) => cmd::reload::run(config, options, *output),
         Verb::Explain(options) => cmd::explain::run(config, options, *output),
         Verb::Replay(options) => cmd::replay::run(config, options, *output),

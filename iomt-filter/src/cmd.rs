@@ -20,9 +20,11 @@ pub mod learn;
 pub mod lookup;
 pub mod man;
 pub mod plan;
+pub mod profile;
 pub mod reload;
 pub mod replay;
 pub mod run;
+mod site;
 mod sources;
 pub mod status;
 

@@ -31,6 +31,9 @@ pub const PATH: &str = "/etc/iomt-filter/config.toml";
 /// Where the control socket is, where nothing else is configured.
 pub const SOCKET: &str = "/run/iomt-filter/control.sock";
 
+/// Where the profiles are that ship, where nothing else is configured.
+pub const PROFILES: &str = "/usr/share/iomt-filter/profiles";
+
 /// The group whose members may change things, where nothing else is configured.
 pub const GROUP: &str = "iomt-filter";
 
@@ -105,6 +108,8 @@ pub struct Paths {
     pub state: PathBuf,
     /// The folder of the pins.
     pub pins: PathBuf,
+    /// The folder of the profiles that ship.
+    pub profiles: PathBuf,
 }
 
 /// `[geo]`.

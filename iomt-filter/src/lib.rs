@@ -40,4 +40,8 @@ pub mod lookup;
 pub mod plan;
 pub mod baseline;
 pub mod metrics;
+mod foreign;
+pub mod bindings;
 pub mod mud;
+pub mod profiles;
+pub mod mds2;

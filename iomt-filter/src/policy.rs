@@ -6,6 +6,7 @@
 pub mod error;
 pub mod builtin;
 pub mod service;
+pub(crate) mod wording;
 pub mod peer;
 pub mod limits;
 pub mod source;

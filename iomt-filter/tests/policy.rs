@@ -57,7 +57,7 @@ fn a_mistake_is_shown_like_this() {
   |
 6 |   { to = \"pacs\", service = \"dicmo\" },
   |                            ^^^^^^^
-  = help: did you mean `dicom`?, or write ports, as in `8443/tcp`"
+  = help: did you mean `dicom`?, or write ports, as in `8443/tcp`; a new name is added to `[services]`"
     );
 }
 

@@ -88,6 +88,11 @@ pub(crate) fn with_one_from_the_future(frames: usize) -> Vec<u8> {
     pcap(u32::to_le_bytes, 0xa1b2_c3d4, ETHERNET, &frames)
 }
 
+/// A capture of these frames.
+pub(crate) fn of(frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    pcap(u32::to_le_bytes, 0xa1b2_c3d4, ETHERNET, &captured(frames))
+}
+
 /// A little of everything that the filter tells apart.
 fn hospital() -> Vec<Captured> {
     let syn = Frame::from(ct()).to("10.20.0.10").tcp(49152, 104).syn();

@@ -16,3 +16,5 @@ mod service;
 mod prometheus;
 mod events;
 mod mud;
+mod profiles;
+mod mds2;

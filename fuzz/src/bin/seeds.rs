@@ -21,6 +21,8 @@ fn main() -> io::Result<()> {
         ("country", countries(&world)?),
         ("feed", feeds()?),
         ("mud", vec![("pump".to_owned(), fs::read(data().join("mud/pump9000.json"))?)]),
+        ("mds2", vec![("ventilator".to_owned(), fs::read(data().join("mds2/ventilator.csv"))?)]),
+        ("profile", vec![("monitor".to_owned(), fs::read(data().join("../../packaging/profiles/sdc-monitor.toml"))?)]),
     ];
     for (target, seeds) in kinds.into_iter().chain(texts) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);

@@ -17,6 +17,7 @@ use crate::config::{Config, parse_duration};
 use crate::output::Align::{Left, Right};
 use crate::output::{self, Table};
 
+mod mds2;
 mod mud;
 mod names;
 
@@ -29,6 +30,16 @@ pub enum Verb {
     Status(Scope),
     /// What makers say that their devices need (MUD, RFC 8520), as rules, and rules as such a file
     Mud(MudArgs),
+    /// What makers disclose of the ports of their devices (beside an MDS2), as rules
+    Mds2(Mds2Args),
+}
+
+/// Tables of ports.
+#[derive(Debug, Args)]
+pub struct Mds2Args {
+    /// What to do
+    #[command(subcommand)]
+    verb: mds2::Verb,
 }
 
 /// Usage descriptions.
@@ -75,6 +86,7 @@ pub fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode> {
         Verb::Propose(options) => propose(config, options, output),
         Verb::Status(scope) => status(config, scope, output),
         Verb::Mud(mud) => mud::run(config, &mud.verb, output),
+        Verb::Mds2(table) => mds2::run(config, &table.verb, output),
     }
 }
 

@@ -103,7 +103,8 @@ fn paths<'s>(
     reader: &mut Reader<'s>,
 ) -> Paths {
     let folder = config.parent().unwrap_or(Path::new(""));
-    let section = root.section("paths", &["policy", "devices", "socket", "state", "pins"], reader);
+    let known = ["policy", "devices", "socket", "state", "pins", "profiles"];
+    let section = root.section("paths", &known, reader);
     let mut path = |key: &str, default: PathBuf| {
         let given = section.as_ref().and_then(|section| section.string(key, reader));
         given.map_or(default, |text| folder.join(text.value))
@@ -116,6 +117,7 @@ fn paths<'s>(
         socket: path("socket", super::SOCKET.into()),
         state: path("state", "/var/lib/iomt-filter".into()),
         pins: path("pins", "/sys/fs/bpf/iomt-filter".into()),
+        profiles: path("profiles", super::PROFILES.into()),
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::entry::{Entry, Families, Far, What};
 use super::object::{Object, is_empty_leaf, local};
 use super::ports::Ports;
-use super::shown;
 use crate::contacts::Direction;
+use crate::foreign::shown;
 use crate::policy::peer;
 use crate::policy::service::{ICMP, ICMPV6, TCP, UDP};
 

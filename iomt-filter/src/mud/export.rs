@@ -12,9 +12,9 @@ use serde::Serialize;
 use thiserror::Error;
 use url::Url;
 
-use super::bindings::Bindings;
 use super::document::{Ace, Actions, Class, Container, Document, Header, Icmp, Matches, Port, Transport};
 use super::entry::Families;
+use crate::bindings::Bindings;
 use crate::contacts::Direction;
 use crate::policy::peer;
 use crate::policy::service::{ICMP, ICMPV6, PortRange, SCTP, TCP, UDP};

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::bindings::authority;
 use super::entry::{Families, Far};
 use super::import::Ground;
 use super::report::Answer;
-use super::shown;
+use crate::bindings::authority;
+use crate::foreign::shown;
 use crate::policy::peer;
 
 const PROFILE: &str = "profile:";

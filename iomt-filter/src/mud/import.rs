@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::bindings::{Bindings, authority};
 use super::entry::{Entry, Far, What};
 use super::merge::{self, Merged, Opening};
 use super::ports::Ports;
 use super::read::Mud;
 use super::report::{Answer, Imported, LeftOut, Rule};
+use crate::bindings::{Bindings, authority};
 use crate::contacts::Direction;
 use crate::policy::Vocabulary;
 use crate::policy::service::{ICMP, ICMPV6, PortRange, SCTP, TCP, UDP};

@@ -7,8 +7,8 @@ use super::far::{self, Words};
 use super::import::Ground;
 use super::report::{LeftOut, Rule};
 use crate::contacts::Direction;
-use crate::policy::builtin;
-use crate::policy::service::{ICMP, ICMPV6, Named, PortRange, Services};
+use crate::policy::service::{ICMP, ICMPV6, PortRange};
+use crate::policy::wording;
 
 /// Where a rule stands first, and its services.
 type Found = (usize, Vec<Option<PortRange>>);
@@ -86,7 +86,7 @@ pub(super) fn rules(openings: Vec<Opening>, url: Option<&str>, ground: &Ground<'
     }
     for (index, services) in found.into_values() {
         if let Some(rule) = merged.rules.get_mut(index) {
-            rule.services = names(&services, &ground.vocabulary.services);
+            rule.services = wording::services(&services, &ground.vocabulary.services);
         }
     }
     merged
@@ -95,44 +95,5 @@ pub(super) fn rules(openings: Vec<Opening>, url: Option<&str>, ground: &Ground<'
 fn add(texts: &mut Vec<String>, text: String) {
     if !texts.contains(&text) {
         texts.push(text);
-    }
-}
-
-/// Services by their names, where a name stands for nothing else than what is allowed.
-fn names(services: &[Option<PortRange>], named: &Named) -> Vec<String> {
-    if services.contains(&None) {
-        return vec!["any".to_owned()];
-    }
-    let mut ranges = Services::of(services.iter().flatten().copied().collect()).ranges;
-    let defined = named
-        .iter()
-        .filter(|(_, services)| !services.any)
-        .map(|(name, it)| (name.as_str(), it.ranges.clone()));
-    let is_hidden = |name: &str| named.contains_key(name);
-    let builtin = builtin::names().filter(|name| !is_hidden(name));
-    let builtin = builtin.filter_map(|name| Some((name, builtin::service(name)?)));
-    let mut names = Vec::new();
-    for (name, stands_for) in defined.chain(builtin) {
-        if !stands_for.is_empty() && stands_for.iter().all(|range| ranges.contains(range)) {
-            ranges.retain(|range| !stands_for.contains(range));
-            names.push(name.to_owned());
-        }
-    }
-    names.extend(ranges.iter().map(PortRange::to_string));
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::service::{TCP, UDP};
-
-    #[test]
-    fn names_stand_for_nothing_more() {
-        let port = |protocol, port| Some(PortRange { protocol, first: port, last: port });
-        let names = |services: &[_]| names(services, &Named::new());
-        assert_eq!(names(&[port(UDP, 53)]), ["53/udp"]);
-        assert_eq!(names(&[port(UDP, 53), port(TCP, 53), port(TCP, 8443)]), ["dns", "8443/tcp"]);
-        assert_eq!(names(&[port(UDP, 53), None]), ["any"]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::shown;
+use crate::foreign::shown;
 
 /// Modules that may stand in front of a member's name (RFC 7951 §4).
 const MODULES: [&str; 4] = ["ietf-mud", "ietf-acldns", "ietf-access-control-list", "ietf-packet-fields"];

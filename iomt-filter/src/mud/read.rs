@@ -13,8 +13,8 @@ use super::acl::{self, Unread};
 use super::entry::{Entry, Families, Far};
 use super::object::{Object, local};
 use super::report::LeftOut;
-use super::{escaped, shown};
 use crate::contacts::Direction;
+use crate::foreign::{escaped, shown};
 use crate::policy::is_name;
 
 /// Octets of a file at most; the largest that makers have are some ten thousand.

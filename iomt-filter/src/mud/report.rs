@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::read::About;
-use super::shown;
 use crate::baseline::{Written, profile_text};
 use crate::contacts::Direction;
+use crate::foreign::shown;
 
 /// Addresses of a domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

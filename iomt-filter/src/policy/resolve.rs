@@ -227,7 +227,10 @@ impl Resolver<'_> {
             };
         }
         let known = self.words.endpoints.keys().map(String::as_str).chain([GATEWAY]);
-        let help = format!("{}, or write an address or a prefix", did_you_mean(name, known));
+        let help = format!(
+            "{}, or write an address or a prefix; a new name is added to `[endpoints]`",
+            did_you_mean(name, known)
+        );
         self.found.push(Problem::UnknownEndpoint(name.to_owned()).error(&text.place).help(help));
         None
     }

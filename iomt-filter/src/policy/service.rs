@@ -126,7 +126,10 @@ impl ServiceError {
             Self::Unknown(name) => {
                 let mut known: Vec<&str> = builtin::names().collect();
                 known.extend(named.keys().map(String::as_str));
-                format!("{}, or write ports, as in `8443/tcp`", did_you_mean(name, known))
+                format!(
+                    "{}, or write ports, as in `8443/tcp`; a new name is added to `[services]`",
+                    did_you_mean(name, known)
+                )
             }
             Self::NoProtocol(ports) => format!("write `{ports}/tcp` or `{ports}/udp`"),
             Self::UnknownProtocol(_) => {

@@ -1,7 +1,7 @@
 //! `iomt-filter learn mud`: makers' usage descriptions (RFC 8520) as rules of the policy, and a profile as such a file.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,13 +13,13 @@ use super::{Scope, names};
 use crate::agent;
 use crate::api::messages::Learned;
 use crate::cli::{FINDING, Output};
-use crate::cmd::joined;
-use crate::config::{self, Config};
-use crate::diagnostic::{Diagnostic, SourceFile};
-use crate::mud::{self, Bindings, Exporting, Ground, LARGEST};
+use crate::cmd::{joined, site};
+use crate::config::Config;
+use crate::diagnostic::SourceFile;
+use crate::mud::{self, Exporting, Ground, LARGEST};
 use crate::nearest::did_you_mean;
 use crate::output;
-use crate::policy::{Policy, Vocabulary, is_name, source};
+use crate::policy::{Policy, is_name, source};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -89,14 +89,11 @@ pub(super) fn run(config: &Path, verb: &Verb, output: Output) -> Result<ExitCode
 }
 
 fn import(config: &Path, options: &Import, format: Output) -> Result<ExitCode> {
-    let bytes = read(&options.file)?;
+    let bytes = site::read(&options.file, LARGEST)?;
     let mud = mud::read(&bytes).with_context(|| format!("failed to import `{}`", options.file.display()))?;
-    let bindings = match &options.bindings {
-        Some(path) => Bindings::parse(&source_file(path)?).map_err(said)?,
-        None => Bindings::default(),
-    };
-    let config = configured(config)?;
-    let vocabulary = config.as_ref().map_or_else(Vocabulary::default, vocabulary);
+    let bindings = site::bindings(options.bindings.as_deref())?;
+    let config = site::configured(config)?;
+    let vocabulary = site::vocabulary(config.as_ref());
     let profile = options.profile.clone().unwrap_or_else(|| mud.profile_name());
     ensure!(is_name(&profile), "`{profile}` is no name for a profile: use letters, digits, `-`, `_` and `.`");
     let state = config.as_ref().map(|config| config.paths.state.as_path());
@@ -118,8 +115,8 @@ fn import(config: &Path, options: &Import, format: Output) -> Result<ExitCode> {
 
 fn export(config: &Path, options: &Export, format: Output) -> Result<ExitCode> {
     let loaded = Config::load(config).map_err(|found| anyhow!(joined(&found)))?;
-    let file = source_file(&loaded.paths.policy)?;
-    let (policy, _) = Policy::parse(&file).map_err(said)?;
+    let file = site::source_file(&loaded.paths.policy)?;
+    let (policy, _) = Policy::parse(&file).map_err(site::said)?;
     let known = policy.profiles.iter().map(|profile| profile.name.as_str());
     if policy.profile(&options.profile).is_none() {
         bail!("the policy has no profile `{}`; {}", options.profile, did_you_mean(&options.profile, known));
@@ -129,7 +126,7 @@ fn export(config: &Path, options: &Export, format: Output) -> Result<ExitCode> {
     let file = if learned.is_empty() { file } else { SourceFile::new("the proposal", learned) };
     let (source, found) = source::parse(&file);
     let profile = source.profiles.iter().find(|profile| profile.name.value == options.profile);
-    let profile = profile.ok_or_else(|| said(found))?;
+    let profile = profile.ok_or_else(|| site::said(found))?;
     let systeminfo = format!("devices of the profile {}", options.profile);
     let exported = mud::export(&Exporting {
         profile,
@@ -170,50 +167,6 @@ fn learned(config: &Path, options: &Export) -> Result<String> {
     let learned: Learned = scope.ask(config, "/v1/learn", agent::propose_from_files)?;
     learned.proposal.warnings.iter().for_each(output::note);
     Ok(if learned.policy.is_empty() { String::new() } else { format!("version = 1\n{}", learned.policy) })
-}
-
-/// The configuration; nothing where there is none and nobody named one.
-fn configured(path: &Path) -> Result<Option<Config>> {
-    match Config::load(path) {
-        Ok(config) => Ok(Some(config)),
-        Err(_) if path == Path::new(config::PATH) && !path.exists() => {
-            output::note(
-                "there is no configuration: names of endpoints mean nothing, and no addresses are kept",
-            );
-            Ok(None)
-        }
-        Err(found) => Err(said(found)),
-    }
-}
-
-/// The names that the policy gives; none where it cannot be read.
-fn vocabulary(config: &Config) -> Vocabulary {
-    let policy = source_file(&config.paths.policy).and_then(|file| Policy::parse(&file).map_err(said));
-    policy.map(|(policy, _)| policy.vocabulary).unwrap_or_else(|error| {
-        output::note(format!(
-            "names of endpoints mean nothing, because the policy cannot be read: {error:#}"
-        ));
-        Vocabulary::default()
-    })
-}
-
-fn source_file(path: &Path) -> Result<SourceFile> {
-    let name = path.display().to_string();
-    let text = fs::read_to_string(path).with_context(|| format!("failed to read `{name}`"))?;
-    Ok(SourceFile::new(&name, text))
-}
-
-fn said(found: Vec<Diagnostic>) -> anyhow::Error {
-    anyhow!(joined(&found))
-}
-
-/// A file, no further than one that is too large shows it.
-fn read(path: &Path) -> Result<Vec<u8>> {
-    let failed = || format!("failed to read `{}`", path.display());
-    let mut bytes = Vec::new();
-    let file = File::open(path).with_context(failed)?;
-    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes).with_context(failed)?;
-    Ok(bytes)
 }
 
 /// Bindings that somebody has written by hand are not written over.

@@ -1,7 +1,8 @@
-//! Who stands behind the classes that MUD files name, at this site (RFC 8520 §8).
+//! Who stands behind the names that others give, at this site: the classes of MUD files (RFC 8520 §8), the far ends of
+//! profiles that ship, and those of makers' tables of ports.
 //!
-//! A TOML text comes in, [`Bindings`] or every mistake in it goes out. Peers are written as rules of the policy write
-//! them; nobody is taken for anybody without a line in here.
+//! A TOML text comes in, [`Bindings`] or every mistake in it goes out. Peers and services are written as rules of the
+//! policy write them; nobody is taken for anybody without a line in here.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,15 +16,19 @@ use crate::document::{Reader, Section};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bindings {
     /// `local_networks`: peers.
-    pub(super) local_networks: Vec<String>,
+    pub(crate) local_networks: Vec<String>,
     /// `[controllers]`: peers by URI or URN.
-    pub(super) controllers: BTreeMap<String, Vec<String>>,
+    pub(crate) controllers: BTreeMap<String, Vec<String>>,
     /// `[my_controllers]`: peers by the MUD URL of the device.
-    pub(super) my_controllers: BTreeMap<String, Vec<String>>,
+    pub(crate) my_controllers: BTreeMap<String, Vec<String>>,
     /// `[manufacturers]`: profiles by the authority of MUD URLs.
-    pub(super) manufacturers: BTreeMap<String, Vec<String>>,
+    pub(crate) manufacturers: BTreeMap<String, Vec<String>>,
     /// `[models]`: profiles by MUD URL.
-    pub(super) models: BTreeMap<String, Vec<String>>,
+    pub(crate) models: BTreeMap<String, Vec<String>>,
+    /// `[peers]`: peers by the [`key`] of their name in a profile or a table.
+    peers: BTreeMap<String, Vec<String>>,
+    /// `[services]`: services by the [`key`] of their name in a profile.
+    services: BTreeMap<String, Vec<String>>,
 }
 
 impl Bindings {
@@ -34,15 +39,28 @@ impl Bindings {
     pub fn parse(file: &SourceFile) -> Result<Self, Vec<Diagnostic>> {
         let mut reader = Reader::new(file);
         let document = reader.parse();
-        let known = ["local_networks", "controllers", "my_controllers", "manufacturers", "models"];
+        let known = [
+            "local_networks",
+            "controllers",
+            "my_controllers",
+            "manufacturers",
+            "models",
+            "peers",
+            "services",
+        ];
         let root = reader.section(document.get_ref(), 0..0, "", &known);
         let manufacturers = by_name("manufacturers", &root, &mut reader).into_iter();
+        let keyed = |table: BTreeMap<String, Vec<String>>| {
+            table.into_iter().map(|(name, means)| (key(&name), means)).collect()
+        };
         let bindings = Self {
             local_networks: peers("local_networks", &root, &mut reader),
             controllers: by_name("controllers", &root, &mut reader),
             my_controllers: by_name("my_controllers", &root, &mut reader),
             manufacturers: manufacturers.map(|(name, who)| (name.to_ascii_lowercase(), who)).collect(),
             models: by_name("models", &root, &mut reader),
+            peers: keyed(by_name("peers", &root, &mut reader)),
+            services: keyed(by_name("services", &root, &mut reader)),
         };
         unless_errors(reader.found)?;
         Ok(bindings)
@@ -71,14 +89,29 @@ impl Bindings {
         text
     }
 
+    /// The peers that a name stands for, however it is cased and spaced; nothing where it is bound to nobody.
+    pub fn peers(&self, name: &str) -> Option<&[String]> {
+        self.peers.get(&key(name)).filter(|peers| !peers.is_empty()).map(Vec::as_slice)
+    }
+
+    /// The same for services.
+    pub fn services(&self, name: &str) -> Option<&[String]> {
+        self.services.get(&key(name)).filter(|services| !services.is_empty()).map(Vec::as_slice)
+    }
+
     /// Whether it binds nobody.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
+/// A name as it is looked for: what people write differs in case and spaces.
+fn key(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
 /// The authority of a URL, as `[manufacturers]` has it.
-pub(super) fn authority(url: &str) -> Option<String> {
+pub(crate) fn authority(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let host = url.host_str()?.to_ascii_lowercase();
     Some(url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
@@ -103,7 +136,8 @@ fn peers<'s>(key: &str, root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Vec<
 /// A binding to everybody would turn the narrowest rule into the widest.
 fn checked(texts: Vec<crate::document::Located<String>>, reader: &mut Reader<'_>) -> Vec<String> {
     for text in texts.iter().filter(|text| text.value == "any") {
-        reader.error(&text.place, "nobody in particular is bound", "name an endpoint, addresses or prefixes");
+        let help = "name an endpoint, addresses or prefixes; services by their ports";
+        reader.error(&text.place, "nobody in particular is bound", help);
     }
     texts.into_iter().map(|text| text.value).collect()
 }
@@ -139,6 +173,16 @@ mod tests {
         let found = parse("controler = 1\nlocal_networks = 7\n[controllers]\nx = \"any\"\n").unwrap_err();
         let lines: Vec<u32> = found.iter().map(|it| it.line).collect();
         assert_eq!(lines, [1, 2, 4]);
+    }
+
+    #[test]
+    fn names_of_people_are_found_however_they_are_written() {
+        let bindings =
+            parse("[peers]\n\"PIC  iX Server\" = \"10.20.0.20\"\n[services]\nhl7-port = \"6661/tcp\"\n")
+                .unwrap();
+        assert_eq!(bindings.peers(" pic ix server").unwrap(), ["10.20.0.20"]);
+        assert_eq!(bindings.services("HL7-port").unwrap(), ["6661/tcp"]);
+        assert_eq!(bindings.peers("pic"), None);
     }
 
     #[test]
