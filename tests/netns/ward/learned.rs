@@ -10,6 +10,7 @@ use iomt_filter_tests::hospital::filter::Filter;
 use iomt_filter_tests::hospital::host::{DICOM, HL7};
 use iomt_filter_tests::hospital::{Version, wait};
 use iomt_filter_tests::tools;
+use iomt_filter_tests::ward::discovery::Client;
 use iomt_filter_tests::ward::lease::{self, Leases};
 use iomt_filter_tests::ward::mllp::{Engine, Sender};
 use iomt_filter_tests::ward::names::{self, NameServer, Transport};
@@ -44,6 +45,7 @@ struct Day<'w> {
     time: Option<TimeServer>,
     /// Found once the filter judges: its ports are of chance, and stay while it runs.
     watched: Option<Watched>,
+    probes: u32,
 }
 
 impl<'w> Day<'w> {
@@ -62,6 +64,7 @@ impl<'w> Day<'w> {
             ),
             time: time.map_err(|error| eprintln!("skipped: the ward has no time: {error:#}")).ok(),
             watched: None,
+            probes: 0,
         }
     }
 
@@ -100,6 +103,12 @@ impl<'w> Day<'w> {
                 self.watched = Some(watched);
             }
             None => eprintln!("skipped: the library `sdc11073` cannot be fetched"),
+        }
+        if self.watched.is_some() {
+            let address = |station| ward.address(station, Version::V4);
+            let console = Client::open(&ward[Station::Console], address(Station::Console)).unwrap();
+            self.probes += 1;
+            assert_eq!(console.probe(self.probes, 1, LIMIT).unwrap(), [address(Station::Monitor)]);
         }
     }
 }
@@ -169,6 +178,7 @@ fn what_a_ward_does_all_day_becomes_its_policy_and_a_scanner_that_looks_around_i
     }
     if day.watched.is_some() {
         has("patient-monitor from-device probes ", "ws-discovery");
+        has("patient-monitor to-device console ", "ws-discovery");
         has("patient-monitor from-device 224.0.0.22 ", "proto/2");
         assert!(
             rules.iter().any(|rule| rule.starts_with("patient-monitor to-device console ")),

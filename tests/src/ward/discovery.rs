@@ -161,7 +161,8 @@ impl Client {
             let text = String::from_utf8_lossy(&buffer[..length]);
             let is_answer = element(&text, "wsa:RelatesTo") == Some(message.as_str());
             let service = element(&text, "wsd:XAddrs").unwrap_or_default();
-            if is_answer && service.contains(&from.ip().to_string()) && from.port() == PORT {
+            // From whatever port: SOAP over UDP does not say.
+            if is_answer && service.contains(&from.ip().to_string()) {
                 found.push(from.ip());
             }
         }
