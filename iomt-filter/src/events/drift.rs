@@ -170,7 +170,12 @@ impl Record {
     /// A deviation of `device`, or of several where none is named. What the fields of every event say of ends and
     /// service is that of the first evidence, where it is of one device.
     #[must_use]
-    pub fn of_drift(host: &str, time: Timestamp, device: Option<(&str, Option<String>)>, drift: Drift) -> Self {
+    pub fn of_drift(
+        host: &str,
+        time: Timestamp,
+        device: Option<(&str, Option<String>)>,
+        drift: Drift,
+    ) -> Self {
         let note = drift.to_string();
         let named = device.as_ref().map(|(name, _)| (*name).to_owned());
         let first = drift.evidence.first().filter(|_| named.is_some()).cloned();
