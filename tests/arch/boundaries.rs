@@ -28,6 +28,8 @@ const PURE: &[&str] = &[
     "iomt-filter/src/plan.rs",
     "iomt-filter/src/mud",
     "iomt-filter/src/mud.rs",
+    "iomt-filter/src/baseline/drift",
+    "iomt-filter/src/baseline/drift.rs",
     "iomt-filter/src/datapath/plan",
     "iomt-filter/src/datapath/plan.rs",
     "iomt-filter/src/doctor/judge",

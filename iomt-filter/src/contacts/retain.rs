@@ -77,12 +77,8 @@ impl Contacts {
         self.database.execute("DELETE FROM outside WHERE day < ?1", [first_day])?;
         let unused = "DELETE FROM device WHERE NOT EXISTS (SELECT 1 FROM contact WHERE device = device.id) \
              AND NOT EXISTS (SELECT 1 FROM attempt WHERE device = device.id)";
-        if self.database.execute(unused, [])? > 0 {
-            for table in ["baseline", "day", "outside", "folding"] {
-                let of_none = format!("DELETE FROM {table} WHERE device NOT IN (SELECT id FROM device)");
-                self.database.execute(&of_none, [])?;
-            }
-        }
+        // What else is known of them goes along.
+        self.database.execute(unused, [])?;
         Ok(())
     }
 

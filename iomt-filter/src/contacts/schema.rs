@@ -54,7 +54,7 @@ CREATE TABLE watch (
 INSERT INTO watch (id, seconds) SELECT 1, ifnull(max(last_seen) - min(first_seen), 0) FROM contact;
 -- What is known of a device; times are of those seconds.
 CREATE TABLE baseline (
-  device INTEGER PRIMARY KEY REFERENCES device (id),
+  device INTEGER PRIMARY KEY REFERENCES device (id) ON DELETE CASCADE,
   since INTEGER NOT NULL,
   measured INTEGER NOT NULL,
   talked INTEGER NOT NULL,
@@ -73,7 +73,7 @@ INSERT INTO baseline
   FROM contact, watch GROUP BY device;
 -- What was usual on a day for which was watched.
 CREATE TABLE day (
-  device INTEGER NOT NULL REFERENCES device (id),
+  device INTEGER NOT NULL REFERENCES device (id) ON DELETE CASCADE,
   day INTEGER NOT NULL,
   busiest INTEGER NOT NULL,                     -- bytes of its busiest hour
   gap INTEGER NOT NULL,                         -- seconds of the longest silence that ended on it
@@ -81,7 +81,7 @@ CREATE TABLE day (
 ) STRICT, WITHOUT ROWID;
 -- Packets that no rule allowed, by days since 1970.
 CREATE TABLE outside (
-  device INTEGER NOT NULL REFERENCES device (id),
+  device INTEGER NOT NULL REFERENCES device (id) ON DELETE CASCADE,
   day INTEGER NOT NULL,
   packets INTEGER NOT NULL,
   PRIMARY KEY (device, day)
@@ -100,7 +100,7 @@ CREATE TABLE attempt (
 CREATE INDEX attempt_of_device ON attempt (device);
 -- What is new of a device and to be told together.
 CREATE TABLE folding (
-  device INTEGER NOT NULL REFERENCES device (id),
+  device INTEGER NOT NULL REFERENCES device (id) ON DELETE CASCADE,
   what TEXT NOT NULL,
   content TEXT NOT NULL,                        -- JSON
   PRIMARY KEY (device, what)
