@@ -27,9 +27,9 @@ pub struct Attempt {
     pub verdict: String,
     /// Why it was stopped.
     pub reason: String,
-    /// Frames that the event stands for.
+    /// Frames that its events stand for.
     pub count: u64,
-    /// When.
+    /// When it was tried first.
     pub time: Timestamp,
 }
 
@@ -51,15 +51,15 @@ impl Archive {
         Ok(last.flatten().unwrap_or(0))
     }
 
-    /// Of the `most` events after that of number `after`, what devices tried and was stopped; and the number of the
-    /// last one that was looked at.
+    /// Of the `most` events after that of number `after`, what devices tried and was stopped, each once and with all its
+    /// frames; and the number of the last one that was looked at.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn attempts(&self, after: i64, most: u32) -> Result<(Vec<Attempt>, i64), DatabaseError> {
         let read = || {
             let mut words = HashMap::new();
-            let mut attempts = Vec::new();
+            let (mut attempts, mut places) = (Vec::<Attempt>::new(), HashMap::new());
             let mut last = after;
             let number = |text| write::find(&self.database, text);
             let (drop, reset, from_device) = (number("drop")?, number("reset")?, number("from-device")?);
@@ -92,17 +92,24 @@ impl Archive {
                 let time = Timestamp::from_microsecond(row.get(1)?).unwrap_or_default();
                 let count = row.get::<_, i64>(12)?.unsigned_abs();
                 let port = to.unwrap_or(0);
-                attempts.push(Attempt {
-                    device,
-                    source,
-                    destination,
-                    protocol,
-                    port,
-                    verdict,
-                    reason,
-                    count,
-                    time,
-                });
+                let key = (device.clone(), destination, protocol, port);
+                match places.get(&key).and_then(|place: &usize| attempts.get_mut(*place)) {
+                    Some(known) => known.count = known.count.saturating_add(count),
+                    None => {
+                        places.insert(key, attempts.len());
+                        attempts.push(Attempt {
+                            device,
+                            source,
+                            destination,
+                            protocol,
+                            port,
+                            verdict,
+                            reason,
+                            count,
+                            time,
+                        });
+                    }
+                }
             }
             Ok((attempts, last))
         };
