@@ -117,6 +117,8 @@ struct Open {
     retained: Option<Instant>,
     /// The number of the last deviation that was told.
     told: i64,
+    /// And of the last that the archive has by now: a crash loses it no more.
+    settled: i64,
 }
 
 impl Keeper {
@@ -172,11 +174,11 @@ impl Keeper {
         }
         contacts.limit(&self.bounds)?;
         let last = contacts.begin(BootTime::now().boot)?;
-        let mut open = Open { contacts, last, retained: None, told: 0 };
+        let mut open = Open { contacts, last, retained: None, told: 0, settled: 0 };
         // Those that an agent before this one has told, and had no time to note.
         for (number, record) in open.contacts.untold(0)? {
             if is_kept(&self.state, &record) {
-                open.told = number;
+                (open.told, open.settled) = (number, number);
             }
         }
         open.tell(history, standing)?;
@@ -193,8 +195,9 @@ impl Open {
         from: u64,
         state: &Path,
     ) -> Result<Option<u64>, DatabaseError> {
-        // Whatever was told a reading ago is in the archive.
-        self.contacts.told(self.told)?;
+        self.contacts.told(self.settled)?;
+        // Until the next reading.
+        self.settled = self.told;
         let (attempts, event) = self.attempts(state);
         let begun = boottime();
         let numbers = running.numbers.devices.iter();
