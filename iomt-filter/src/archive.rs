@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+mod attempts;
 mod read;
 mod retain;
 mod row;
 mod schema;
 mod write;
 
+pub use attempts::Attempt;
 pub use read::Position;
 pub use retain::Bounds;
 

@@ -17,6 +17,7 @@ use crate::glob;
 use crate::intent::Intent;
 
 mod confidence;
+pub mod drift;
 mod fragment;
 mod gather;
 mod merge;

@@ -56,6 +56,8 @@ pub struct Config {
     pub bundle: BundleConfig,
     /// `[events]`.
     pub events: Events,
+    /// `[learn]`.
+    pub learn: LearnConfig,
     /// `[metrics]`.
     pub metrics: Metrics,
     /// `[agent]`.
@@ -144,6 +146,13 @@ pub struct AccessConfig {
     pub read: Vec<String>,
     /// Groups whose members may change things too; [`GROUP`] where nothing is said.
     pub write: Option<Vec<String>>,
+}
+
+/// `[learn]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearnConfig {
+    /// For how long a device is watched before it is told what is new of it.
+    pub baseline_after: Duration,
 }
 
 /// `[metrics]`.

@@ -7,7 +7,8 @@
 //!
 //! Nothing is counted twice: what is known of a flow is written in the transaction that adds it to its contact, so
 //! that a flow that goes on over a restart of the agent, or over a crash in the middle of a reading, is added to by
-//! the difference. What can be missed: a flow that began and ended between two readings and whose place in the
+//! the difference. So is what a reading finds that a device never did ([`Compared`]): it is told once, whatever happens
+//! to the agent. What can be missed: a flow that began and ended between two readings and whose place in the
 //! table was needed by another; and the first packets of a flow that ended, began anew between the same ends and
 //! ports, and had passed its former count by the next reading. Times are as exact as the readings are frequent.
 
@@ -23,14 +24,19 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize, Serializer};
 
+mod compare;
+mod deviation;
+mod known;
 mod record;
 mod retain;
 mod schema;
 mod seen;
 
+pub use compare::Compared;
+pub use known::{Habits, LastDrift};
 pub use record::Reading;
 pub use retain::Bounds;
-pub use seen::Seen;
+pub use seen::{Opening, Seen};
 
 use schema::SCHEMA;
 

@@ -14,12 +14,14 @@ use crate::rows::Names;
 
 pub mod decode;
 pub mod enrich;
+mod drift;
 mod expected;
 pub mod format;
 mod protocols;
 pub(crate) mod tcp_flags;
 mod text;
 
+pub use drift::{DRIFT, Drift, Evidence, Measured, What};
 pub use enrich::EnrichContext;
 pub use expected::{Expected, expectations};
 pub use format::Format;
@@ -105,6 +107,9 @@ pub struct Record {
     /// What a notice says. Frames have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What a device does that it never did, where the notice is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Box<Drift>>,
 }
 
 /// What the agent says among the events: no frame was judged.

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use iomt_filter::contacts::{Bounds, Contact, Contacts, Direction, Reading, Seen};
+use iomt_filter::contacts::{Bounds, Contact, Contacts, Direction, Opening, Reading, Seen};
 use iomt_filter::database::DatabaseError;
 use iomt_filter_common::flow::{Flow, FlowKey};
 use iomt_filter_common::packet::protocol;
@@ -53,6 +53,7 @@ fn seen(key: FlowKey, packets: u64, second: i64) -> Seen {
         last_seen: at(second),
         forgotten: 1_000_000_000_000,
         is_outside: false,
+        opening: Opening::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use iomt_filter::agent;
 use iomt_filter::api::messages::MOST_QUERIES;
 use iomt_filter::config::Config;
-use iomt_filter::contacts::{Contacts, Direction, Reading, Seen};
+use iomt_filter::contacts::{Contacts, Direction, Opening, Reading, Seen};
 use iomt_filter::feeds::ManualBlock;
 use iomt_filter::host::HostNetworks;
 use iomt_filter::intent::{self, Intent, Overrides};
@@ -134,6 +134,7 @@ fn the_worst_that_may_be_asked_is_answered_in_bounded_time_and_size() {
             last_seen: Timestamp::UNIX_EPOCH,
             forgotten: u64::MAX >> 1,
             is_outside: false,
+            opening: Opening::default(),
         })
         .collect();
     contacts.record(&seen, Reading { boot: contacts.begin(7).unwrap().boot, until: 1 }).unwrap();

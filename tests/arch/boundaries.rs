@@ -33,6 +33,8 @@ const PURE: &[&str] = &[
     "iomt-filter/src/profiles",
     "iomt-filter/src/profiles.rs",
     "iomt-filter/src/bindings.rs",
+    "iomt-filter/src/baseline/drift",
+    "iomt-filter/src/baseline/drift.rs",
     "iomt-filter/src/datapath/plan",
     "iomt-filter/src/datapath/plan.rs",
     "iomt-filter/src/doctor/judge",

@@ -26,6 +26,16 @@ fn what_the_page_configures_can_be_configured() {
 }
 
 #[test]
+fn what_the_page_about_learning_configures_can_be_configured() {
+    let text = blocks_of("docs/learn.md", "toml config").concat().join("\n");
+    let text = format!("[interfaces]\ndevice = [\"eth1\"]\n{text}\n");
+    let config =
+        Config::parse(&SourceFile::new("config.toml", text), Path::new("config.toml"), false).unwrap();
+    assert_eq!(config.learn.baseline_after.as_secs(), 7 * 86_400);
+    assert_eq!(config.learn, Config::defaults(Path::new("config.toml")).learn, "and holds without");
+}
+
+#[test]
 fn a_sink_that_is_wrong_is_told_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.toml");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use insta::assert_snapshot;
-use iomt_filter::contacts::{Contacts, Direction, Reading, Seen};
+use iomt_filter::contacts::{Contacts, Direction, Opening, Reading, Seen};
 use iomt_filter_common::flow::FlowKey;
 use iomt_filter_common::packet::protocol;
 use jiff::{SignedDuration, Timestamp};
@@ -45,6 +45,7 @@ fn site() -> TempDir {
         last_seen: Timestamp::now() - SignedDuration::from_hours(3),
         forgotten: 1,
         is_outside: false,
+        opening: Opening::default(),
     });
     contacts.record(&seen, Reading { boot: 7, until: 1 }).unwrap();
     site

@@ -21,6 +21,7 @@ mod kept_leases;
 mod contacts;
 mod damage;
 mod learn;
+mod drift;
 mod events;
 mod plan;
 mod flow_limit;

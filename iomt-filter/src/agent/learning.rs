@@ -1,6 +1,7 @@
 //! What devices did, as a proposal for the policy, and how far each device is from being enforced: beside what runs, or
 //! from the files where no agent runs. Nothing changes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
@@ -104,7 +105,14 @@ fn ready(
     let gathering = gathered(intent, leases, &config.paths.state, query, Timestamp::MIN)?;
     let recent = query.seconds.map_or(RECENT, Duration::from_secs);
     let recent = SignedDuration::try_from(recent).unwrap_or(SignedDuration::MAX);
-    Ok(gathering.readiness(Watching { now: Timestamp::now(), recent }))
+    let now = Timestamp::now();
+    let database = config.paths.state.join(CONTACTS);
+    let habits = if database.exists() {
+        Contacts::open_to_read(&database)?.habits(now.saturating_sub(recent).unwrap_or(Timestamp::MIN))?
+    } else {
+        BTreeMap::new()
+    };
+    Ok(gathering.readiness(Watching { now, recent, habits: &habits }))
 }
 
 fn gathered<'g>(

@@ -124,6 +124,9 @@ pub struct ContactsStatus {
     /// too many at once.
     #[serde(default)]
     pub missed: u64,
+    /// Events that told of something that a device never did, since the agent started, by what it was.
+    #[serde(default)]
+    pub drifts: BTreeMap<String, u64>,
     /// Why it is not kept at the moment.
     pub error: Option<String>,
     /// Where a database is that was damaged, where one was since the agent started.

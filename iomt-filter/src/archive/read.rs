@@ -74,7 +74,7 @@ impl Archive {
         page().map_err(|error| self.database.explain(error))
     }
 
-    fn word(&self, words: &mut HashMap<i64, String>, number: i64) -> rusqlite::Result<String> {
+    pub(super) fn word(&self, words: &mut HashMap<i64, String>, number: i64) -> rusqlite::Result<String> {
         if let Some(word) = words.get(&number) {
             return Ok(word.clone());
         }

@@ -14,9 +14,9 @@ use crate::events::{MacPair, Word};
 pub(super) const COLUMNS: &str = "number, time, device, reason, peer, verdict, host, interface, port, profile, \
      direction, mac_source, mac_destination, vlan, ip_version, source, destination, protocol, source_port, \
      destination_port, tcp_flags, fragment, length, country, feed, entry, score, rule, generation, count, ethertype, \
-     arp, icmp_type, icmp_code, hop_limit, expected, note";
+     arp, icmp_type, icmp_code, hop_limit, expected, note, drift";
 /// How many these are.
-pub(super) const COUNT: usize = 37;
+pub(super) const COUNT: usize = 38;
 
 /// What a column holds.
 pub(super) enum Cell {
@@ -83,6 +83,7 @@ pub(super) fn values<E>(
         whole(record.hop_limit),
         json(record.expected.as_ref()),
         text(record.note.as_deref()),
+        json(record.drift.as_ref()),
     ])
 }
 
@@ -135,6 +136,7 @@ pub(super) fn record(
         hop_limit: row.get(34)?,
         expected: parsed(row, 35)?,
         note: row.get(36)?,
+        drift: parsed(row, 37)?,
         frame: None,
         captured: None,
     })
@@ -169,7 +171,7 @@ fn address(address: Option<IpAddr>) -> Cell {
     address.map_or(Cell::Nothing, |address| Cell::Bytes(octets(address)))
 }
 
-fn show_address(bytes: Option<Vec<u8>>) -> Option<IpAddr> {
+pub(super) fn show_address(bytes: Option<Vec<u8>>) -> Option<IpAddr> {
     let bytes = bytes?;
     let v4 = <[u8; 4]>::try_from(bytes.as_slice()).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes.as_slice()).map(IpAddr::from)).ok()

@@ -3,7 +3,8 @@
 use crate::database::Schema;
 
 /// What each version adds to the one before it.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 -- Names of devices, rules, feeds and interfaces, reasons, verdicts and other words that come again and again. They stay
 -- when their events go: nothing is one of them of which a frame or a feed could make as many as it likes.
 CREATE TABLE word (
@@ -55,7 +56,11 @@ CREATE INDEX event_of_time ON event (time, peer);
 CREATE INDEX event_of_device ON event (device, time, reason, peer);
 CREATE INDEX event_of_reason ON event (reason, time, peer);
 CREATE INDEX event_of_peer ON event (peer, time, device, reason) WHERE peer IS NOT NULL;
-"];
+",
+    "
+ALTER TABLE event ADD COLUMN drift TEXT; -- JSON
+",
+];
 
 /// To look at all of it would keep events of a minute waiting: damage shows when it is met.
 pub(super) static SCHEMA: Schema =

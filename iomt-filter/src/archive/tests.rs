@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::events::{ArpRecord, Expected, FragmentRecord, MacPair};
+use crate::events::{ArpRecord, Drift, Evidence, Expected, FragmentRecord, MacPair, Measured, What};
 
 /// 2026-11-23T14:02:11Z.
 const BEGIN: i64 = 1_795_442_531_000_000;
@@ -88,7 +88,18 @@ fn an_event_comes_back_as_it_was() {
         note: Some("a feed is held".into()),
         ..Record::default()
     };
-    let kept = [full, empty].map(Arc::new);
+    let drift = Drift {
+        number: 7,
+        what: What::Silence,
+        count: 1,
+        devices: 1,
+        first: empty.time,
+        last: empty.time,
+        evidence: vec![Evidence::of_nothing("ct-1")],
+        measured: Some(Measured { found: 9, usual: 2, limit: 6 }),
+    };
+    let drift = Record::of_drift("gw", empty.time.unwrap(), Some(("ct-1", None)), drift);
+    let kept = [full, empty, drift].map(Arc::new);
     archive.add(1, &kept).unwrap();
     let mut found: Vec<_> = archive.page(&Search::default(), None, 10).unwrap();
     found.sort_by_key(|(position, _)| position.number);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gather::{Device, Gathered, Gathering, service_of};
 use super::scan;
-use crate::contacts::Direction;
+use crate::contacts::{Direction, Habits, LastDrift};
 
 /// Days for which a device must have been watched before it is called ready: two weeks hold every weekday twice.
 pub const READY_AFTER_DAYS: i64 = 14;
@@ -30,6 +30,10 @@ pub struct Readiness {
     pub last_seen: Option<Timestamp>,
     /// Whole days between the first time and now.
     pub days_watched: i64,
+    /// Packets of the last days that no rule allowed when they passed, by whole days (UTC): what `enforce` would have
+    /// dropped.
+    #[serde(default)]
+    pub would_drops: u64,
     /// Contacts of the last days that no rule allows, and that enforcement would end; without scans.
     pub lacking: usize,
     /// Their packets.
@@ -38,6 +42,12 @@ pub struct Readiness {
     pub unclear: usize,
     /// Some of what is lacking, the most frequent first.
     pub examples: Vec<String>,
+    /// Deviations from what it always did that were told.
+    #[serde(default)]
+    pub drifts: u64,
+    /// The last of them.
+    #[serde(default)]
+    pub last_drift: Option<LastDrift>,
     /// Whether it can be enforced as far as this can be known.
     pub ready: bool,
     /// Why, or why not.
@@ -46,17 +56,19 @@ pub struct Readiness {
 
 /// What readiness is measured by.
 #[derive(Clone, Copy, Debug)]
-pub struct Watching {
+pub struct Watching<'w> {
     /// The time of day.
     pub now: Timestamp,
     /// How far back a contact without a rule counts.
     pub recent: SignedDuration,
+    /// What is known of devices beside their contacts; of would-drops, those of that time.
+    pub habits: &'w BTreeMap<String, Habits>,
 }
 
 impl Gathering<'_> {
     /// How far each device is, in the order of their names.
     #[must_use]
-    pub fn readiness(self, watching: Watching) -> Vec<Readiness> {
+    pub fn readiness(self, watching: Watching<'_>) -> Vec<Readiness> {
         let (ground, seen) = (self.ground, self.seen);
         let since = watching.now.checked_sub(watching.recent).unwrap_or(Timestamp::MIN);
         let mut lacking: BTreeMap<String, Lacking> = BTreeMap::new();
@@ -103,7 +115,7 @@ impl Lacking {
         device: &str,
         known: &Device<'_>,
         seen: Option<(Timestamp, Timestamp)>,
-        watching: &Watching,
+        watching: &Watching<'_>,
     ) -> Readiness {
         let days_watched = seen.map_or(0, |(first, _)| first.duration_until(watching.now).as_hours() / 24);
         let recent = watching.recent.as_hours() / 24;
@@ -120,6 +132,7 @@ impl Lacking {
             }
             _ => (true, format!("all that it did in the last {recent} days has a rule")),
         };
+        let habits = watching.habits.get(device).cloned().unwrap_or_default();
         Readiness {
             device: device.to_owned(),
             profile: known.profile.to_owned(),
@@ -127,6 +140,9 @@ impl Lacking {
             first_seen: seen.map(|(first, _)| first),
             last_seen: seen.map(|(_, last)| last),
             days_watched,
+            would_drops: habits.would_drops,
+            drifts: habits.drifts,
+            last_drift: habits.last_drift,
             lacking: self.contacts,
             lacking_packets: self.packets,
             unclear: self.unclear,

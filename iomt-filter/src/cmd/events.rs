@@ -1,4 +1,4 @@
-//! `iomt-filter events`: what was dropped, and why.
+//! `iomt-filter events`: what was dropped, and why, and what devices did that they never did.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use crate::api::messages::EventQuery;
 use crate::cli::Printed;
 use crate::cmd::socket;
 use crate::config::parse_duration;
-use crate::events::{Format, Notice, Record};
+use crate::events::{DRIFT, Format, Notice, Record};
 use crate::output;
 use crate::policy::peer;
 
@@ -66,7 +66,8 @@ pub fn run(config: &Path, options: &Options, printed: Printed) -> Result<ExitCod
 fn query(options: &Options, now: Timestamp) -> Result<EventQuery> {
     if let Some(reason) = &options.reason {
         let of_frames = Reason::ALL.iter().map(|known| known.name());
-        let known: Vec<_> = of_frames.chain(Notice::ALL.iter().map(|known| known.name())).collect();
+        let of_agent = Notice::ALL.iter().map(|known| known.name()).chain([DRIFT]);
+        let known: Vec<_> = of_frames.chain(of_agent).collect();
         if !known.contains(&reason.as_str()) {
             return Err(anyhow!("no reason `{reason}`; there are {}", known.join(", ")));
         }

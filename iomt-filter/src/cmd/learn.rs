@@ -26,7 +26,8 @@ mod names;
 pub enum Verb {
     /// Print the rules that would cover what devices did and no rule allows, ready for the policy
     Propose(Propose),
-    /// How long each device was watched, what it did without a rule, and whether it can be enforced
+    /// How long each device was watched, what would have been dropped, what it never did before, and whether it can be
+    /// enforced
     Status(Scope),
     /// What makers say that their devices need (MUD, RFC 8520), as rules, and rules as such a file
     Mud(MudArgs),
@@ -115,9 +116,10 @@ fn status(config: &Path, scope: &Scope, format: Output) -> Result<ExitCode> {
                 ("mode", Left),
                 ("days", Right),
                 ("without rule", Right),
-                ("packets", Right),
+                ("would drop", Right),
                 ("ready", Left),
                 ("why", Left),
+                ("last drift", Left),
             ]);
             all.iter().for_each(|one| table.row(row(one)));
             output::text(table)?;
@@ -126,7 +128,7 @@ fn status(config: &Path, scope: &Scope, format: Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(one: &Readiness) -> [String; 8] {
+fn row(one: &Readiness) -> [String; 9] {
     let why = match one.examples.as_slice() {
         [] => one.why.clone(),
         examples => format!("{}: {}", one.why, examples.join(", ")),
@@ -137,9 +139,10 @@ fn row(one: &Readiness) -> [String; 8] {
         one.mode.clone(),
         one.days_watched.to_string(),
         one.lacking.to_string(),
-        one.lacking_packets.to_string(),
+        one.would_drops.to_string(),
         if one.ready { "yes" } else { "no" }.to_owned(),
         why,
+        one.last_drift.as_ref().map_or("-".to_owned(), |drift| format!("{} {}", drift.at, drift.note)),
     ]
 }
 

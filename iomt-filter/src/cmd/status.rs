@@ -178,6 +178,11 @@ fn contacts(status: &ContactsStatus) -> String {
     let count = status.contacts.map_or("not counted yet".to_owned(), |count| count.to_string());
     let read = status.read.map_or("not yet".to_owned(), |read| format!("at {read:.0}"));
     let mut line = format!("{count}, flows last read {read}");
+    let drifts: Vec<_> = status.drifts.iter().filter(|(_, count)| **count > 0).collect();
+    if !drifts.is_empty() {
+        let drifts: Vec<_> = drifts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        line.push_str(&format!("; drift: {}", drifts.join(", ")));
+    }
     if let Some(error) = &status.error {
         line.push_str(&format!(", not kept at the moment: {error}"));
     }

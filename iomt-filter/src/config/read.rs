@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use super::location::locations;
 use super::parse_duration;
 use super::{
-    AccessConfig, AgentConfig, AttachMode, BundleConfig, Config, GeoConfig, Interfaces, Metrics, Paths,
-    events, feed,
+    AccessConfig, AgentConfig, AttachMode, BundleConfig, Config, GeoConfig, Interfaces, LearnConfig, Metrics,
+    Paths, events, feed,
 };
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::document::{Located, Reader, Section};
@@ -20,7 +20,7 @@ use crate::policy::service::{Named, Services};
 
 const MODES: &[(&str, AttachMode)] =
     &[("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "interfaces",
     "paths",
     "management",
@@ -30,6 +30,7 @@ const SECTIONS: [&str; 11] = [
     "gate",
     "bundle",
     "events",
+    "learn",
     "metrics",
     "agent",
 ];
@@ -37,6 +38,8 @@ const SECTIONS: [&str; 11] = [
 const SHORTEST_LOSS: Duration = Duration::from_secs(5);
 /// The tables count the seconds of `loss_after` in 16 bits.
 const LONGEST_LOSS: Duration = Duration::from_secs(18 * 3_600);
+/// A week holds every weekday, and what is done on it.
+const BASELINE: Duration = Duration::from_secs(7 * 86_400);
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
@@ -55,6 +58,7 @@ pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> 
         gate: feed::gate(&root, &mut reader),
         bundle: bundle(&root, folder, &mut reader),
         events: events::events(&root, folder, &mut reader),
+        learn: learn(&root, &mut reader),
         metrics: metrics(&root, &mut reader),
         agent: agent(&root, &mut reader),
         access: access(&root, &mut reader),
@@ -199,6 +203,11 @@ fn access<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> AccessConfig {
         section.get(key).map(|_| values(groups))
     };
     AccessConfig { read: groups("read").unwrap_or_default(), write: groups("write") }
+}
+
+fn learn<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> LearnConfig {
+    let section = root.section("learn", &["baseline_after"], reader);
+    LearnConfig { baseline_after: duration("baseline_after", section.as_ref(), BASELINE, reader) }
 }
 
 fn metrics<'s>(root: &Section<'_, 's>, reader: &mut Reader<'s>) -> Metrics {

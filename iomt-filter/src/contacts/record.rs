@@ -9,6 +9,7 @@ use std::sync::Arc;
 use iomt_filter_common::flow::FlowKey;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
+use super::compare::{Compared, Comparison};
 use super::{Contacts, Seen};
 use crate::database::{DatabaseError, unsigned};
 
@@ -68,12 +69,32 @@ impl Contacts {
     /// # Errors
     /// When the database is full or damaged, or cannot be written.
     pub fn record(&self, seen: &[Seen], reading: Reading) -> Result<(), DatabaseError> {
+        self.record_by(seen, reading, None)
+    }
+
+    /// The same, and finds what devices never did.
+    ///
+    /// # Errors
+    /// As of [`record`](Self::record).
+    pub fn compare(&self, seen: &[Seen], reading: Reading, by: &Compared<'_>) -> Result<(), DatabaseError> {
+        let comparison = Comparison::begin(&self.database, by);
+        let comparison = comparison.map_err(|error| self.database.explain(error))?;
+        self.record_by(seen, reading, Some(comparison))
+    }
+
+    fn record_by(
+        &self,
+        seen: &[Seen],
+        reading: Reading,
+        mut comparison: Option<Comparison<'_>>,
+    ) -> Result<(), DatabaseError> {
         let mut devices = HashMap::new();
         let mut rest = seen;
         loop {
             let (now, later) = rest.split_at(rest.len().min(AT_ONCE));
             let done = later.is_empty().then_some(reading);
-            self.add(now, done, &mut devices).map_err(|error| self.database.explain(error))?;
+            self.add(now, done, &mut devices, comparison.as_mut())
+                .map_err(|error| self.database.explain(error))?;
             if done.is_some() {
                 return Ok(());
             }
@@ -86,6 +107,7 @@ impl Contacts {
         seen: &[Seen],
         done: Option<Reading>,
         devices: &mut HashMap<Arc<str>, i64>,
+        mut comparison: Option<&mut Comparison<'_>>,
     ) -> rusqlite::Result<()> {
         let begun = rusqlite::Transaction::new_unchecked(&self.database, TransactionBehavior::Immediate);
         let transaction = begun?;
@@ -108,6 +130,9 @@ impl Contacts {
                     .query_row(params![flow, counted], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))
                     .optional()?;
                 let (packets, bytes) = since(before.unwrap_or_default(), (seen.packets, seen.bytes));
+                if let Some(comparison) = &mut comparison {
+                    comparison.see(&transaction, device, seen, before.is_none(), (packets, bytes))?;
+                }
                 count.execute(params![
                     flow,
                     counted,
@@ -134,6 +159,9 @@ impl Contacts {
                     last_outside
                 ])?;
             }
+            if let Some(comparison) = comparison {
+                comparison.keep(&transaction, done.is_some())?;
+            }
             if let Some(reading) = done {
                 let put = "INSERT OR REPLACE INTO reading (id, boot, until) VALUES (1, ?1, ?2)";
                 transaction
@@ -154,7 +182,7 @@ fn since(before: (u64, u64), now: (u64, u64)) -> (u64, u64) {
 }
 
 /// The number of a device, a new one where it has none.
-fn device(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub(super) fn device(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     let insert = "INSERT INTO device (name) VALUES (?1) ON CONFLICT DO NOTHING";
     connection.prepare_cached(insert)?.execute(params![name])?;
     connection.prepare_cached("SELECT id FROM device WHERE name = ?1")?.query_row([name], |row| row.get(0))
@@ -177,7 +205,7 @@ fn flow(key: &FlowKey) -> [u8; 37] {
 }
 
 /// SQLite's integers have a sign.
-fn whole(number: u64) -> i64 {
+pub(super) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

@@ -7,12 +7,16 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::Contacts;
+use crate::baseline::drift::PAST_DAYS;
 use crate::database::DatabaseError;
 
 /// Contacts that are looked at in one go.
 const AT_ONCE: u32 = 20_000;
 /// How long what was counted of a flow is kept after the flow is forgotten, in nanoseconds: a reading may be late.
 const GRACE: u64 = 600_000_000_000;
+
+/// Attempts that are kept; some 60 bytes each.
+const MOST_ATTEMPTS: u32 = 500_000;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +59,27 @@ impl Contacts {
             if let Some(oldest) = self.oldest_within(bounds.contacts)? {
                 gone += self.let_go(oldest)?;
             }
-            let unused =
-                "DELETE FROM device WHERE NOT EXISTS (SELECT 1 FROM contact WHERE device = device.id)";
-            self.database.execute(unused, [])?;
+            self.let_go_of_habits(oldest, now)?;
             Ok(gone)
         };
         retain().map_err(|error| self.database.explain(error))
+    }
+
+    /// Lets go what is too old of attempts and of what was usual, and all that is known of devices without contacts.
+    fn let_go_of_habits(&self, oldest: i64, now: Timestamp) -> rusqlite::Result<()> {
+        self.database.execute("DELETE FROM attempt WHERE last_seen < ?1", [oldest])?;
+        let beyond = "DELETE FROM attempt WHERE last_seen <= \
+             (SELECT last_seen FROM attempt ORDER BY last_seen DESC LIMIT 1 OFFSET ?1)";
+        self.database.execute(beyond, [MOST_ATTEMPTS])?;
+        let past = "DELETE FROM day WHERE day < (SELECT seconds / 86400 FROM watch) - ?1";
+        self.database.execute(past, [PAST_DAYS as i64])?;
+        let first_day = oldest.max(0).min(now.as_second()) / 86_400;
+        self.database.execute("DELETE FROM outside WHERE day < ?1", [first_day])?;
+        let unused = "DELETE FROM device WHERE NOT EXISTS (SELECT 1 FROM contact WHERE device = device.id) \
+             AND NOT EXISTS (SELECT 1 FROM attempt WHERE device = device.id)";
+        // What else is known of them goes along.
+        self.database.execute(unused, [])?;
+        Ok(())
     }
 
     /// Lets contacts go that were last seen before `oldest`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iomt_filter_common::flow::{Flow, FlowKey, timeout};
+use iomt_filter_common::flow::{Flow, FlowKey, Progress, timeout};
 use iomt_filter_common::watch::Watched;
 use jiff::Timestamp;
 
@@ -11,6 +11,19 @@ use super::{Direction, has_ports};
 /// Nanoseconds after which what was counted of a conversation that no rule allows is forgotten: long after the
 /// kernel's table let go of it.
 const FORGOTTEN: u64 = 3_600 * 1_000_000_000;
+
+/// How a flow came about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// The rule that allowed it, by its number; 0 where there is none.
+    pub rule: u32,
+    /// The reason of its first packet as a number, where no rule allows it.
+    pub reason: u8,
+    /// Whether the device that is not named opened it.
+    pub is_by_other_device: bool,
+    /// Whether the other end is known to have answered.
+    pub is_answered: bool,
+}
 
 /// A flow of a device, as a reading of the kernel's tables found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +44,8 @@ pub struct Seen {
     pub forgotten: u64,
     /// Whether no rule allows it.
     pub is_outside: bool,
+    /// How it came about.
+    pub opening: Opening,
 }
 
 impl Seen {
@@ -53,6 +68,12 @@ impl Seen {
                 last_seen: time_of_day(flow.last_seen),
                 forgotten: flow.last_seen.saturating_add(timeout(key.protocol, flow.progress)),
                 is_outside: false,
+                opening: Opening {
+                    rule: flow.rule,
+                    reason: 0,
+                    is_by_other_device: direction == Direction::ToDevice && flow.opener != 0,
+                    is_answered: flow.progress != Progress::Opening as u8,
+                },
             })
         })
     }
@@ -81,6 +102,12 @@ impl Seen {
                 last_seen: time_of_day(watched.last_seen),
                 forgotten: watched.last_seen.saturating_add(FORGOTTEN),
                 is_outside: true,
+                opening: Opening {
+                    rule: 0,
+                    reason: watched.reason,
+                    is_by_other_device: direction == Direction::ToDevice && opener != 0,
+                    is_answered: false,
+                },
             })
         })
     }

@@ -97,7 +97,12 @@ fn title(record: &Record) -> Cow<'static, str> {
         "reset" => "connection reset",
         "would-drop" => "frame passed, policy would drop it",
         "pass" => "frame passed",
-        _ => return record.reason.clone(),
+        _ => {
+            return match &record.drift {
+                Some(drift) => format!("{}: {}", record.reason, drift.what.name()).into(),
+                None => record.reason.clone(),
+            };
+        }
     };
     format!("{what}: {}", record.reason).into()
 }

@@ -18,8 +18,11 @@ impl fmt::Display for Record {
             None => f.write_str("--:--:--.---")?,
         }
         if let Some(note) = &self.note {
-            let feed = self.feed.as_deref().map(plain).unwrap_or_default();
-            return write!(f, " {} {} {feed}: {}", self.verdict, self.reason, plain(note));
+            write!(f, " {} {}", self.verdict, self.reason)?;
+            if let Some(about) = self.feed.as_deref().or(self.device.as_deref()) {
+                write!(f, " {}", plain(about))?;
+            }
+            return write!(f, ": {}", plain(note));
         }
         write!(f, " {} {} {}", self.verdict, self.reason, self.conversation())?;
         let details = self.details();

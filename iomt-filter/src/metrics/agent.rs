@@ -1,8 +1,9 @@
 //! The agent itself: what it is, whether it lives, and what it may do.
 
-use super::family::{Family, gauge, seconds};
+use super::family::{Family, counter, gauge, seconds};
+use crate::events::What;
 
-pub(super) static FAMILIES: [Family; 12] = [
+pub(super) static FAMILIES: [Family; 13] = [
     gauge(
         "build_info",
         &["version", "contract"],
@@ -86,4 +87,15 @@ pub(super) static FAMILIES: [Family; 12] = [
     gauge("contacts_failed", &[], "1 where who talked to whom is not kept at the moment", |shown, to| {
         to.put(&[], shown.status.contacts.error.is_some());
     }),
+    counter(
+        "device_drifts",
+        &["what"],
+        "Events that told of something that a device never did: `new-peer`, `new-service`, `new-country`, `volume` or \
+         `silence`",
+        |shown, to| {
+            for what in What::ALL {
+                to.put(&[what.name()], shown.status.contacts.drifts.get(what.name()).copied().unwrap_or(0));
+            }
+        },
+    ),
 ];

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 
 use iomt_filter::agent;
-use iomt_filter::contacts::{Contacts, Direction, Reading, Seen};
+use iomt_filter::contacts::{Contacts, Direction, Opening, Reading, Seen};
 use iomt_filter::diagnostic::SourceFile;
 use iomt_filter::intent::{Given, Overrides};
 use iomt_filter_common::flow::FlowKey;
@@ -34,6 +34,7 @@ fn keep(site: &Site, device: &str, peer: &str, port: u16) {
         last_seen: Timestamp::now() - SignedDuration::from_hours(48),
         forgotten: 1,
         is_outside: false,
+        opening: Opening::default(),
     };
     contacts.record(&[seen], Reading { boot: 7, until: 1 }).unwrap();
 }

@@ -19,6 +19,7 @@ pub(super) fn line(record: &Record) -> String {
     fields.add("rt", record.time.map(|time| time.as_millisecond()));
     fields.add("act", Some(action(&record.verdict)));
     fields.add("reason", Some(&record.reason));
+    fields.add("cat", record.drift.as_ref().map(|drift| drift.what.name()));
     fields.add("cnt", Some(record.count));
     fields.add("dvchost", Some(&record.host));
     fields.add("deviceInboundInterface", record.interface.as_ref());

@@ -1,9 +1,10 @@
 //! Suricata's EVE JSON (`etc/schema.json` and `src/output-json-drop.c` of Suricata): `drop` for what was dropped,
-//! `alert` with the action `allowed` for what policy would drop, `engine` for what the agent says.
+//! `alert` with the action `allowed` for what policy would drop and for what a device never did, `engine` for what the
+//! agent says besides.
 
 use serde::Serialize;
 
-use super::super::{Expected, Record};
+use super::super::{Drift, Expected, Record};
 use super::{PRODUCT, Severity, community_id, title};
 
 /// Bytes of an Ethernet header and of a VLAN tag.
@@ -131,6 +132,10 @@ struct Own<'r> {
     rule: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<&'r Expected>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift: Option<&'r Drift>,
     generation: u32,
     length: u32,
     count: u64,
@@ -139,10 +144,11 @@ struct Own<'r> {
 /// An event; `is_strict` leaves out what Suricata's schema does not know.
 pub(super) fn event(record: &Record, is_strict: bool) -> Eve<'_> {
     let (is_frame, is_drop) = (!record.is_notice(), record.is_stopped());
-    let event_type = match (is_frame, is_drop) {
-        (false, _) => "engine",
-        (true, true) => "drop",
-        (true, false) => "alert",
+    let is_alert = record.drift.is_some() || (is_frame && !is_drop);
+    let event_type = match (is_frame, is_alert) {
+        (_, true) => "alert",
+        (false, false) => "engine",
+        (true, false) => "drop",
     };
     let (source, destination) = record.ends();
     Eve {
@@ -166,9 +172,12 @@ pub(super) fn event(record: &Record, is_strict: bool) -> Eve<'_> {
         }),
         host: &record.host,
         drop: (is_frame && is_drop).then(|| drop(record)),
-        alert: (is_frame && !is_drop).then(|| Alert {
+        alert: is_alert.then(|| Alert {
             action: "allowed",
-            signature: format!("{PRODUCT} {} {}", record.verdict, record.reason),
+            signature: match &record.drift {
+                Some(drift) => format!("{PRODUCT} {} {}", record.reason, drift.what.name()),
+                None => format!("{PRODUCT} {} {}", record.verdict, record.reason),
+            },
             category: &record.reason,
             // The most severe is 1.
             severity: match Severity::of(record) {
@@ -177,7 +186,7 @@ pub(super) fn event(record: &Record, is_strict: bool) -> Eve<'_> {
                 Severity::Low => 3,
             },
         }),
-        engine: record.note.as_ref().map(|note| Engine {
+        engine: record.note.as_ref().filter(|_| !is_alert).map(|note| Engine {
             module: PRODUCT,
             message: match &record.feed {
                 Some(feed) => format!("{} {feed}: {note}", title(record)),
@@ -222,6 +231,8 @@ fn own(record: &Record) -> Own<'_> {
         score: record.score,
         rule: record.rule.as_deref(),
         expected: record.expected.as_ref(),
+        note: record.note.as_deref().filter(|_| record.drift.is_some()),
+        drift: record.drift.as_deref(),
         generation: record.generation,
         length: record.length,
         count: record.count,

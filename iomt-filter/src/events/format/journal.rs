@@ -21,6 +21,7 @@ pub fn entry(record: &Record) -> Vec<u8> {
     entry.add("SYSLOG_TIMESTAMP", record.time.map(|time| format!("{time:.6}")));
     entry.add("IOMT_FILTER_VERDICT", Some(&record.verdict));
     entry.add("IOMT_FILTER_REASON", Some(&record.reason));
+    entry.add("IOMT_FILTER_DRIFT", record.drift.as_ref().map(|drift| drift.what.name()));
     entry.add("IOMT_FILTER_DEVICE", record.device.as_ref());
     entry.add("IOMT_FILTER_PROFILE", record.profile.as_ref());
     entry.add("IOMT_FILTER_DIRECTION", record.direction.as_ref());

@@ -1,16 +1,19 @@
-//! OCSF 1.3, class Network Activity (4001) with the profile `security_control`; what the agent says is a Base Event.
+//! OCSF 1.3, class Network Activity (4001) with the profile `security_control`; what a device never did is a Detection
+//! Finding (2004), and what the agent says besides a Base Event.
 
 use std::net::IpAddr;
 
 use iomt_filter_common::packet::protocol;
 use serde::Serialize;
 
-use super::super::{Expected, Record, protocol_number, tcp_flags};
+use super::super::{Drift, Expected, Record, protocol_number, tcp_flags};
 use super::{PRODUCT, Severity, VERSION, community_id, title};
 
 const SCHEMA: &str = "1.3.0";
 const NETWORK_ACTIVITY: u32 = 4_001;
+const DETECTION_FINDING: u32 = 2_004;
 /// `activity_id`.
+const CREATE: u32 = 1;
 const REFUSE: u32 = 5;
 const TRAFFIC: u32 = 6;
 const OTHER: u32 = 99;
@@ -37,6 +40,10 @@ pub(super) struct Ocsf<'r> {
     status_detail: &'r str,
     count: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    finding_info: Option<Finding<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidences: Option<[Evidence<'r>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     src_endpoint: Option<Endpoint<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dst_endpoint: Option<Endpoint<'r>>,
@@ -50,6 +57,25 @@ pub(super) struct Ocsf<'r> {
     risk_score: Option<u8>,
     device: Device<'r>,
     unmapped: Unmapped<'r>,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding<'r> {
+    uid: String,
+    title: &'r str,
+    types: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_seen_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen_time: Option<i64>,
+}
+
+/// Of the first flow; all of it is in `unmapped`.
+#[derive(Debug, Serialize)]
+struct Evidence<'r> {
+    src_endpoint: Endpoint<'r>,
+    dst_endpoint: Endpoint<'r>,
+    connection_info: Connection,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,6 +159,8 @@ struct Unmapped<'r> {
     icmp_code: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<&'r Expected>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift: Option<&'r Drift>,
     generation: u32,
     length: u32,
 }
@@ -140,7 +168,9 @@ struct Unmapped<'r> {
 /// An event.
 pub(super) fn event(record: &Record) -> Ocsf<'_> {
     let (is_frame, is_drop) = (!record.is_notice(), record.is_stopped());
+    let drift = record.drift.as_deref();
     let (class_uid, activity_id) = match (is_frame, is_drop) {
+        (false, _) if drift.is_some() => (DETECTION_FINDING, CREATE),
         (false, _) => (0, OTHER),
         (true, true) => (NETWORK_ACTIVITY, REFUSE),
         (true, false) => (NETWORK_ACTIVITY, TRAFFIC),
@@ -149,7 +179,7 @@ pub(super) fn event(record: &Record) -> Ocsf<'_> {
         category_uid: class_uid / 1_000,
         class_uid,
         activity_id,
-        activity_name: (!is_frame).then_some(&*record.reason),
+        activity_name: (class_uid == 0).then_some(&*record.reason),
         type_uid: class_uid * 100 + activity_id,
         severity_id: match Severity::of(record) {
             Severity::Low => 2,
@@ -175,6 +205,14 @@ pub(super) fn event(record: &Record) -> Ocsf<'_> {
         }),
         status_detail: &record.reason,
         count: record.count,
+        finding_info: drift.map(|drift| finding(record, drift)),
+        evidences: drift.filter(|_| record.destination.is_some()).map(|_| {
+            [Evidence {
+                src_endpoint: endpoint(record, true),
+                dst_endpoint: endpoint(record, false),
+                connection_info: connection(record),
+            }]
+        }),
         src_endpoint: is_frame.then(|| endpoint(record, true)),
         dst_endpoint: is_frame.then(|| endpoint(record, false)),
         connection_info: is_frame.then(|| connection(record)),
@@ -195,9 +233,21 @@ pub(super) fn event(record: &Record) -> Ocsf<'_> {
             icmp_type: record.icmp_type,
             icmp_code: record.icmp_code,
             expected: record.expected.as_ref(),
+            drift,
             generation: record.generation,
             length: record.length,
         },
+    }
+}
+
+fn finding<'r>(record: &'r Record, drift: &Drift) -> Finding<'r> {
+    let milliseconds = |time: Option<jiff::Timestamp>| time.map(jiff::Timestamp::as_millisecond);
+    Finding {
+        uid: format!("{}-{}-{}", record.host, record.time.unwrap_or_default().as_second(), drift.number),
+        title: record.note.as_deref().unwrap_or_default(),
+        types: [drift.what.name()],
+        first_seen_time: milliseconds(drift.first),
+        last_seen_time: milliseconds(drift.last),
     }
 }
 

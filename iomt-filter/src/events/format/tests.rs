@@ -151,3 +151,85 @@ fn ocsf_is_network_activity() {
         "{line}"
     );
 }
+
+/// A scan that was stopped, as an event.
+fn drift() -> Record {
+    use crate::events::{Drift, Evidence, What};
+    let time = "2026-11-23T14:02:11.482913Z".parse().unwrap();
+    let evidence = Evidence {
+        direction: Some("from-device".into()),
+        source: Some([10, 10, 4, 12].into()),
+        destination: Some([10, 20, 0, 66].into()),
+        protocol: Some("tcp".into()),
+        port: Some(445),
+        verdict: Some("drop".into()),
+        reason: Some("not-allowed".into()),
+        packets: 2,
+        ..Evidence::of_nothing("ct-3")
+    };
+    let drift = Drift {
+        number: 17,
+        what: What::NewPeer,
+        count: 40,
+        devices: 1,
+        first: Some(time),
+        last: Some(time),
+        evidence: vec![evidence],
+        measured: None,
+    };
+    Record::of_drift("seg-gw-1", time, Some(("ct-3", Some("ct-scanner".to_owned()))), drift)
+}
+
+#[test]
+fn drift_is_an_event_of_its_own_in_every_format() {
+    let drift = drift();
+    let said = "40 new peers: to 10.20.0.66 445/tcp, drop: not-allowed, and 39 more";
+    assert_eq!(drift.to_string(), format!("14:02:11.482 notice drift ct-3: {said}"));
+    let line = Format::Json.line(&drift);
+    assert!(
+        line.contains(r#""verdict":"notice","reason":"drift","device":"ct-3","profile":"ct-scanner""#),
+        "{line}"
+    );
+    assert!(line.contains(r#""drift":{"number":17,"what":"new-peer","count":40,"devices":1,"first":"2026-11-23T14:02:11.482913Z","#), "{line}");
+    assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), drift);
+    assert_line(
+        Format::EveStrict,
+        &drift,
+        r#"{"timestamp":"2026-11-23T14:02:11.482913+0000","event_type":"alert","src_ip":"10.10.4.12",
+"dest_ip":"10.20.0.66","dest_port":445,"proto":"TCP","ip_v":4,"host":"seg-gw-1",
+"alert":{"action":"allowed","signature":"iomt-filter drift new-peer","category":"drift","severity":2}}"#,
+    );
+    let line = Format::Eve.line(&drift);
+    assert!(
+        line.contains(r#""note":"40 new peers: "#) && line.contains(r#""drift":{"number":17,"#),
+        "{line}"
+    );
+    assert_line(
+        Format::Cef,
+        &drift,
+        &format!(
+            "CEF:0|iomt-filter|iomt-filter|VERSION|drift|drift: new-peer|5|rt=1795442531482 act=notice reason=drift \
+             cat=new-peer cnt=1 dvchost=seg-gw-1 deviceDirection=1 src=10.10.4.12 dst=10.20.0.66 dpt=445 proto=TCP \
+             cs1=ct-3 cs1Label=device cs2=ct-scanner cs2Label=profile msg={said}"
+        ),
+    );
+    let line = Format::Ocsf.line(&drift);
+    assert!(
+        line.starts_with(
+            r#"{"category_uid":2,"class_uid":2004,"activity_id":1,"type_uid":200401,"severity_id":3,"#
+        ),
+        "{line}"
+    );
+    assert!(
+        line.contains(r#""finding_info":{"uid":"seg-gw-1-1795442531-17","title":"40 new peers: "#),
+        "{line}"
+    );
+    assert!(
+        line.contains(r#""evidences":[{"src_endpoint":{"ip":"10.10.4.12","name":"ct-3"},"dst_endpoint":{"ip":"10.20.0.66","port":445}"#),
+        "{line}"
+    );
+    assert!(line.contains(r#""generation":0"#) && line.contains(r#""drift":{"number":17,"#), "{line}");
+    let entry = journal::entry(&drift);
+    let text = String::from_utf8_lossy(&entry);
+    assert!(text.contains("\nIOMT_FILTER_DRIFT=new-peer\n") && text.contains("\nPRIORITY=5\n"), "{text}");
+}
