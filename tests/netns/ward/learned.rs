@@ -150,6 +150,8 @@ fn what_a_ward_does_all_day_becomes_its_policy_and_a_scanner_that_looks_around_i
     let mut day = Day::prepare(&ward);
     let mut filter = ward.filter(&agent()).unwrap();
     filter.write("policy.toml", undescribed()).unwrap();
+    let config = fs::read_to_string(filter.config()).unwrap();
+    filter.write("config.toml", config + "\n[learn]\nbaseline_after = \"1s\"\n").unwrap();
     filter.start().unwrap();
     day.pass();
     day.pass();
@@ -212,5 +214,14 @@ fn what_a_ward_does_all_day_becomes_its_policy_and_a_scanner_that_looks_around_i
     assert!(!report.contains("2575/open"), "{report}");
     let after = dropped(&filter);
     assert!(after["ct-1"] >= before["ct-1"] + 5 && after["pump-1"] == before["pump-1"], "{after:?}");
+    filter.stop().unwrap();
+    filter.start().unwrap();
+    let told = wait::until("the scan to be told", LIMIT, || {
+        let text = filter.tell(&["events", "--reason", "drift", "--device", "ct-1", "--output", "json"])?;
+        let events = text.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+        Ok(events.into_iter().find(|event| event["drift"]["evidence"][0]["verdict"] == "drop"))
+    })
+    .unwrap();
+    assert!(told["drift"]["count"].as_u64() >= Some(3), "{told:#}");
     filter.remove().unwrap();
 }
