@@ -29,6 +29,7 @@ mod service;
 mod metrics;
 mod access;
 mod hitless;
+mod package;
 mod readme;
 
 use std::sync::Once;

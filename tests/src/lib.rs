@@ -18,6 +18,7 @@
 //! | [`hospital`] | a small hospital in such namespaces, with real programs and the filter |
 //! | [`ward`] | a ward behind a filter that routes or bridges, and the programs of clinical networks |
 //! | [`crossing`] | a filter under traffic of which every packet is counted, and what happens to it meanwhile |
+//! | [`bare`] | a Debian that boots in a namespace, to install the package in |
 //! | [`prometheus`] | a real Prometheus, and what it says |
 
 pub mod packet;
@@ -39,4 +40,5 @@ pub mod certificate;
 pub mod hospital;
 pub mod ward;
 pub mod crossing;
+pub mod bare;
 pub mod prometheus;
