@@ -60,12 +60,17 @@ pub fn build(program: &Program<'_>) -> Result<()> {
 
 /// The inner build. It writes nothing but warnings and errors.
 fn cargo(route: &Route, package: &str, target: &str) -> Result<Command> {
-    let flags = [
+    let mut flags = vec![
         format!("--cfg=bpf_target_arch=\"{}\"", target_arch()?), // what `aya-ebpf` has per architecture
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
         format!("-Ctarget-cpu={TARGET_CPU}"),
     ];
+    // Of the outer build's flags, those that keep paths of this machine out: its BTF names sources.
+    let outer = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    flags.extend(
+        outer.split('\x1f').filter(|flag| flag.starts_with("--remap-path-prefix=")).map(str::to_owned),
+    );
     let mut cargo = Command::new("rustup");
     cargo
         .args(["run", route.toolchain_name(), "cargo", "build", "--quiet", "--release", "--bins"])

@@ -11,7 +11,7 @@ use iomt_filter_tests::crossing::outcome::Outcome;
 use iomt_filter_tests::crossing::traffic::Traffic;
 use iomt_filter_tests::crossing::trouble::{Kill, Meanwhile, Patient, Trouble};
 use iomt_filter_tests::crossing::{Crossing, PORTS};
-use iomt_filter_tests::hospital::filter::{Filter, pins};
+use iomt_filter_tests::hospital::filter::Filter;
 use iomt_filter_tests::random::Random;
 use iomt_filter_tests::ward::frames::Wire;
 use serde_json::json;
@@ -163,7 +163,7 @@ fn an_interface_without_the_program_would_be_noticed_and_so_would_a_rule_that_co
 
     // The program is off the uplink for a moment.
     filter.kill().unwrap();
-    fs::remove_file(pins(crossing.name()).join("links").join(PORTS[2])).unwrap();
+    fs::remove_file(crossing.pins().join("links").join(PORTS[2])).unwrap();
     traffic.wait("a leak", || traffic.leaked() > 0).unwrap();
     filter.start().unwrap();
     let shown = outcome(&crossing, traffic, &before);

@@ -61,7 +61,11 @@ fn what_judges_on_without_an_agent_is_said_where_nobody_answers() {
         assert!(refused.contains(said), "{said}: {refused}");
         assert!(filter.ask(&["doctor"]).unwrap().output.contains(said), "{said}");
     }
+    let before = filter.ask(&["detach", "--dry-run"]).unwrap();
+    assert!(before.output.starts_with("filtering would end on `port-"), "{before:?}");
     filter.tell(&["detach", "--yes"]).unwrap();
+    let after = filter.ask(&["detach", "--dry-run"]).unwrap();
+    assert_eq!([before, after].map(|answer| answer.status.code()), [Some(1), Some(0)]);
     let answer = filter.ask(&["status"]).unwrap();
     assert!(!answer.errors.contains("judges on"), "{}", answer.errors);
     filter.start().unwrap();

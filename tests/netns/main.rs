@@ -30,6 +30,7 @@ mod service;
 mod metrics;
 mod access;
 mod hitless;
+mod package;
 mod readme;
 
 use std::sync::Once;

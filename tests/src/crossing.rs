@@ -16,10 +16,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use aya::programs::links::{FdLink, PinnedLink};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tempfile::TempDir;
 
-use crate::hospital::filter::{Filter, Ports};
+use crate::hospital::filter::{Filter, Ports, pins};
 use crate::netns::{Namespace, Netns};
 
 pub mod number;
@@ -53,6 +54,7 @@ pub struct Crossing {
     disk: Disk,
     netns: Netns,
     folder: TempDir,
+    pins: PathBuf,
 }
 
 /// A small disk for the state.
@@ -82,7 +84,14 @@ impl Crossing {
         }
         host.ip(&["link", "set", "br-seg", "up"])?;
         let (lanes, openings) = lanes::all();
-        Ok(Self { lanes, openings, host, ends, disk, netns, folder })
+        let pins = pins(netns.prefix());
+        Ok(Self { lanes, openings, host, ends, disk, netns, folder, pins })
+    }
+
+    /// The same, for a filter that keeps its pins somewhere else.
+    #[must_use]
+    pub fn with_pins(self, pins: PathBuf) -> Self {
+        Self { pins, ..self }
     }
 
     /// The filter on it, not started.
@@ -137,6 +146,25 @@ impl Crossing {
     #[must_use]
     pub fn name(&self) -> &str {
         self.netns.prefix()
+    }
+
+    /// Where the filter keeps its pins.
+    #[must_use]
+    pub fn pins(&self) -> &Path {
+        &self.pins
+    }
+
+    /// Ids of the programs on the interfaces.
+    ///
+    /// # Errors
+    /// When one has no link.
+    pub fn programs(&self) -> Result<Vec<u32>> {
+        let program = |port: &str| -> Result<u32> {
+            let pin = self.pins.join("links").join(port);
+            let link = PinnedLink::from_pin(&pin).with_context(|| format!("no link of `{port}`"))?;
+            Ok(FdLink::from(link).info()?.program_id())
+        };
+        PORTS.iter().map(|port| program(port)).collect()
     }
 
     /// The state folder, which is a disk of its own.

@@ -17,6 +17,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::bare;
 use crate::crossing;
 use crate::netns::{self, Namespace, Netns};
 
@@ -70,6 +71,7 @@ impl Hospital {
                 |file: &fs::DirEntry| file.file_name().to_string_lossy().starts_with(&format!("{name}-"));
             for folder in files.filter(is_its) {
                 crossing::sweep(&folder.path());
+                bare::sweep(&folder.path());
                 let _ = fs::remove_dir_all(folder.path());
             }
         }

@@ -19,6 +19,7 @@
 //! | [`ward`] | a ward behind a filter that routes or bridges, and the programs of clinical networks |
 //! | [`crossing`] | a filter under traffic of which every packet is counted, and what happens to it meanwhile |
 //! | [`tools`] | programs that are fetched and not installed |
+//! | [`bare`] | a Debian that boots in a namespace, to install the package in |
 //! | [`prometheus`] | a real Prometheus, and what it says |
 
 pub mod packet;
@@ -41,4 +42,5 @@ pub mod hospital;
 pub mod ward;
 pub mod crossing;
 pub mod tools;
+pub mod bare;
 pub mod prometheus;

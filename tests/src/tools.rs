@@ -36,7 +36,7 @@ pub fn python(folder: &Path, package: &str, version: &str) -> Result<PathBuf> {
 
 /// A folder of tools, made where it is not there. Several processes may want it at once: each makes its own, and the
 /// first to be done gives it its name.
-fn ready(folder: &Path, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+pub(crate) fn ready(folder: &Path, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let tools = folder.join("tools");
     let ready = tools.join(name);
     if !ready.is_dir() {

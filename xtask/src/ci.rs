@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::bench;
 use crate::lint;
+use crate::package;
 use crate::process;
 use crate::prove;
 use crate::test;
@@ -14,6 +15,7 @@ pub(crate) fn run() -> Result<()> {
     test::run(&[])?;
     // By itself: it counts what gets through while others want the processors too.
     prove::run(true)?;
+    package::test()?;
     if bench::is_there() {
         bench::run(&["--short".to_owned()])?;
     }

@@ -1,7 +1,8 @@
 //! `build`: the agent with its kernel program inside.
 
+use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -21,19 +22,32 @@ pub(crate) fn run() -> Result<()> {
 /// Builds what `selection` says, the agent among it, and returns the agent's path.
 pub(crate) fn agent(selection: &[&str]) -> Result<PathBuf> {
     let manifest = process::workspace().join("iomt-filter/Cargo.toml");
-    built(&["build"], selection, |message| is_binary(message, &manifest))
+    built(process::cargo(&["build"]), selection, |message| is_binary(message, &manifest))
+}
+
+/// Builds the agent for use in a folder of its own, with no path of this machine inside, and returns its path.
+pub(crate) fn agent_without_paths(folder: &Path) -> Result<PathBuf> {
+    let manifest = process::workspace().join("iomt-filter/Cargo.toml");
+    let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or(home).context("there is no `HOME`")?;
+    let flags = [(process::workspace(), "/iomt-filter"), (&home, "/cargo")]
+        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    let mut cargo = process::cargo(&["build"]);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).arg("--target-dir").arg(folder);
+    built(cargo, &["--release", "--locked", "--package", "iomt-filter"], |message| {
+        is_binary(message, &manifest)
+    })
 }
 
 /// Builds the integration test `name` of the tests' package, and returns its path.
 pub(crate) fn test(name: &str) -> Result<PathBuf> {
     let selection = ["--package", "iomt-filter-tests", "--test", name];
-    built(&["test", "--no-run"], &selection, |message| {
+    built(process::cargo(&["test", "--no-run"]), &selection, |message| {
         message["target"]["kind"][0] == "test" && message["target"]["name"] == name
     })
 }
 
-fn built(verb: &[&str], selection: &[&str], is_wanted: impl Fn(&Value) -> bool) -> Result<PathBuf> {
-    let mut cargo = process::cargo(verb);
+fn built(mut cargo: Command, selection: &[&str], is_wanted: impl Fn(&Value) -> bool) -> Result<PathBuf> {
     cargo.arg("--message-format=json-render-diagnostics");
     cargo.args(selection).stdin(Stdio::null()).stderr(Stdio::inherit());
     let line = process::describe(&cargo);

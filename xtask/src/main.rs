@@ -5,15 +5,18 @@ mod process;
 mod packages;
 mod setup;
 mod compile;
+mod deny;
 mod lint;
 mod test;
 mod bench;
 mod demo;
 mod fuzz;
 mod prove;
+mod package;
 mod ci;
 mod kernels;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -60,9 +63,18 @@ enum Verb {
         #[arg(long)]
         few: bool,
     },
-    /// Check the format and all lints.
+    /// Check the format, all lints, and the licences, sources and known holes of dependencies.
     Lint,
-    /// Everything that a change has to pass: lint, test, a short proof and a short bench (needs root).
+    /// Make the Debian package, and print its path.
+    Package {
+        /// Where to; the build folder where nothing is said.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "test")]
+        folder: Option<PathBuf>,
+        /// Install, upgrade, remove and purge it in a bare Debian, with the debug build inside (needs root).
+        #[arg(long)]
+        test: bool,
+    },
+    /// Everything that a change has to pass: lint, test, a short proof, the package and a short bench (needs root).
     Ci,
     /// Load and test the kernel program under Debian's kernels, old and new, in an emulator.
     Kernels {
@@ -86,6 +98,8 @@ fn main() -> ExitCode {
         Verb::Fuzz { arguments } => fuzz::run(&arguments),
         Verb::Prove { few } => prove::run(few),
         Verb::Lint => lint::run(),
+        Verb::Package { test: true, .. } => package::test(),
+        Verb::Package { folder, .. } => package::run(folder),
         Verb::Ci => ci::run(),
         Verb::Kernels { releases } => return exit(kernels::run(&releases)),
         Verb::Bench { arguments } => bench::run(&arguments),

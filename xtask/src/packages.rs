@@ -1,4 +1,5 @@
-//! The programs that tests, demo, bench and emulator run, with the Debian package of each and the reason for it.
+//! The programs that tests, demo, bench, emulator and package run, with the Debian package or the crate of each and the
+//! reason for it.
 
 /// A program that has to be on the path.
 pub(crate) struct Program {
@@ -6,6 +7,20 @@ pub(crate) struct Program {
     pub(crate) package: &'static str,
     pub(crate) reason: &'static str,
 }
+
+/// A program of cargo's that is built from its crate, at one version.
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) reason: &'static str,
+}
+
+/// What `lint` asks besides.
+pub(crate) const DENY: Tool =
+    Tool { name: "cargo-deny", version: "0.20.2", reason: "licences, sources and holes of dependencies" };
+/// What `package` asks besides.
+pub(crate) const CYCLONEDX: Tool =
+    Tool { name: "cargo-cyclonedx", version: "0.5.9", reason: "the bill of materials in the package" };
 
 /// What tests and demo run. The compiler for the kernel program is found by `ebpf-toolchain` instead.
 pub(crate) const PROGRAMS: [Program; 16] = [
@@ -61,4 +76,13 @@ pub(crate) const EMULATOR: [Program; 4] = [
     Program { name: "cpio", package: "cpio", reason: "packs that file system" },
     Program { name: "xz", package: "xz-utils", reason: "unpacks kernel modules" },
     Program { name: "strip", package: "binutils", reason: "makes the test binary a fraction of its size" },
+];
+
+/// What making and testing the Debian package takes besides.
+pub(crate) const PACKAGER: [Program; 5] = [
+    Program { name: "dpkg-shlibdeps", package: "dpkg-dev", reason: "the package's dependencies" },
+    Program { name: "strip", package: "binutils", reason: "leaves out what debuggers read" },
+    Program { name: "lintian", package: "lintian", reason: "looks for mistakes in the package" },
+    Program { name: "mmdebstrap", package: "mmdebstrap", reason: "makes the bare Debian to test it in" },
+    Program { name: "systemd-nspawn", package: "systemd-container", reason: "boots that" },
 ];

@@ -34,6 +34,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs the command, fails when it does, and returns its standard output.
+pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let line = describe(command);
+    let output = command.output().with_context(|| format!("failed to start `{line}`"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{line}` failed: {}: {}", output.status, said.trim());
+    Ok(output.stdout)
+}
+
 /// Shows the command and becomes it, so that Ctrl-C is its own to deal with. Returns when it cannot.
 pub(crate) fn become_program(command: &mut Command) -> Result<()> {
     let line = describe(command);

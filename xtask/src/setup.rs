@@ -7,9 +7,11 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use ebpf_toolchain::{Route, Step};
 
-use crate::packages::{PEERS, PROGRAMS, Program};
+use crate::packages::{CYCLONEDX, DENY, PACKAGER, PEERS, PROGRAMS, Program, Tool};
 use crate::process;
 use crate::say;
+
+const TOOLS: [Tool; 2] = [CYCLONEDX, DENY];
 
 /// Where links, programs and maps are pinned.
 const BPFFS: &str = "/sys/fs/bpf";
@@ -17,9 +19,12 @@ const BPFFS: &str = "/sys/fs/bpf";
 /// Completes the machine and says what is there.
 pub(crate) fn run() -> Result<()> {
     let route = ensure_with(&PEERS)?;
+    ensure_tools(&PACKAGER, &TOOLS)?;
     say::progress(&format!("`{}` and `bpf-linker`: the kernel program's compiler", route.toolchain_name()));
-    for program in PROGRAMS.iter().chain(&PEERS) {
-        say::progress(&format!("`{}`: {}", program.name, program.reason));
+    let programs = PROGRAMS.iter().chain(&PEERS).chain(&PACKAGER);
+    let tools = TOOLS.iter().map(|tool| (tool.name, tool.reason));
+    for (name, reason) in programs.map(|program| (program.name, program.reason)).chain(tools) {
+        say::progress(&format!("`{name}`: {reason}"));
     }
     Ok(())
 }
@@ -51,6 +56,31 @@ pub(crate) fn ensure_with(more: &[Program]) -> Result<Route> {
         }
         incomplete => bail!("this is still missing:\n{}", incomplete.list()),
     }
+}
+
+/// The same, and programs of cargo's with it.
+pub(crate) fn ensure_tools(more: &[Program], tools: &[Tool]) -> Result<()> {
+    ensure_with(more)?;
+    tools.iter().try_for_each(ensure_tool)
+}
+
+/// Builds a program of cargo's where it is missing or has another version.
+pub(crate) fn ensure_tool(tool: &Tool) -> Result<()> {
+    let verb = tool.name.trim_start_matches("cargo-");
+    let said = process::output(&mut process::cargo(&[verb, "--version"]));
+    if said.is_ok_and(|said| has_version(&String::from_utf8_lossy(&said), tool.version)) {
+        return Ok(());
+    }
+    say::progress(&format!("`{} {}` is not installed: {}", tool.name, tool.version, tool.reason));
+    // Built fast and not to be fast: it runs for a moment.
+    let mut install =
+        process::cargo(&["install", "--locked", "--force", "--debug", "--config", "profile.dev.debug=false"]);
+    process::run(install.arg(format!("{}@{}", tool.name, tool.version)))
+}
+
+/// Reads `cargo-deny 0.20.2`.
+fn has_version(said: &str, version: &str) -> bool {
+    said.split_whitespace().any(|word| word == version)
 }
 
 /// What a look at the machine found.
@@ -108,6 +138,12 @@ fn is_mounted(mounts: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn version_of_a_tool() {
+        assert!(has_version("cargo-deny 0.20.2\n", "0.20.2"));
+        assert!(!has_version("cargo-deny 0.20.21\n", "0.20.2"));
+    }
 
     #[test]
     fn bpf_file_system_in_the_mounts() {

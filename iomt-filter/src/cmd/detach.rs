@@ -1,6 +1,7 @@
 //! `iomt-filter detach`: the one way to stop filtering.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::fs;
+use std::io::{BufRead as _, ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,6 +27,9 @@ pub struct Options {
     /// Take the program off this interface alone; the tables stay
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
+    /// Only say where filtering would end, and end with 1 where it would
+    #[arg(long, conflicts_with_all = ["yes", "interface"])]
+    dry_run: bool,
     /// Why, for the audit log
     #[arg(long, value_parser = crate::cmd::note)]
     note: Option<String>,
@@ -43,6 +47,9 @@ pub fn run(config: &Path, options: &Options) -> Result<ExitCode> {
     }
     let pins = options.pins.as_ref().unwrap_or(&config.paths.pins);
     let interfaces = attach::attached_interfaces(pins);
+    if options.dry_run {
+        return would_detach(pins, &interfaces);
+    }
     if let Some(interface) = &options.interface {
         return detach_one(pins, interface, &interfaces, &config, options);
     }
@@ -64,6 +71,23 @@ pub fn run(config: &Path, options: &Options) -> Result<ExitCode> {
         attach::detach(pins).with_context(|| format!("failed to remove the pins in `{}`", pins.display()))?;
     output::text(format!("filtering has ended on {}", named(&detached)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// For scripts that must not end filtering by the way: those of a package that is removed.
+fn would_detach(pins: &Path, interfaces: &[String]) -> Result<ExitCode> {
+    // Whoever may not look must not hear that there is nothing.
+    match fs::read_dir(pins) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("failed to look into `{}`", pins.display()));
+        }
+        _ => {}
+    }
+    if interfaces.is_empty() {
+        output::text(format!("nothing is attached by pins in `{}`", pins.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::text(format!("filtering would end on {}", named(interfaces)))?;
+    Ok(ExitCode::from(1))
 }
 
 /// Beside a running agent too, as long as that does not attach to the interface again.

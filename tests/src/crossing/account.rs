@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use super::lanes::Cable;
 use super::{Crossing, INTERFACE, PORTS};
-use crate::hospital::filter::pins;
 
 /// How long packets may wait for their judgement on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -38,7 +37,7 @@ impl Account {
     /// When there are none, or they cannot be read.
     pub fn read(crossing: &Crossing) -> Result<Self> {
         let mut account = Self::default();
-        let pin = pins(crossing.name()).join("maps").join(map::COUNTERS);
+        let pin = crossing.pins().join("maps").join(map::COUNTERS);
         let data = MapData::from_pin(&pin).with_context(|| format!("failed to open `{}`", pin.display()))?;
         let counters: PerCpuArray<_, u64> = Map::from_map_data(data)?.try_into()?;
         for index in 0..counters.len() {

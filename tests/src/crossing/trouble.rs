@@ -3,20 +3,19 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::maps::{Array, Map, MapData};
-use aya::programs::links::{FdLink, PinnedLink};
 use iomt_filter_common::abi::{Active, map};
 use serde_json::{Value, json};
 
+use super::Crossing;
 use super::files::Files;
 use super::traffic::Traffic;
-use super::{Crossing, PORTS};
-use crate::hospital::filter::{Filter, pins};
+use crate::hospital::filter::Filter;
 use crate::hospital::wait;
 use crate::random::Random;
 
@@ -152,10 +151,10 @@ impl<'c> Patient<'c> {
     }
 
     fn upgrade(&mut self) -> Result<()> {
-        let before = self.programs()?;
+        let before = self.crossing.programs()?;
         self.filter.stop()?;
         self.filter.start()?;
-        let after = self.programs()?;
+        let after = self.crossing.programs()?;
         let is_new = before.iter().all(|program| !after.contains(program));
         ensure!(is_new, "before the upgrade ran the programs {before:?}, and behind it {after:?}");
         Ok(())
@@ -287,24 +286,10 @@ impl<'c> Patient<'c> {
 
     /// The generation that is written as the active one.
     fn generation(&self) -> Result<u32> {
-        let pin = self.pins().join("maps").join(map::ACTIVE);
+        let pin = self.crossing.pins().join("maps").join(map::ACTIVE);
         let data = MapData::from_pin(&pin).with_context(|| format!("failed to open `{}`", pin.display()))?;
         let word: Array<_, u64> = Map::from_map_data(data)?.try_into()?;
         Ok(Active(word.get(&0, 0)?).generation())
-    }
-
-    /// Ids of the programs on the interfaces.
-    fn programs(&self) -> Result<Vec<u32>> {
-        let program = |port: &str| -> Result<u32> {
-            let pin = self.pins().join("links").join(port);
-            let link = PinnedLink::from_pin(&pin).with_context(|| format!("no link of `{port}`"))?;
-            Ok(FdLink::from(link).info()?.program_id())
-        };
-        PORTS.iter().map(|port| program(port)).collect()
-    }
-
-    fn pins(&self) -> PathBuf {
-        pins(self.crossing.name())
     }
 
     fn next_variation(&mut self) -> u32 {
