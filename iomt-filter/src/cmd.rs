@@ -25,6 +25,7 @@ pub mod replay;
 pub mod run;
 mod sources;
 pub mod status;
+pub mod top;
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;

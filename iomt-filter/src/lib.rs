@@ -41,3 +41,4 @@ pub mod plan;
 pub mod baseline;
 pub mod metrics;
 pub mod mud;
+pub mod top;
