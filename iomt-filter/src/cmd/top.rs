@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
@@ -13,17 +13,20 @@ use crate::cli::Output;
 use crate::cmd::{socket, status};
 use crate::config::{Config, parse_duration};
 use crate::datapath::attach;
-use crate::top::asking::{self, SHORTEST, Source};
+use crate::top::asking::{Asking, SHORTEST, Source};
 use crate::top::model::Model;
 use crate::top::screen::Screen;
 
 /// What may have been told and not been taken in: whoever tells more waits.
 const TOLD: usize = 1_024;
 
+/// The longest time between two rounds.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// Options of `top`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// How often the agent is asked, a second at least
+    /// How often the agent is asked, from `1s` to `1h`
     #[arg(long, value_name = "DURATION", default_value = "1s")]
     interval: String,
 }
@@ -41,8 +44,8 @@ pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode>
     let text = &options.interval;
     let interval =
         parse_duration(text).map_err(|error| anyhow!("`--interval {text}`: {error}; {}", error.help()))?;
-    if interval < SHORTEST {
-        bail!("`--interval {text}`: the agent is asked once a second at most; write `1s` or more");
+    if !(SHORTEST..=LONGEST).contains(&interval) {
+        bail!("`--interval {text}`: the agent is asked once a second at most, and once an hour at least");
     }
     let source = Source {
         socket: socket(config)?,
@@ -54,9 +57,8 @@ pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode>
     };
     let screen = Screen::open()?;
     let (sender, told) = sync_channel(TOLD);
-    let asked = asking::start(&source, &sender)?;
-    drop(sender);
-    screen.show(Model::new(interval), &told, &asked, source.begun)?;
+    let asking = Asking::start(&source, &sender)?;
+    screen.show(Model::new(interval), &told, &asking, source.begun)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,13 +1,14 @@
 //! Asks the agent, and tells what it says.
 //!
 //! Two threads: one asks a round of questions, and the next one no sooner than the interval later and than nine times as
-//! long as the answers took, so that no agent spends more than a tenth of its time on a screen; the other follows events,
+//! long as the answers took, or ten seconds, so that no agent is kept busy by a screen; the other follows events,
 //! and takes no more than are shown. What was lost is looked for again every second. Only questions are asked.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
@@ -22,6 +23,8 @@ use crate::lookup::Answer;
 
 /// The shortest time between two rounds.
 pub const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest, where answers take long and the interval is shorter.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 /// Events of the past that are asked for.
 const PAST: usize = 200;
 /// The same of a device that is looked into.
@@ -44,18 +47,40 @@ pub struct Source {
     pub begun: Instant,
 }
 
-/// Starts to ask. What goes into the answer is done; it all ends with the screen.
-///
-/// # Errors
-/// When no thread can be started.
-pub fn start(source: &Source, told: &SyncSender<Told>) -> io::Result<Sender<Effect>> {
-    let (sender, asked) = channel();
-    let rounds = (source.clone(), told.clone());
-    let asker = move || Asker { source: rounds.0, told: rounds.1, watched: None }.run(&asked);
-    thread::Builder::new().name("rounds".into()).spawn(asker)?;
-    let events = (source.socket.clone(), told.clone());
-    thread::Builder::new().name("events".into()).spawn(move || follow(&events.0, &events.1))?;
-    Ok(sender)
+/// The threads that ask.
+#[derive(Debug)]
+pub struct Asking {
+    sender: Sender<Effect>,
+    threads: [JoinHandle<()>; 2],
+}
+
+impl Asking {
+    /// Starts to ask: until nobody takes what is told, or the program ends.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(source: &Source, told: &SyncSender<Told>) -> io::Result<Self> {
+        let (sender, asked) = channel();
+        let rounds = (source.clone(), told.clone());
+        let asker = move || Asker { source: rounds.0, told: rounds.1, watched: None }.run(&asked);
+        let rounds = thread::Builder::new().name("rounds".into()).spawn(asker)?;
+        let events = (source.socket.clone(), told.clone());
+        let events =
+            thread::Builder::new().name("events".into()).spawn(move || follow(&events.0, &events.1))?;
+        Ok(Self { sender, threads: [rounds, events] })
+    }
+
+    /// Does what a key wants done.
+    pub fn ask(&self, effect: Effect) {
+        // Where it goes on no more, that is seen by itself.
+        let _ = self.sender.send(effect);
+    }
+
+    /// Whether both go on.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        !self.threads.iter().any(JoinHandle::is_finished)
+    }
 }
 
 struct Asker {
@@ -89,10 +114,12 @@ impl Asker {
                 Err(RecvTimeoutError::Timeout) if is_paused => continue,
                 Err(RecvTimeoutError::Timeout) => {
                     let begun = Instant::now();
-                    let round = self.round();
-                    let (ended, rest) = (Instant::now(), begun.elapsed() * 9);
+                    let mut round = self.round();
+                    let (ended, rest) = (Instant::now(), (begun.elapsed() * 9).min(LONGEST_REST));
                     earliest = ended + rest.max(SHORTEST);
-                    due = ended + if round.is_ok() { rest.max(self.source.interval) } else { SHORTEST };
+                    let rest = rest.max(self.source.interval);
+                    round = round.map(|round| Round { rest, ..round });
+                    due = ended + if round.is_ok() { rest } else { SHORTEST };
                     round.map_or_else(|error| self.unanswered(&error), |round| Told::Round(Box::new(round)))
                 }
             };
@@ -108,7 +135,14 @@ impl Asker {
         let devices = client::get(socket, "/v1/devices?flows=true")?;
         let watched = self.watched.as_ref().map(|device| self.watched(device)).transpose()?;
         let loud = (self.source.loud)(&status);
-        Ok(Round { at: self.source.begun.elapsed(), status, loud, devices, watched })
+        Ok(Round {
+            at: self.source.begun.elapsed(),
+            rest: self.source.interval,
+            status,
+            loud,
+            devices,
+            watched,
+        })
     }
 
     fn watched(&self, device: &str) -> Result<Watched> {
@@ -125,8 +159,9 @@ impl Asker {
 
     fn unanswered(&self, error: &anyhow::Error) -> Told {
         let is_refused = error.is::<NotAllowed>();
-        let judged = if is_refused { Vec::new() } else { (self.source.judged)(&self.source.pins) };
-        Told::Unanswered(Unanswered { why: format!("{error:#}"), is_refused, judged })
+        let is_there = is_refused || UnixStream::connect(&self.source.socket).is_ok();
+        let judged = if is_there { Vec::new() } else { (self.source.judged)(&self.source.pins) };
+        Told::Unanswered(Unanswered { why: format!("{error:#}"), is_refused, is_there, judged })
     }
 
     /// What the program says of such a packet now, and what is known of its far end; headings begin with `# `.

@@ -60,7 +60,7 @@ pub struct Places {
 /// Lines with which four panes say something, each.
 const PANES: u16 = 12;
 /// Columns from which on two panes stand side by side.
-const BESIDE: u16 = 60;
+const BESIDE: u16 = 72;
 
 impl Places {
     /// Places on a screen of this size, with so many alarms; where there is no room for all panes, `pane` has it.
@@ -90,7 +90,7 @@ impl Places {
         if middle.width < BESIDE {
             *places.place(if pane == Pane::Feeds { pane } else { Pane::Reasons }) = middle;
         } else {
-            let left = middle.width / 2;
+            let left = middle.width / 2 + 1;
             places.reasons = Rect { width: left - 1, ..middle };
             places.feeds = Rect { x: middle.x + left, width: middle.width - left, ..middle };
         }

@@ -25,6 +25,8 @@ pub use self::feeds::FeedRow;
 pub use self::keys::Key;
 pub use self::reasons::{ReasonRow, Reasons};
 
+/// How long an answer may take before that is said.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it is said that another agent answers.
 const NEWS: Duration = Duration::from_secs(30);
 
@@ -57,6 +59,8 @@ pub struct Unanswered {
     pub why: String,
     /// Whether that is because of who asks.
     pub is_refused: bool,
+    /// Whether somebody listens all the same.
+    pub is_there: bool,
     /// What goes on judging all the same.
     pub judged: Vec<String>,
 }
@@ -66,6 +70,8 @@ pub struct Unanswered {
 pub struct Round {
     /// When, since the screen is there.
     pub at: Duration,
+    /// How long nothing is asked after it.
+    pub rest: Duration,
     /// `GET /v1/status`.
     pub status: Status,
     /// What nobody should overlook in it, but for a change that is pending.
@@ -150,7 +156,7 @@ pub struct Model {
     pub page: Option<Page>,
     /// The first line of the page that is shown.
     pub scroll: usize,
-    /// What is looked for, in lower case; nothing where everything is shown.
+    /// What is looked for in devices and events, in lower case; nothing where everything is shown.
     pub filter: String,
     /// Whether keys are letters of that.
     pub is_typing: bool,
@@ -200,7 +206,7 @@ impl Model {
                 self.devices.forget_rates();
                 self.reasons.forget_rates();
             }
-            Told::EventsBegin => self.events.clear(),
+            Told::EventsBegin => self.events.begin(),
             Told::Event(record) => self.events.push(*record),
             Told::Missed(missed) => self.events.missed += missed,
             Told::Explained { number, lines } => {
@@ -235,11 +241,10 @@ impl Model {
     /// Seconds for which the agent has said nothing, where that is longer than it may take.
     #[must_use]
     pub fn silence(&self) -> Option<u64> {
-        let last = self.round.as_ref().map_or(Duration::ZERO, |round| round.at);
+        let (last, rest) = self.round.as_ref().map_or_else(Default::default, |round| (round.at, round.rest));
         let silence = self.now.saturating_sub(last);
-        let may_last = self.interval * 3 + Duration::from_secs(5);
-        let is_silent = self.link != Link::Answers || self.is_paused || silence <= may_last;
-        (!is_silent).then_some(silence.as_secs())
+        let is_well = self.link != Link::Answers || self.is_paused || silence <= rest + PATIENCE;
+        (!is_well).then_some(silence.as_secs())
     }
 
     /// Seconds that are left until the change that is pending is taken back.
@@ -256,23 +261,11 @@ impl Model {
         self.renewed.is_some_and(|at| self.now.saturating_sub(at) < NEWS)
     }
 
-    /// Reasons that are shown.
-    pub fn shown_reasons(&self) -> impl Iterator<Item = &ReasonRow> {
-        self.reasons.rows.iter().filter(|row| self.is_shown(&row.reason) || self.is_shown(&row.verdict))
-    }
-
-    /// Feeds that are shown.
-    pub fn shown_feeds(&self) -> impl Iterator<Item = &FeedRow> {
-        self.feeds.iter().filter(|row| self.is_shown(&row.name))
-    }
-
     /// Events that are shown, the latest first.
     pub fn shown_events(&self) -> impl Iterator<Item = &EventRow> {
-        self.events.latest().filter(|row| self.is_shown(&row.text))
-    }
-
-    fn is_shown(&self, text: &str) -> bool {
-        self.filter.is_empty() || text.to_lowercase().contains(&self.filter)
+        let is_shown =
+            |row: &&EventRow| self.filter.is_empty() || row.text.to_lowercase().contains(&self.filter);
+        self.events.latest().filter(is_shown)
     }
 
     /// Lines of a pane below its heading, or of the page.

@@ -49,7 +49,11 @@ pub fn alarms(model: &Model) -> Vec<Alarm> {
     let mut alarms = Vec::new();
     let mut alarm = |level, text: String| alarms.push(Alarm { level, text });
     if let Link::Silent(since, unanswered) = &model.link {
-        let word = if unanswered.is_refused { "NOT ALLOWED" } else { "NO AGENT" };
+        let word = match (unanswered.is_refused, unanswered.is_there) {
+            (true, _) => "NOT ALLOWED",
+            (false, true) => "NO ANSWER",
+            (false, false) => "NO AGENT",
+        };
         let lasted = lasting(model.now.saturating_sub(*since).as_secs());
         alarm(Level::Bad, format!("{word:<11} for {lasted}, asked again: {}", unanswered.why));
         if !unanswered.judged.is_empty() {
@@ -71,14 +75,12 @@ pub fn alarms(model: &Model) -> Vec<Alarm> {
         return alarms;
     };
     if let (Some(pending), Some(left)) = (&round.status.change.pending, model.left()) {
-        let back = pending.falls_back_to.map_or_else(|| "back".to_owned(), |to| format!("back to {to}"));
         let (left, number, by) = (lasting(left), pending.number, &pending.by);
-        alarm(
-            Level::Bad,
-            format!(
-                "PENDING     {left} left: `iomt-filter confirm` keeps {number}, `rollback` goes {back}, by {by}"
-            ),
+        let back = pending.falls_back_to.map(|to| format!(", else {to} holds again")).unwrap_or_default();
+        let text = format!(
+            "PENDING     {left} left: `iomt-filter confirm` keeps it, `rollback` takes it back; {number} by {by}{back}"
         );
+        alarm(Level::Bad, text);
     }
     round.loud.iter().for_each(|line| alarm(Level::Bad, line.clone()));
     if model.is_renewed() {
@@ -171,11 +173,11 @@ const HELP: [&str; 20] = [
     "  Home End, g G          the first, the last line",
     "  s                      order devices by dropped frames a second, frames a",
     "                         second, bytes of remembered flows, dropped frames, name",
-    "  /                      show only what holds a text: the name, profile, mode,",
-    "                         address or reason of a device, any word of an event",
+    "  /                      show only devices and events that hold a text: name,",
+    "                         profile, mode, address, reason; any word of an event",
     "  Esc                    show everything again; leave a page; end",
     "  Enter                  look into a device or a feed, explain an event, show only",
-    "                         what is about a reason",
+    "                         devices and events with that reason",
     "  e                      explain the event that is chosen",
     "  a                      every alarm in full",
     "  space, p               stand still, go on",

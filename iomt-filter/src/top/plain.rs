@@ -110,7 +110,8 @@ pub fn lasting(seconds: u64) -> String {
         () if minutes == 0 => format!("{seconds}s"),
         () if hours == 0 => format!("{minutes}m{:02}s", seconds % 60),
         () if days == 0 => format!("{hours}h{:02}m", minutes % 60),
-        () => format!("{days}d{}h", hours % 24),
+        () if days < 100 => format!("{days}d{}h", hours % 24),
+        () => format!("{days}d"),
     }
 }
 

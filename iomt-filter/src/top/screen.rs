@@ -5,17 +5,18 @@
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use jiff::Timestamp;
 use nix::sys::signal::{SigSet, Signal};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::Rect;
 
+use super::asking::Asking;
 use super::model::{Effect, Key, Model, Told};
 use super::view::{Theme, draw};
 
@@ -61,7 +62,7 @@ impl Screen {
         mut self,
         mut model: Model,
         told: &Receiver<Told>,
-        asked: &Sender<Effect>,
+        asking: &Asking,
         begun: Instant,
     ) -> Result<()> {
         let (mut drawn_at, mut is_changed) = (None, true);
@@ -80,18 +81,15 @@ impl Screen {
                 let Some(key) = key(&event::read().context("failed to read the terminal")?) else { continue };
                 match model.key(key) {
                     Some(Effect::Leave) => return Ok(()),
-                    Some(effect) => asked.send(effect).context("what asks the agent broke off")?,
+                    Some(effect) => asking.ask(effect),
                     None => {}
                 }
             }
-            for _ in 0..AT_ONCE {
-                match told.try_recv() {
-                    Ok(told) => model.told(told),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => bail!("what asks the agent broke off"),
-                }
+            for told in told.try_iter().take(AT_ONCE) {
+                model.told(told);
                 is_changed = true;
             }
+            ensure!(asking.goes_on(), "what asks the agent broke off");
         }
         Ok(())
     }

@@ -118,16 +118,17 @@ fn second(model: &Model) -> String {
     let rates = model.reasons.rates;
     let shown = |rate: Option<f64>| rate.map_or("-".to_owned(), short);
     let beat = match (&model.link, status.heartbeat.age_milliseconds) {
-        (Link::Answers, Some(age)) => format!("{}.{} s", age / 1_000, age % 1_000 / 100),
+        (Link::Answers, Some(age)) => format!("{}.{}s", age / 1_000, age % 1_000 / 100),
         _ => "-".to_owned(),
     };
     let modes: Vec<_> = status.devices.iter().map(|(mode, devices)| format!("{mode} {devices}")).collect();
+    let would = rates.would.filter(|would| *would > 0.0);
+    let would = would.map(|would| format!("  {} would-drops/s", short(would))).unwrap_or_default();
     format!(
-        "{judged}/{} interfaces judged  beat {beat}  {} frames/s  {} drops/s  {} would/s  {}",
+        "{judged}/{} ports judged  beat {beat}  {} frames/s  {} drops/s{would}  {}",
         status.interfaces.len(),
         shown(rates.frames),
         shown(rates.dropped),
-        shown(rates.would),
         modes.join(" ")
     )
 }
@@ -171,7 +172,7 @@ fn foot(model: &Model, place: Rect, buffer: &mut Buffer) {
     } else if !model.filter.is_empty() {
         format!("only `{}`: Esc shows everything  / other  Tab pane  Enter look into  ? help", model.filter)
     } else {
-        "q end  ? help  Tab pane  Enter look into  e explain  s sort  / filter  space pause".to_owned()
+        "q end  ? help  Tab pane  Enter look into  e explain  s sort  / filter  p pause".to_owned()
     };
     line(&text, Style::new().add_modifier(Modifier::BOLD), place, 0, buffer);
 }

@@ -27,6 +27,8 @@ pub struct Events {
     /// Events that came too fast to be told, since they began.
     pub missed: u64,
     chosen: Option<u64>,
+    /// Whether what is shown is told again.
+    is_new: bool,
 }
 
 impl Events {
@@ -59,13 +61,18 @@ impl Events {
 
     /// What came is shown.
     pub(super) fn catch_up(&mut self) {
+        if std::mem::take(&mut self.is_new) {
+            self.kept.clear();
+            self.chosen = None;
+        }
         self.kept.append(&mut self.waiting);
         bound(&mut self.kept);
     }
 
-    /// Numbers go on, so that none means another event than before.
-    pub(super) fn clear(&mut self) {
-        *self = Self { next: self.next, ..Self::default() };
+    /// Those that come are told from their beginning. Numbers go on, so that none means another event than before.
+    pub(super) fn begin(&mut self) {
+        self.waiting.clear();
+        (self.missed, self.is_new) = (0, true);
     }
 }
 

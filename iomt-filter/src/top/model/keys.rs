@@ -63,13 +63,12 @@ impl Model {
             _ => {}
         }
         self.devices.arrange(&self.filter);
-        self.lines = [0; 2];
     }
 
     fn key_on_page(&mut self, key: Key) -> Option<Effect> {
         let last = self.last_scroll();
         match key {
-            Key::Char('q' | 'h') | Key::Escape | Key::Backspace => return self.close(),
+            Key::Char('q') | Key::Escape => return self.close(),
             Key::Char('?') if self.page == Some(Page::Help) => return self.close(),
             Key::Char('p' | ' ') => return self.pause(),
             key => self.scroll = moved(self.scroll, key, self.rows(), last + 1).unwrap_or(self.scroll),
@@ -139,11 +138,11 @@ impl Model {
                 }
             }
             Pane::Reasons => {
-                let count = self.shown_reasons().count();
+                let count = self.reasons.rows.len();
                 self.lines[0] = moved(self.reason_line(), key, rows, count).unwrap_or(self.lines[0]);
             }
             Pane::Feeds => {
-                let count = self.shown_feeds().count();
+                let count = self.feeds.len();
                 self.lines[1] = moved(self.feed_line(), key, rows, count).unwrap_or(self.lines[1]);
             }
         }
@@ -159,13 +158,13 @@ impl Model {
     /// Where the reason that is chosen stands.
     #[must_use]
     pub fn reason_line(&self) -> usize {
-        self.lines[0].min(self.shown_reasons().count().saturating_sub(1))
+        self.lines[0].min(self.reasons.rows.len().saturating_sub(1))
     }
 
     /// Where the feed that is chosen stands.
     #[must_use]
     pub fn feed_line(&self) -> usize {
-        self.lines[1].min(self.shown_feeds().count().saturating_sub(1))
+        self.lines[1].min(self.feeds.len().saturating_sub(1))
     }
 
     fn look_into(&mut self) -> Option<Effect> {
@@ -175,14 +174,13 @@ impl Model {
                 self.open(Page::Device(name))
             }
             Pane::Reasons => {
-                let reason = self.shown_reasons().nth(self.reason_line())?.reason.clone();
+                let reason = self.reasons.rows.get(self.reason_line())?.reason.clone();
                 self.filter = reason;
                 self.devices.arrange(&self.filter);
-                self.lines = [0; 2];
                 None
             }
             Pane::Feeds => {
-                let name = self.shown_feeds().nth(self.feed_line())?.name.clone();
+                let name = self.feeds.get(self.feed_line())?.name.clone();
                 self.open(Page::Feed(name))
             }
             Pane::Events => self.explain(),

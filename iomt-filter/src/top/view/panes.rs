@@ -112,9 +112,9 @@ pub(super) fn devices(model: &Model, theme: Theme, place: Rect, buffer: &mut Buf
 pub(super) fn reasons(model: &Model, theme: Theme, place: Rect, buffer: &mut Buffer) {
     let columns: [Column; 4] = [
         ("VERDICT".into(), 10, Side::Left),
-        ("REASON".into(), usize::from(place.width).saturating_sub(29), Side::Left),
-        ("FRAMES/S".into(), 8, Side::Right),
-        ("FRAMES".into(), 7, Side::Right),
+        ("REASON".into(), usize::from(place.width).saturating_sub(26), Side::Left),
+        ("RATE/S".into(), 6, Side::Right),
+        ("FRAMES".into(), 6, Side::Right),
     ];
     let list = List { pane: Pane::Reasons, heading: headings(&columns), model, theme, place };
     let row = |row: &ReasonRow| {
@@ -122,15 +122,15 @@ pub(super) fn reasons(model: &Model, theme: Theme, place: Rect, buffer: &mut Buf
         let texts = [row.verdict.as_str(), &row.reason, &rate, &frames];
         (cells(&columns, texts), theme.of_verdict(&row.verdict))
     };
-    list.draw(model.shown_reasons(), model.reason_line(), row, buffer);
+    list.draw(model.reasons.rows.iter(), model.reason_line(), row, buffer);
 }
 
 pub(super) fn feeds(model: &Model, theme: Theme, place: Rect, buffer: &mut Buffer) {
     let columns: [Column; 4] = [
-        ("FEED".into(), usize::from(place.width).saturating_sub(29), Side::Left),
+        ("FEED".into(), usize::from(place.width).saturating_sub(27), Side::Left),
         ("STATE".into(), 10, Side::Left),
-        ("AGE".into(), 7, Side::Right),
-        ("ENTRIES".into(), 8, Side::Right),
+        ("AGE".into(), 6, Side::Right),
+        ("ENTRIES".into(), 7, Side::Right),
     ];
     let list = List { pane: Pane::Feeds, heading: headings(&columns), model, theme, place };
     let row = |row: &FeedRow| {
@@ -139,7 +139,7 @@ pub(super) fn feeds(model: &Model, theme: Theme, place: Rect, buffer: &mut Buffe
         let style = if row.is_well() { Style::new() } else { theme.of(Level::Odd) };
         (cells(&columns, [row.name.as_str(), &row.state, &age, &entries]), style)
     };
-    list.draw(model.shown_feeds(), model.feed_line(), row, buffer);
+    list.draw(model.feeds.iter(), model.feed_line(), row, buffer);
 }
 
 pub(super) fn events(model: &Model, theme: Theme, place: Rect, buffer: &mut Buffer) {
