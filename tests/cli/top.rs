@@ -71,7 +71,9 @@ fn without_an_agent_it_waits_and_says_so() {
     assert!(terminal.has_colour(), "it is an alarm");
     terminal.press("?").unwrap();
     terminal.wait_for("It looks, and changes nothing.").unwrap();
-    terminal.press("\u{1b}[6~\u{1b}").unwrap();
+    terminal.press("\u{1b}[6~").unwrap();
+    terminal.wait_for("3-21 of 21").unwrap();
+    terminal.press("\u{1b}").unwrap();
     terminal.wait_for("LATEST EVENTS").unwrap();
     terminal.press("q").unwrap();
     assert!(terminal.wait().unwrap().success());

@@ -22,6 +22,8 @@ use super::view::{Theme, draw};
 
 /// How long a key is waited for before what was told is looked at.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long the screen may take to end after a signal.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// What is taken in before the screen is drawn again.
 const AT_ONCE: usize = 10_000;
 
@@ -121,6 +123,10 @@ fn end_by_signals() -> Result<Arc<AtomicBool>> {
     let wait = move || {
         let _signal = signals.wait();
         seen.store(true, Ordering::Relaxed);
+        // A terminal that is gone keeps whoever reads keys from it for ever.
+        thread::sleep(FAREWELL);
+        ratatui::restore();
+        std::process::exit(0);
     };
     thread::Builder::new().name("signals".into()).spawn(wait).context("failed to start a thread")?;
     Ok(is_ending)
