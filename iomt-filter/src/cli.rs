@@ -135,6 +135,8 @@ pub enum Verb {
     Replay(cmd::replay::Options),
     /// Look whether this host is fit for the filter, and what mends it where it is not; touch nothing
     Doctor(cmd::doctor::Options),
+    /// Watch devices, reasons, events and feeds on a live screen
+    Top(cmd::top::Options),
     /// Take the program off every interface: filtering ends
     Detach(cmd::detach::Options),
     /// Print a completion script
@@ -236,6 +238,7 @@ fn run(Cli { config, output: printed, verb }: &Cli) -> Result<ExitCode> {
         Verb::Explain(options) => cmd::explain::run(config, options, *output),
         Verb::Replay(options) => cmd::replay::run(config, options, *output),
         Verb::Doctor(options) => cmd::doctor::run(config, options, *output),
+        Verb::Top(options) => cmd::top::run(config, options, *output),
         Verb::Detach(options) => cmd::detach::run(config, options),
         Verb::Completions(options) => cmd::completions::run(options),
         Verb::Man(options) => cmd::man::run(options),

@@ -27,6 +27,7 @@ pub mod run;
 mod site;
 mod sources;
 pub mod status;
+pub mod top;
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;

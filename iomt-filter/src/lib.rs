@@ -45,3 +45,4 @@ pub mod bindings;
 pub mod mud;
 pub mod profiles;
 pub mod mds2;
+pub mod top;

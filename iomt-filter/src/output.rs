@@ -1,7 +1,7 @@
 //! What the user sees: data on stdout, errors and notes on stderr.
 //!
 //! Values that can be displayed or serialised come in, bytes on the two streams go out. The only module
-//! that writes to them; it never decides what is said, and uses no colour.
+//! that writes to them, but for the live screen (`top`); it never decides what is said, and uses no colour.
 
 use std::borrow::Cow;
 use std::fmt::Display;

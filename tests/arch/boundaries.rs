@@ -44,6 +44,13 @@ const PURE: &[&str] = &[
     "iomt-filter/src/events/format",
     "iomt-filter/src/events/format.rs",
     "iomt-filter/src/rows.rs",
+    "iomt-filter/src/top/layout.rs",
+    "iomt-filter/src/top/model",
+    "iomt-filter/src/top/model.rs",
+    "iomt-filter/src/top/page.rs",
+    "iomt-filter/src/top/plain.rs",
+    "iomt-filter/src/top/view",
+    "iomt-filter/src/top/view.rs",
 ];
 
 /// Where raw access lives. A file that does not exist yet may be here; one that does and is not, may not

@@ -18,3 +18,4 @@ mod events;
 mod mud;
 mod profiles;
 mod mds2;
+mod top;

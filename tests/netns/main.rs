@@ -28,6 +28,7 @@ mod flow_limit;
 mod doctor;
 mod service;
 mod metrics;
+mod top;
 mod access;
 mod hitless;
 mod package;

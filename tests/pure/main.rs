@@ -14,4 +14,5 @@ mod lookups;
 mod mud_corpus;
 mod plans;
 mod reading;
+mod top;
 mod worlds;

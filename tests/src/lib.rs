@@ -13,6 +13,7 @@
 //! | [`cases`] | named cases, told at every level in every variation that must not matter |
 //! | [`kernel`] | the real program in the kernel |
 //! | [`readme`] | the commands that the README shows |
+//! | [`terminal`] | a terminal, and what a program that runs on it has drawn |
 //! | [`netns`] | network namespaces that go away again |
 //! | [`certificate`] | certificates for those who speak TLS in a test |
 //! | [`hospital`] | a small hospital in such namespaces, with real programs and the filter |
@@ -37,6 +38,7 @@ pub mod cases;
 pub mod kernel;
 pub mod netns;
 pub mod readme;
+pub mod terminal;
 pub mod certificate;
 pub mod hospital;
 pub mod ward;

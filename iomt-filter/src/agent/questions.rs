@@ -6,7 +6,8 @@ use super::core::chain;
 use super::views::Known;
 use super::{Agent, Errors, explaining, learning, looking, planning, views};
 use crate::api::messages::{
-    DeviceStatus, FlowStatus, HistoryQuery, HistoryStatus, LearnQuery, Learned, PlanRequest, Status,
+    DeviceQuery, DeviceStatus, FlowQuery, FlowStatus, HistoryQuery, HistoryStatus, LearnQuery, Learned,
+    PlanRequest, Status,
 };
 use crate::baseline::Readiness;
 use crate::explain::{Explanation, Question};
@@ -51,14 +52,14 @@ impl Agent {
 
     /// # Errors
     /// When the kernel refuses a read.
-    pub fn devices(&self) -> Result<Vec<DeviceStatus>, Errors> {
-        views::devices(&self.running())
+    pub fn devices(&self, query: DeviceQuery) -> Result<Vec<DeviceStatus>, Errors> {
+        views::devices(&self.running(), query)
     }
 
     /// # Errors
     /// When the kernel refuses a read.
-    pub fn flows(&self) -> Result<Vec<FlowStatus>, Errors> {
-        Ok(views::flows(&self.running()))
+    pub fn flows(&self, query: &FlowQuery) -> Result<Vec<FlowStatus>, Errors> {
+        Ok(views::flows(&self.running(), query))
     }
 
     /// What the program says of a packet, without sending one. A private copy of it is asked.

@@ -1,6 +1,6 @@
 //! What runs, as the control socket shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use iomt_filter_common::abi;
@@ -21,8 +21,8 @@ use super::interfaces::left_over_warning;
 use super::running::Running;
 use super::store;
 use crate::api::messages::{
-    ArchiveStatus, ChangeStatus, ContactsStatus, Defaults, DeviceStatus, Fates, FlowStatus, Heartbeat,
-    Interface, LeaseStatus, ProfileStatus, SinkStatus, Status, Table,
+    ArchiveStatus, ChangeStatus, ContactsStatus, Defaults, DeviceQuery, DeviceStatus, Fates, FlowQuery,
+    FlowStatus, FlowTotals, Heartbeat, Interface, LeaseStatus, ProfileStatus, SinkStatus, Status, Table,
 };
 use crate::clock::{boottime, time_of_day};
 use crate::config::Config;
@@ -158,8 +158,28 @@ fn change(running: &Running) -> ChangeStatus {
     }
 }
 
-pub(super) fn devices(running: &Running) -> Result<Vec<DeviceStatus>, Errors> {
-    devices_of(running, &counts(running)?)
+pub(super) fn devices(running: &Running, query: DeviceQuery) -> Result<Vec<DeviceStatus>, Errors> {
+    let mut devices = devices_of(running, &counts(running)?)?;
+    if query.flows {
+        let mut totals = flow_totals(running);
+        for device in &mut devices {
+            device.flows = Some(totals.remove(&device.name).unwrap_or_default());
+        }
+    }
+    Ok(devices)
+}
+
+/// The flows of each device, by its name; without one, those that no device is named by.
+fn flow_totals(running: &Running) -> HashMap<Option<String>, FlowTotals> {
+    let names = &running.intent.rows.names.devices;
+    let mut totals: HashMap<Option<&String>, FlowTotals> = HashMap::new();
+    for (_, flow) in running.readings.flows(boottime()) {
+        let of_device = totals.entry(names.get(&flow.device())).or_default();
+        of_device.flows += 1;
+        of_device.packets += flow.packets;
+        of_device.bytes += flow.bytes;
+    }
+    totals.into_iter().map(|(name, totals)| (name.cloned(), totals)).collect()
 }
 
 /// Status and devices of one moment.
@@ -244,12 +264,16 @@ fn devices_of(running: &Running, counts: &[Count]) -> Result<Vec<DeviceStatus>, 
     Ok(list)
 }
 
-pub(super) fn flows(running: &Running) -> Vec<FlowStatus> {
+pub(super) fn flows(running: &Running, query: &FlowQuery) -> Vec<FlowStatus> {
     let generation = running.generation;
     let now = boottime();
     let flows = running.readings.flows(now);
+    let names = &running.intent.rows.names.devices;
+    let is_asked_for =
+        |flow: &Flow| query.device.is_none() || names.get(&flow.device()) == query.device.as_ref();
     let mut list: Vec<_> = flows
         .iter()
+        .filter(|(_, flow)| is_asked_for(flow))
         .map(|(key, flow)| flow_status(&running.intent.rows, key, flow, generation, now))
         .collect();
     list.sort_by(|a, b| (&a.device, a.idle_seconds, &a.source).cmp(&(&b.device, b.idle_seconds, &b.source)));

@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio::net::UnixStream;
 
 use super::messages::Refused;
+use crate::explain::{Explanation, Question};
 
 /// The agent's answer to a change: done, or refused with nothing changed.
 pub type Answer<T> = Result<std::result::Result<T, Refused>>;
@@ -36,6 +37,23 @@ pub fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T> {
             Err(refused) => bail!("{}", refused.errors.join("; ")),
         }
     })
+}
+
+/// Has the agent explain a packet.
+///
+/// # Errors
+/// As of [`get`], and when the agent does not understand the question.
+pub fn explanation(socket: &Path, question: &Question) -> Result<Explanation> {
+    let mut parts = vec![
+        format!("device={}", escaped(&question.device)),
+        format!("peer={}", escaped(&question.peer)),
+        format!("is_from={}", question.is_from),
+        format!("service={}", escaped(&question.service)),
+    ];
+    parts.extend(question.source_port.map(|port| format!("source_port={port}")));
+    parts.extend(question.address.map(|address| format!("address={}", escaped(&address.to_string()))));
+    parts.extend(question.flags.as_ref().map(|flags| format!("flags={}", escaped(flags))));
+    get(socket, &format!("/v1/explain?{}", parts.join("&")))
 }
 
 /// Asks for a change.
@@ -80,6 +98,15 @@ pub fn lines(socket: &Path, path: &str, mut each: impl FnMut(&[u8]) -> Result<bo
         }
         Ok(())
     })
+}
+
+/// Percent-encoding of everything but unreserved characters (RFC 3986 §2.3).
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 async fn request(socket: &Path, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>> {

@@ -23,9 +23,10 @@ use super::bounded;
 use super::connections::{self, Desks, Limits};
 use super::events::events;
 use super::messages::{
-    ApplyRequest, BlockRequest, EndTrialRequest, ExceptionRequest, GrantRequest, HistoryQuery, LearnQuery,
-    LookupRequest, PlanRequest, RefreshRequest, Refreshing, ReleaseExceptionRequest, ReleaseRequest,
-    ReloadRequest, RevokeRequest, RollbackRequest, TrialRequest, UnblockRequest,
+    ApplyRequest, BlockRequest, DeviceQuery, EndTrialRequest, ExceptionRequest, FlowQuery, GrantRequest,
+    HistoryQuery, LearnQuery, LookupRequest, PlanRequest, RefreshRequest, Refreshing,
+    ReleaseExceptionRequest, ReleaseRequest, ReloadRequest, RevokeRequest, RollbackRequest, TrialRequest,
+    UnblockRequest,
 };
 use super::request::{Asked, Said, broke_off, busy, refusal, refuse, unknown, wrong_method};
 use super::room::{self, Busy, Place, Room};
@@ -208,12 +209,20 @@ async fn status(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) 
     desk.read(&peer, Agent::status).await
 }
 
-async fn devices(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
-    desk.read(&peer, Agent::devices).await
+async fn devices(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Asked(query): Asked<DeviceQuery>,
+) -> Response {
+    desk.read(&peer, move |agent| agent.devices(query)).await
 }
 
-async fn flows(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
-    desk.read(&peer, Agent::flows).await
+async fn flows(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Asked(query): Asked<FlowQuery>,
+) -> Response {
+    desk.read(&peer, move |agent| agent.flows(&query)).await
 }
 
 async fn history(

@@ -8,7 +8,7 @@ use clap::Args;
 use iomt_filter_common::Reason;
 use jiff::Timestamp;
 
-use crate::api::client;
+use crate::api::client::{self, escaped};
 use crate::api::messages::EventQuery;
 use crate::cli::Printed;
 use crate::cmd::socket;
@@ -105,14 +105,6 @@ fn query_string(query: &EventQuery) -> String {
     parts.extend(query.peer.map(|peer| format!("peer={}", escaped(&peer.to_string()))));
     parts.extend(query.limit.map(|limit| format!("limit={limit}")));
     parts.join("&")
-}
-
-/// Percent-encoding of everything but unreserved characters (RFC 3986 §2.3).
-pub(super) fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 #[cfg(test)]

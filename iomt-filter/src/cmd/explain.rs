@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Args};
 
-use super::events::escaped;
 use super::sources::{SourceError, Sources};
 use crate::api::client;
 use crate::cli::{FAILURE, FINDING, Output};
@@ -77,7 +76,7 @@ pub fn run(config: &Path, options: &Options, format: Output) -> Result<ExitCode>
     let explanation = match &agent {
         Some(socket) => {
             output::note(format!("answered by the agent on `{}`", socket.display()));
-            client::get(socket, &format!("/v1/explain?{}", query_string(&question)))?
+            client::explanation(socket, &question)?
         }
         None => match from_files(config, options, &question, is_offline)? {
             Some(explanation) => explanation,
@@ -120,17 +119,4 @@ fn from_files(
         now: boottime(),
     };
     Ok(Some(scene.play(setting).context("failed to have the packet judged")?))
-}
-
-fn query_string(question: &Question) -> String {
-    let mut parts = vec![
-        format!("device={}", escaped(&question.device)),
-        format!("peer={}", escaped(&question.peer)),
-        format!("is_from={}", question.is_from),
-        format!("service={}", escaped(&question.service)),
-    ];
-    parts.extend(question.source_port.map(|port| format!("source_port={port}")));
-    parts.extend(question.address.map(|address| format!("address={}", escaped(&address.to_string()))));
-    parts.extend(question.flags.as_ref().map(|flags| format!("flags={}", escaped(flags))));
-    parts.join("&")
 }

@@ -7,10 +7,9 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::api::client;
+use crate::api::client::{self, escaped};
 use crate::api::messages::{FlowStatus, HistoryStatus, MOST_TALKED};
 use crate::cli::Output;
-use crate::cmd::events::escaped;
 use crate::cmd::socket;
 use crate::config::parse_duration;
 use crate::output::Align::{Left, Right};
@@ -45,8 +44,9 @@ pub fn run(config: &Path, options: &Options, output: Output) -> Result<ExitCode>
     if options.history {
         return history(config, options, output);
     }
-    let mut flows: Vec<FlowStatus> = client::get(&socket(config)?, "/v1/flows")?;
-    flows.retain(|flow| options.device.is_none() || flow.device == options.device);
+    let device = options.device.as_ref().map(|device| format!("?device={}", escaped(device)));
+    let path = format!("/v1/flows{}", device.unwrap_or_default());
+    let flows: Vec<FlowStatus> = client::get(&socket(config)?, &path)?;
     match output {
         Output::Json => output::document(&flows)?,
         Output::Text => {

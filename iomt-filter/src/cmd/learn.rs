@@ -7,11 +7,10 @@ use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
 
 use crate::agent;
-use crate::api::client;
+use crate::api::client::{self, escaped};
 use crate::api::messages::{LearnQuery, Learned};
 use crate::baseline::Readiness;
 use crate::cli::Output;
-use crate::cmd::events::escaped;
 use crate::cmd::{joined, listening};
 use crate::config::{Config, parse_duration};
 use crate::output::Align::{Left, Right};

@@ -111,7 +111,7 @@ fn shown(status: &Status) -> String {
 
 /// What nobody should overlook: what is to be confirmed, what holds by hand, what is not judged, who else writes into the
 /// tables, and what was mended.
-fn loud(status: &Status) -> Vec<String> {
+pub(super) fn loud(status: &Status) -> Vec<String> {
     let pending = status.change.pending.iter().map(|pending| {
         format!(
             "PENDING     generation {} by {} goes back in {} s; `iomt-filter confirm` keeps it",
