@@ -22,7 +22,9 @@ pub mod man;
 pub mod plan;
 pub mod reload;
 pub mod replay;
+pub mod risk;
 pub mod run;
+pub mod sbom;
 mod sources;
 pub mod status;
 

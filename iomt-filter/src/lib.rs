@@ -41,3 +41,5 @@ pub mod plan;
 pub mod baseline;
 pub mod metrics;
 pub mod mud;
+pub mod sbom;
+pub mod risk;

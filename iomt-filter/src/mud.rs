@@ -31,7 +31,7 @@ pub use validate::validate;
 const MOST_SHOWN: usize = 100;
 
 /// A text of a file as it may be shown, cut where it is long.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     match text.char_indices().nth(MOST_SHOWN) {
         Some((end, _)) => escaped(text.get(..end).unwrap_or_default()) + "…",
         None => escaped(text),

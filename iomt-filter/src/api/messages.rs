@@ -15,6 +15,7 @@ pub mod event;
 pub mod history;
 pub mod incident;
 pub mod learn;
+pub mod sbom;
 
 pub use audit::AuditStatus;
 pub use change::{
@@ -26,6 +27,7 @@ pub use event::{ArchiveStatus, Emission, EventQuery, SinkStatus};
 pub use history::{HistoryQuery, HistoryStatus, Listed, MOST_TALKED};
 pub use incident::{Incident, IncidentKind};
 pub use learn::{LearnQuery, Learned};
+pub use sbom::{RiskQuery, SbomImported, SbomQuery, SbomRemoval, SbomRemoved, Sboms};
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,0 +1,116 @@
+//! A risk for people.
+
+use std::fmt;
+
+use super::{Access, Exposure, Finding, LeftOut, Risk, SourceStatus};
+use crate::contacts::Direction;
+use crate::mud::shown;
+
+/// Findings that are shown; all of them are in the JSON.
+const SHOWN: usize = 200;
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in self.findings.iter().take(SHOWN) {
+            writeln!(f, "{finding}")?;
+        }
+        let more = self.findings.len().saturating_sub(SHOWN) + self.more;
+        if more > 0 {
+            writeln!(f, "and {more} more; `--output json` and `--device` show others\n")?;
+        }
+        let LeftOut { closed, unlikely, not_scored, devices_without } = self.left_out;
+        writeln!(f, "{} findings", self.findings.len() + self.more)?;
+        let likely = self.likely;
+        for (count, what) in [
+            (unlikely, format!("open, and less likely exploited than EPSS {likely}; `--all` lists them")),
+            (not_scored, "open, and nobody can say how likely they are exploited: they have no score; `--all` lists them".to_owned()),
+            (closed, "not affected, mended or false, as somebody has said; `--all` lists them".to_owned()),
+        ] {
+            if count > 0 {
+                writeln!(f, "{count} more are {what}")?;
+            }
+        }
+        if devices_without > 0 {
+            writeln!(
+                f,
+                "of {devices_without} devices nothing is known: `iomt-filter sbom import` tells what they are made of"
+            )?;
+        }
+        for source in &self.sources {
+            writeln!(f, "{source}")?;
+        }
+        if !self.policy.is_empty() {
+            write!(f, "\nwhat is proposed, as the policy would say it:\n\n{}", self.policy)?;
+        }
+        Ok(())
+    }
+}
+
+/// A catalog in a line.
+impl fmt::Display for SourceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.to_uppercase();
+        match (&self.path, self.made) {
+            (Some(path), Some(made)) => {
+                write!(f, "{name}: {} entries of {}, `{path}`", self.entries, made.strftime("%Y-%m-%d"))?
+            }
+            (Some(path), None) => write!(f, "{name}: {} entries, `{path}`", self.entries)?,
+            (None, _) => write!(f, "{name}")?,
+        }
+        self.problem.iter().try_for_each(|problem| write!(f, ": {problem}"))
+    }
+}
+
+/// A finding in a few lines.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, profile, vulnerability, component, file, why, state, justification, .. } = self;
+        writeln!(f, "{device} ({profile})  {}  {why}", shown(vulnerability))?;
+        write!(f, "  component  {} of `{}`, {}", shown(component), shown(file), state.name())?;
+        justification.iter().try_for_each(|why| write!(f, ": {}", shown(why)))?;
+        writeln!(f)?;
+        let services = self.service.services.join(", ");
+        match &self.service.name {
+            Some(name) if services.is_empty() => {
+                writeln!(f, "  service    not one: {name}, {}", self.service.reason)?
+            }
+            Some(name) => writeln!(f, "  service    {name} ({services}): {}", self.service.reason)?,
+            None => writeln!(f, "  service    unknown: {}", self.service.reason)?,
+        }
+        for exposure in &self.exposures {
+            writeln!(f, "{exposure}")?;
+        }
+        writeln!(f, "  proposal   {}", self.proposal)
+    }
+}
+
+/// What is done with a service, and may be, in two lines.
+impl fmt::Display for Exposure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { service, peers, packets, .. } = self;
+        let direction = match self.direction {
+            Direction::FromDevice => "opened by the device to",
+            Direction::ToDevice => "opened to the device by",
+        };
+        match self.last_seen {
+            Some(last) => writeln!(
+                f,
+                "  seen       {service} {direction} {peers} far ends, {packets} packets, last {}",
+                last.strftime("%Y-%m-%d %H:%M")
+            )?,
+            None => writeln!(f, "  seen       {service} {direction} nobody")?,
+        }
+        let rules = self.rules.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ");
+        let access = match self.access {
+            Access::Denied => "denied, no rule allows it".to_owned(),
+            Access::Reported => "no rule allows it, and it passes and is reported or learned".to_owned(),
+            Access::Allowed => format!("allowed by {rules}"),
+            Access::AllowedAndReported => format!("allowed by {rules}, and what no rule allows passes too"),
+        };
+        write!(f, "  policy     {service} {access}")?;
+        if !self.management.is_empty() {
+            write!(f, "; management: {}", self.management.join(", "))?;
+        }
+        Ok(())
+    }
+}
