@@ -16,3 +16,4 @@ mod service;
 mod prometheus;
 mod events;
 mod mud;
+mod risk;

@@ -21,6 +21,7 @@ mod kept_leases;
 mod contacts;
 mod damage;
 mod learn;
+mod risk;
 mod events;
 mod plan;
 mod flow_limit;

@@ -123,9 +123,9 @@ fn said(done: &SbomImported) -> String {
         replaces.map(|old| format!("`{}` of {:.0} ({} components)", old.file, old.imported, old.components));
     let replaces = replaces.collect::<Vec<_>>().join(", ");
     let mut text = format!(
-        "`{}` ({format}) is imported for `{device}`, {} devices: {components} components, {vulnerabilities} statements about vulnerabilities",
+        "`{}` ({format}) is imported for `{device}`, {}: {components} components, {vulnerabilities} statements about vulnerabilities",
         crate::mud::shown(file),
-        done.devices
+        if done.devices == 1 { "a device".to_owned() } else { format!("{} devices", done.devices) }
     );
     if !replaces.is_empty() {
         text.push_str(&format!("; it takes the place of {replaces}"));

@@ -287,11 +287,11 @@ impl<'g> Found<'g> {
                     .to_owned()
             }
             (_, exposures) => {
-                let mut said: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-                exposures.iter().for_each(|it| said.entry(&it.proposal).or_default().push(&it.service));
-                let all = said
-                    .into_iter()
-                    .map(|(proposal, services)| format!("{}: {proposal}", services.join(", ")));
+                let mut said: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+                exposures.iter().for_each(|it| said.entry(&it.proposal).or_default().insert(&it.service));
+                let all = said.into_iter().map(|(proposal, services)| {
+                    format!("{}: {proposal}", services.into_iter().collect::<Vec<_>>().join(", "))
+                });
                 all.collect::<Vec<_>>().join("; ")
             }
         };

@@ -66,7 +66,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { device, profile, vulnerability, component, file, why, state, justification, .. } = self;
         writeln!(f, "{device} ({profile})  {}  {why}", shown(vulnerability))?;
-        write!(f, "  component  {} of `{}`, {}", shown(component), shown(file), state.name())?;
+        write!(f, "  component  {} in `{}`, {}", shown(component), shown(file), state.name())?;
         justification.iter().try_for_each(|why| write!(f, ": {}", shown(why)))?;
         writeln!(f)?;
         let services = self.service.services.join(", ");
@@ -84,32 +84,33 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What is done with a service, and may be, in two lines.
+/// What is done with a service, and may be, in a line.
 impl fmt::Display for Exposure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service, peers, packets, .. } = self;
         let direction = match self.direction {
-            Direction::FromDevice => "opened by the device to",
-            Direction::ToDevice => "opened to the device by",
+            Direction::FromDevice => "opened by it to",
+            Direction::ToDevice => "opened to it by",
         };
+        write!(f, "  {service:<9}  {direction} ")?;
         match self.last_seen {
-            Some(last) => writeln!(
-                f,
-                "  seen       {service} {direction} {peers} far ends, {packets} packets, last {}",
-                last.strftime("%Y-%m-%d %H:%M")
-            )?,
-            None => writeln!(f, "  seen       {service} {direction} nobody")?,
+            Some(last) => {
+                let last = last.strftime("%Y-%m-%d %H:%M");
+                write!(f, "{peers} far ends ({packets} packets, last {last})")?;
+            }
+            None => write!(f, "nobody")?,
         }
         let rules = self.rules.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ");
-        let access = match self.access {
-            Access::Denied => "denied, no rule allows it".to_owned(),
-            Access::Reported => "no rule allows it, and it passes and is reported or learned".to_owned(),
-            Access::Allowed => format!("allowed by {rules}"),
-            Access::AllowedAndReported => format!("allowed by {rules}, and what no rule allows passes too"),
-        };
-        write!(f, "  policy     {service} {access}")?;
+        match self.access {
+            Access::Denied => write!(f, "; denied, no rule allows it")?,
+            Access::Reported => write!(f, "; no rule allows it, and it passes for the mode of the device")?,
+            Access::Allowed => write!(f, "; allowed by {rules}")?,
+            Access::AllowedAndReported => {
+                write!(f, "; allowed by {rules}, and what no rule allows passes too")?
+            }
+        }
         if !self.management.is_empty() {
-            write!(f, "; management: {}", self.management.join(", "))?;
+            write!(f, "; by management too: {}", self.management.join(", "))?;
         }
         Ok(())
     }
