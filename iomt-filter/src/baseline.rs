@@ -30,6 +30,7 @@ pub use fragment::{Fragment, write};
 pub(crate) use fragment::{Written, alone, difference, profile_text, table_of};
 pub use gather::Gathering;
 pub use readiness::{READY_AFTER_DAYS, Readiness, Watching};
+pub(crate) use scan::is_once;
 
 /// What contacts are judged by.
 #[derive(Clone, Copy, Debug)]

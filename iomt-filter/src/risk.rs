@@ -172,6 +172,8 @@ pub struct Exposure {
     pub packets: u64,
     /// When last.
     pub last_seen: Option<Timestamp>,
+    /// Far ends that it was seen with where the other end opens, which the vulnerability is not about.
+    pub other_way: usize,
     /// What the policy says of it.
     pub access: Access,
     /// The rules of its profile that allow it to some far end.

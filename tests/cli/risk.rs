@@ -142,7 +142,7 @@ fn what_cannot_be_done_is_said() {
     ask(&site, &["sbom", "import", "pump-1", "pump-os.json"]);
     for (arguments, said) in [
         (&["risk"][..], "KEV: no file is configured; set `kev` in `[risk]`"),
-        (&["risk", "--kev", "page.html"], "it is no catalog of known exploited vulnerabilities as CSV"),
+        (&["risk", "--kev", "page.html"], "as CSV it has no column `cveID`"),
         (&["risk", "--kev", "absent.json"], "absent.json"),
         (&["risk", "--epss", "kev.json"], "it is no file of EPSS scores"),
         (&["risk", "--kev", "."], "it is a folder; name the file"),

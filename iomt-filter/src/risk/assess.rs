@@ -288,7 +288,9 @@ impl<'g> Found<'g> {
             }
             (_, exposures) => {
                 let mut said: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-                exposures.iter().for_each(|it| said.entry(&it.proposal).or_default().insert(&it.service));
+                for exposure in exposures {
+                    said.entry(&exposure.proposal).or_default().insert(&exposure.service);
+                }
                 let all = said.into_iter().map(|(proposal, services)| {
                     format!("{}: {proposal}", services.into_iter().collect::<Vec<_>>().join(", "))
                 });

@@ -12,7 +12,7 @@ use super::assess::Device;
 use super::rule::Rules;
 use super::service::written;
 use super::{Access, Exposure};
-use crate::baseline::Ground;
+use crate::baseline::{Ground, is_once};
 use crate::contacts::{Contact, Direction};
 use crate::judge::{Memory, RowsTables};
 use crate::plan::Judge;
@@ -47,6 +47,8 @@ pub(super) struct Watched<'g> {
     by_rule: BTreeMap<Used<'g>, BTreeSet<IpAddr>>,
     names: HashMap<IpAddr, String>,
     endpoints: Vec<(&'g str, &'g [ipnet::IpNet])>,
+    /// Rules that were used once by somebody, and no more came of it.
+    once: BTreeSet<Used<'g>>,
     /// From when to when anything is known of the devices of a profile.
     known: HashMap<&'g str, (Timestamp, Timestamp)>,
     management: &'g [Management],
@@ -115,6 +117,10 @@ impl<'g> Watch<'g> {
         let direction = rule_direction(contact.direction);
         let rule = tables.rule(number, direction, contact.peer.into(), peer_profile, service);
         if let Some(rule) = rule {
+            if is_once(contact) {
+                self.watched.once.insert((profile, key, rule));
+                return;
+            }
             let peers = self.watched.by_rule.entry((profile, key, rule)).or_default();
             if peers.len() < MOST_PEERS {
                 peers.insert(contact.peer);
@@ -163,6 +169,11 @@ impl<'g> Watched<'g> {
         names.into_iter().map(str::to_owned).chain(addresses.iter().map(IpAddr::to_string)).collect()
     }
 
+    /// Whether somebody used a port through a rule once, who does not count.
+    pub(super) fn is_used_once(&self, profile: &'g str, port: Port, rule: u32) -> bool {
+        self.once.contains(&(profile, port, rule))
+    }
+
     /// A service of a device: what it does, and may do.
     pub(super) fn exposure(
         &self,
@@ -171,10 +182,17 @@ impl<'g> Watched<'g> {
         (protocol, port): (u8, u16),
         rules: &Rules<'g>,
     ) -> Exposure {
-        let used = self.uses.get(device.name).and_then(|uses| uses.get(&(direction, protocol, port)));
+        let uses = self.uses.get(device.name);
+        let used = uses.and_then(|uses| uses.get(&(direction, protocol, port)));
+        let other = match direction {
+            Direction::FromDevice => Direction::ToDevice,
+            Direction::ToDevice => Direction::FromDevice,
+        };
+        let other_way = uses.and_then(|uses| uses.get(&(other, protocol, port)));
         let allowing = rules.allowing(device.profile, direction, (protocol, port));
         let passes = matches!(device.mode, Mode::Learn | Mode::Monitor);
         let access = match (allowing.is_empty(), passes) {
+            _ if device.mode == Mode::Quarantine => Access::Denied,
             (true, true) => Access::Reported,
             (true, false) => Access::Denied,
             (false, true) => Access::AllowedAndReported,
@@ -188,7 +206,8 @@ impl<'g> Watched<'g> {
         };
         let mode = device.mode.name();
         let mut proposal = match access {
-            Access::Denied => "none needed, no rule allows it".to_owned(),
+            Access::Denied if allowing.is_empty() => "none needed, no rule allows it".to_owned(),
+            Access::Denied => format!("none needed in `{mode}`"),
             Access::Reported => format!("no rule allows it, and it passes in `{mode}`: enforce the profile"),
             Access::Allowed => rules.said(&allowing),
             Access::AllowedAndReported => {
@@ -207,6 +226,7 @@ impl<'g> Watched<'g> {
             peers: used.map_or(0, |used| used.peers.len()),
             packets: used.map_or(0, |used| used.packets),
             last_seen: used.and_then(|used| used.last_seen),
+            other_way: other_way.map_or(0, |used| used.peers.len()),
             access,
             rules: allowing.iter().map(|rule| rule.name.clone()).collect(),
             management,

@@ -48,6 +48,11 @@ pub enum CatalogError {
     /// Broken.
     #[error("it is no catalog of known exploited vulnerabilities as CSV: {0}")]
     Csv(#[source] csv::Error),
+    /// Another table, or none.
+    #[error(
+        "it is no catalog of known exploited vulnerabilities: it is no JSON, and as CSV it has no column `cveID`"
+    )]
+    NoColumn,
     /// There is nothing in it.
     #[error("it lists nothing")]
     Empty,
@@ -86,6 +91,10 @@ pub fn read(bytes: &[u8]) -> Result<Catalog, CatalogError> {
         serde_json::from_slice(bytes).map_err(CatalogError::Json)?
     } else {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
+        let columns = reader.headers().map_err(CatalogError::Csv)?;
+        if !columns.iter().any(|column| column == "cveID") {
+            return Err(CatalogError::NoColumn);
+        }
         let rows = reader.deserialize().collect::<Result<_, _>>().map_err(CatalogError::Csv)?;
         Document { date_released: None, count: None, vulnerabilities: rows }
     };
@@ -149,11 +158,12 @@ mod tests {
     #[test]
     fn what_is_none_or_lacks_something_is_said() {
         for (text, said) in [
-            ("", "it lists nothing"),
-            ("<html></html>", "as CSV"),
+            ("", "no column `cveID`"),
+            ("cveID,product\n", "it lists nothing"),
+            ("<html></html>", "no column `cveID`"),
             ("{\"vulnerabilities\": [}", "as JSON"),
             ("{\"vulnerabilities\": []}", "it lists nothing"),
-            ("cve,epss\nCVE-2017-0144,0.9\n", "missing field `cveID`"),
+            ("cve,epss\nCVE-2017-0144,0.9\n", "no column `cveID`"),
         ] {
             let why = read(text.as_bytes()).unwrap_err().to_string();
             assert!(why.contains(said), "{text}: {why}");

@@ -97,10 +97,12 @@ fn of_rule<'g>(
     vocabulary: &Vocabulary,
 ) -> Option<RuleProposal> {
     let mut direction = None;
+    let mut is_used_once = false;
     let mut parts = Vec::new();
     for (&(way, (protocol, port)), vulnerabilities) in vulnerable {
         if allows(rule, way, (protocol, port)) {
             direction = Some(way);
+            is_used_once |= watched.is_used_once(profile, (way, protocol, port), number);
             parts.push(Part {
                 service: written(protocol, port),
                 protocol,
@@ -111,7 +113,10 @@ fn of_rule<'g>(
         }
     }
     let direction = direction?;
-    let (action, why) = action(profile, rule, &parts, watched, vocabulary);
+    let (action, mut why) = action(profile, rule, &parts, watched, vocabulary);
+    if is_used_once && matches!(action, Action::Remove | Action::Narrow) {
+        why.push_str(" (far ends that were seen once do not count)");
+    }
     let index = rule.name.split_once('[').and_then(|(_, rest)| rest.split_once(']')?.0.parse().ok())?;
     Some(RuleProposal { rule: rule.name.clone(), index, direction, parts, action, why })
 }

@@ -100,6 +100,9 @@ impl fmt::Display for Exposure {
             }
             None => write!(f, "nobody")?,
         }
+        if self.other_way > 0 {
+            write!(f, ", and the other way with {}", self.other_way)?;
+        }
         let rules = self.rules.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ");
         match self.access {
             Access::Denied => write!(f, "; denied, no rule allows it")?,

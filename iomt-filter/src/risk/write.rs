@@ -284,11 +284,11 @@ fn without(text: &str, ports: &[(u8, u16)], named: &Named) -> Vec<String> {
     left.iter().map(ToString::to_string).collect()
 }
 
-/// What is left of a range on both sides of a port.
+/// What is left of a range on both sides of a port; port 0 is none.
 fn split(range: PortRange, port: u16) -> Vec<PortRange> {
-    let below = port.checked_sub(1).map(|last| PortRange { last, ..range });
+    let below = port.checked_sub(1).map(|last| PortRange { first: range.first.max(1), last, ..range });
     let above = port.checked_add(1).map(|first| PortRange { first, ..range });
-    [below, above].into_iter().flatten().filter(|range| range.first.max(1) <= range.last).collect()
+    [below, above].into_iter().flatten().filter(|range| range.first <= range.last).collect()
 }
 
 #[cfg(test)]

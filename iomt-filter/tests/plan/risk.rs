@@ -9,7 +9,7 @@ use iomt_filter::risk::{Access, Action, Assessing, Catalogs, Ground, Rank, Risk,
 use iomt_filter::sbom::{Imported, Kept, State, Whose, read};
 use jiff::Timestamp;
 
-use crate::site::{Site, from, to};
+use crate::site::{Site, at, from, to};
 
 const KEV: &str = include_str!("../../../tests/data/risk/kev.json");
 const EPSS: &str = include_str!("../../../tests/data/risk/epss.csv");
@@ -113,6 +113,7 @@ fn a_rule_is_left_to_those_who_used_it() {
         from("ct-1", "10.20.0.7", 445),
         from("ct-1", "10.20.0.9", 443),
         from("ct-1", "192.0.2.66", 445),
+        Contact { packets: 3, last_seen: at(9), ..from("ct-1", "10.20.0.99", 445) },
         to("ct-1", "10.20.0.10", 104),
         from("ct-1", "10.20.0.10", 104),
     ];
@@ -121,12 +122,16 @@ fn a_rule_is_left_to_those_who_used_it() {
     let exposure = &smb.exposures[0];
     assert_eq!(
         (exposure.access, exposure.peers, exposure.direction),
-        (Access::Allowed, 2, Direction::ToDevice)
+        (Access::Allowed, 3, Direction::ToDevice)
     );
     assert_eq!(exposure.rules, ["ct[3] from 10.20.0.0/16 service smb,https"]);
     let actions: Vec<_> = risk.proposals[0].rules.iter().map(|it| (it.index, it.action)).collect();
     assert_eq!(actions, [(1, Action::Narrow), (2, Action::Narrow), (3, Action::Narrow)]);
     assert!(risk.policy.contains("note = \"files; CVE-2017-0144\""), "{}", risk.policy);
+    assert!(
+        risk.proposals[0].rules[2].why.ends_with("10.20.0.7 (far ends that were seen once do not count)")
+    );
+    assert!(!risk.policy.contains("10.20.0.99") && !risk.policy.contains("192.0.2.66"), "{}", risk.policy);
     assert!(risk.diff.contains("+++ policy.toml"), "{}", risk.diff);
     for contact in [from("ct-1", "10.20.0.8", 445), from("ct-1", "10.20.0.7", 445)] {
         assert!(passes(&site, contact));
@@ -152,7 +157,7 @@ fn a_rule_is_left_to_those_who_used_it() {
 #[test]
 fn a_rule_that_nobody_used_goes_and_the_policy_says_why() {
     let site =
-        site("  { from = \"any\", service = \"1-1024/tcp\" },\n  { from = \"vendor\", service = \"smb\" },");
+        site("  { from = \"vendor\", service = \"smb\" },\n  { from = \"any\", service = \"1-1024/tcp\" },");
     let risk = found(&site, &[to("ct-1", "10.20.0.10", 104), from("ct-1", "10.20.0.10", 104)]);
     let whole = risk.policy.lines().find(|line| line.contains("CVE-2017-0144: 445/tcp from vendor")).unwrap();
     assert!(
