@@ -218,7 +218,7 @@ pub enum ReadError {
     Encoding(&'static str),
     /// Broken, nested too deeply, or of another shape.
     #[error("{0}")]
-    Json(#[source] serde_json::Error),
+    Json(serde_json::Error),
     /// Something else.
     #[error(
         "it is no SBOM and no VEX document: it has neither `bomFormat` (CycloneDX), `spdxVersion` or `@graph` (SPDX), nor a `@context` of OpenVEX"

@@ -71,7 +71,7 @@ fn a_pump_that_is_known_to_be_exploited_is_left_to_who_used_it() {
     let imported = filter.json(&["sbom", "list"]).unwrap();
     assert_eq!(imported["imported"].as_array().map(Vec::len), Some(2), "{imported}");
     let log = filter.tell(&["audit", "export"]).unwrap();
-    assert_eq!(log.matches("\"sbom import\"").count(), 2, "{log}");
+    assert_eq!(log.matches(": sbom import pump-1 (of the maker)").count(), 2, "{log}");
     // The same without an agent.
     let offline = filter.json(&["risk", "--device", "pump-1", "--offline"]).unwrap();
     assert_eq!(offline["findings"], found["findings"]);

@@ -2,7 +2,7 @@
 //! profile that it was imported for.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -78,6 +78,7 @@ impl Importing {
     fn keep(self, state: &Path, rows: &Rows, auditing: &Auditing) -> Result<SbomImported, Errors> {
         let Self { kept, is_added, entry } = self;
         let devices = devices_of(&kept.about.device, rows)?;
+        let _alone = alone(state);
         let (others, mut warnings) = read(state);
         let replaced: Vec<(PathBuf, Kept)> =
             others.into_iter().filter(|(_, other)| other.is_replaced_by(&kept, is_added)).collect();
@@ -188,6 +189,7 @@ fn removed(
     entry: Entry,
     auditing: &Auditing,
 ) -> Result<SbomRemoved, Errors> {
+    let _alone = alone(state);
     let (all, _) = read(state);
     let is_meant = |kept: &Kept| {
         kept.about.device.0 == request.device
@@ -209,6 +211,15 @@ fn removed(
         Ok(())
     })?;
     Ok(SbomRemoved { removed })
+}
+
+/// Keeps other processes from changing anything here meanwhile. Where that cannot be had, writing fails and says why.
+fn alone(state: &Path) -> Option<File> {
+    let folder = state.join(FOLDER);
+    as_owner_of(state, || fs::create_dir_all(&folder)).ok()?;
+    let folder = File::open(folder).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
 }
 
 /// The path of a file in the state folder.

@@ -155,6 +155,8 @@ impl<'g> Assessing<'g> {
             }),
         ];
         warnings.extend(of_catalogs.concat());
+        let mut said = BTreeSet::new();
+        warnings.retain(|warning| said.insert(warning.clone()));
         Risk {
             findings,
             more,

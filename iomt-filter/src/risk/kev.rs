@@ -44,10 +44,10 @@ pub struct Exploited {
 pub enum CatalogError {
     /// Broken.
     #[error("it is no catalog of known exploited vulnerabilities as JSON: {0}")]
-    Json(#[source] serde_json::Error),
+    Json(serde_json::Error),
     /// Broken.
     #[error("it is no catalog of known exploited vulnerabilities as CSV: {0}")]
-    Csv(#[source] csv::Error),
+    Csv(csv::Error),
     /// Another table, or none.
     #[error(
         "it is no catalog of known exploited vulnerabilities: it is no JSON, and as CSV it has no column `cveID`"

@@ -168,7 +168,7 @@ fn files_are_bounded() {
     };
     assert_eq!(bill(&nested(50)).components.len(), 50);
     assert!(refused(nested(100).as_bytes()).contains("recursion limit"));
-    assert!(refused(nested(1_000_000).as_bytes()).contains("recursion limit"));
+    assert!(refused(nested(10_000).as_bytes()).contains("recursion limit"));
     let unread = "[".repeat(100_000) + &"]".repeat(100_000);
     bill(&format!(r#"{{"x": {unread}, "bomFormat": "CycloneDX", "specVersion": "1.5"}}"#));
     let many = |item: &str, count: usize| {
