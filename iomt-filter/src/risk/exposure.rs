@@ -19,7 +19,7 @@ use crate::plan::Judge;
 use crate::policy::model::Management;
 use crate::policy::service::{PortRange, Services};
 
-/// Far ends of one service of one device that are told apart; of more, how many there were.
+/// Far ends of one service of one device, and of one rule, that are taken down; it is enough to say that there are many.
 const MOST_PEERS: usize = 10_000;
 
 /// A service of a device: who opens, protocol and port.
@@ -31,7 +31,6 @@ type Used<'g> = (&'g str, Port, u32);
 #[derive(Debug)]
 pub(super) struct Watch<'g> {
     ground: Ground<'g>,
-    management: &'g [Management],
     judge: Judge<'g>,
     memory: Memory,
     devices: HashMap<&'g str, (&'g str, u16)>,
@@ -78,7 +77,6 @@ impl<'g> Watch<'g> {
             wanted: HashSet::new(),
             watched: Watched { endpoints, management, ..Watched::default() },
             ground,
-            management,
         }
     }
 
@@ -136,7 +134,7 @@ impl<'g> Watch<'g> {
     }
 
     pub(super) fn end(self) -> Watched<'g> {
-        Watched { management: self.management, ..self.watched }
+        self.watched
     }
 }
 
