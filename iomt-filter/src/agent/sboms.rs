@@ -78,6 +78,8 @@ impl Importing {
     fn keep(self, state: &Path, rows: &Rows, auditing: &Auditing) -> Result<SbomImported, Errors> {
         let Self { kept, is_added, entry } = self;
         let devices = devices_of(&kept.about.device, rows)?;
+        // Where it cannot be made, nothing can be written, and that says why.
+        let _ = as_owner_of(state, || fs::create_dir_all(state.join(FOLDER)));
         let _alone = alone(state);
         let (others, mut warnings) = read(state);
         let replaced: Vec<(PathBuf, Kept)> =
@@ -213,11 +215,9 @@ fn removed(
     Ok(SbomRemoved { removed })
 }
 
-/// Keeps other processes from changing anything here meanwhile. Where that cannot be had, writing fails and says why.
+/// Keeps other processes from changing anything here meanwhile; nothing where there is nothing.
 fn alone(state: &Path) -> Option<File> {
-    let folder = state.join(FOLDER);
-    as_owner_of(state, || fs::create_dir_all(&folder)).ok()?;
-    let folder = File::open(folder).ok()?;
+    let folder = File::open(state.join(FOLDER)).ok()?;
     folder.lock().ok()?;
     Some(folder)
 }
