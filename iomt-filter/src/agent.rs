@@ -14,6 +14,8 @@ mod explaining;
 mod offline;
 mod planning;
 mod learning;
+mod sboms;
+mod risks;
 pub mod store;
 mod journal;
 mod auditing;
@@ -125,6 +127,8 @@ pub fn kept_blocks(state: &Path) -> Result<Vec<ManualBlock>, store::StoreError> 
 pub use learning::{propose_from_files, readiness_from_files};
 pub use looking::talks;
 pub use planning::{from_files, since};
+pub use risks::{Given, risk_from_files};
+pub use sboms::{Import, Importing, import_into, remove_from, sboms_of};
 
 impl Agent {
     pub(crate) fn new(

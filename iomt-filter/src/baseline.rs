@@ -28,9 +28,10 @@ mod text;
 
 pub use confidence::Confidence;
 pub use fragment::{Fragment, write};
-pub(crate) use fragment::{Written, profile_text};
+pub(crate) use fragment::{Written, alone, difference, profile_text, table_of};
 pub use gather::Gathering;
 pub use readiness::{READY_AFTER_DAYS, Readiness, Watching};
+pub(crate) use scan::is_once;
 
 /// What contacts are judged by.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,8 @@ pub struct Scope {
 }
 
 impl Scope {
-    fn has(&self, device: &str, profile: &str) -> bool {
+    /// Whether a device is in it.
+    pub(crate) fn has(&self, device: &str, profile: &str) -> bool {
         self.device.as_deref().is_none_or(|pattern| glob::matches(pattern, device))
             && self.profile.as_deref().is_none_or(|wanted| wanted == profile)
     }

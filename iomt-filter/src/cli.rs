@@ -127,6 +127,10 @@ pub enum Verb {
     Learn(LearnArgs),
     /// Look at the profiles of devices that ship, each rule with its source, and take one into the policy
     Profile(cmd::profile::Options),
+    /// Say what devices are made of, and what of it is vulnerable (CycloneDX, SPDX, VEX)
+    Sbom(SbomArgs),
+    /// Rank what devices are exposed to by known and likely exploited vulnerabilities, and propose rules; touch nothing
+    Risk(cmd::risk::Options),
     /// Read policy, inventory, feeds and geo again: all of it, or nothing where something is invalid
     Reload(cmd::reload::Options),
     /// Ask the real program about a packet, without sending one
@@ -185,6 +189,14 @@ pub struct LearnArgs {
     pub verb: cmd::learn::Verb,
 }
 
+/// Bills of materials.
+#[derive(Debug, Args)]
+pub struct SbomArgs {
+    /// What to do with them
+    #[command(subcommand)]
+    pub verb: cmd::sbom::Verb,
+}
+
 /// Exit code for a finding: invalid policy, drift, something blocked, a refusal.
 pub const FINDING: u8 = 1;
 /// Exit code for a failure.
@@ -234,6 +246,8 @@ fn run(Cli { config, output: printed, verb }: &Cli) -> Result<ExitCode> {
         Verb::Flows(options) => cmd::flows::run(config, options, *output),
         Verb::Learn(learn) => cmd::learn::run(config, &learn.verb, *output),
         Verb::Profile(options) => cmd::profile::run(config, options, *output),
+        Verb::Sbom(sbom) => cmd::sbom::run(config, &sbom.verb, *output),
+        Verb::Risk(options) => cmd::risk::run(config, options, *output),
         Verb::Reload(options) => cmd::reload::run(config, options, *output),
         Verb::Explain(options) => cmd::explain::run(config, options, *output),
         Verb::Replay(options) => cmd::replay::run(config, options, *output),

@@ -18,12 +18,14 @@ mod events;
 mod feed;
 mod location;
 mod read;
+mod risk;
 mod size;
 
 pub use duration::{DurationError, parse_duration};
 pub use events::{Events, FileTarget, Sink, SyslogTarget, Target, Transport};
 pub use feed::{Feed, GateConfig};
 pub use location::Location;
+pub use risk::RiskConfig;
 
 /// Where the configuration is looked for.
 pub const PATH: &str = "/etc/iomt-filter/config.toml";
@@ -54,6 +56,8 @@ pub struct Config {
     pub gate: GateConfig,
     /// `[bundle]`.
     pub bundle: BundleConfig,
+    /// `[risk]`.
+    pub risk: RiskConfig,
     /// `[events]`.
     pub events: Events,
     /// `[learn]`.

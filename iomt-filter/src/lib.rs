@@ -46,3 +46,5 @@ pub mod mud;
 pub mod profiles;
 pub mod mds2;
 pub mod top;
+pub mod sbom;
+pub mod risk;

@@ -19,3 +19,4 @@ mod mud;
 mod profiles;
 mod mds2;
 mod top;
+mod risk;

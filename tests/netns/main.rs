@@ -22,6 +22,7 @@ mod contacts;
 mod damage;
 mod learn;
 mod drift;
+mod risk;
 mod events;
 mod plan;
 mod flow_limit;

@@ -21,7 +21,7 @@ fn every_command_for_an_agent_works() {
     let _session = Session::start(&hospital[Host::Ct], pacs, LIMIT).unwrap();
     let commands = commands("agent");
     assert!(commands.len() >= 9);
-    let pages = ["feeds", "service", "operations", "doctor", "plan", "learn", "events"]
+    let pages = ["feeds", "service", "operations", "doctor", "plan", "learn", "events", "risk"]
         .map(|name| format!("docs/{name}.md"));
     for command in commands.into_iter().chain(pages.iter().flat_map(|page| commands_of(page, "agent"))) {
         let arguments: Vec<&str> = command.iter().map(String::as_str).collect();

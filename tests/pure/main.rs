@@ -12,6 +12,7 @@ mod feed_formats;
 mod invariants;
 mod lookups;
 mod mud_corpus;
+mod sbom_corpus;
 mod plans;
 mod reading;
 mod top;

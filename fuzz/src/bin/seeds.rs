@@ -23,6 +23,8 @@ fn main() -> io::Result<()> {
         ("mud", vec![("pump".to_owned(), fs::read(data().join("mud/pump9000.json"))?)]),
         ("mds2", vec![("ventilator".to_owned(), fs::read(data().join("mds2/ventilator.csv"))?)]),
         ("profile", vec![("monitor".to_owned(), fs::read(data().join("../../packaging/profiles/sdc-monitor.toml"))?)]),
+        ("sbom", files(&["pump-os.json", "pump-vex.json", "pump-spdx2.json", "pump-spdx3.json", "pump-openvex.json"])?),
+        ("catalog", files(&["kev.json", "epss.csv"])?),
     ];
     for (target, seeds) in kinds.into_iter().chain(texts) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
@@ -39,6 +41,11 @@ type Seeds = Vec<(String, Vec<u8>)>;
 /// The fixtures of the tests.
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data")
+}
+
+/// Fixtures of `risk`, by their names.
+fn files(names: &[&str]) -> io::Result<Seeds> {
+    names.iter().map(|name| Ok(((*name).to_owned(), fs::read(data().join("risk").join(name))?))).collect()
 }
 
 /// One of a kind, whole conversations of random hospitals, and those of the readable one.

@@ -57,7 +57,7 @@ pub fn readiness_from_files(config: &Config, query: &LearnQuery) -> anyhow::Resu
     ready(&intent, &leases, config, query)
 }
 
-fn from_files(config: &Config) -> anyhow::Result<(Intent, Vec<(u32, IpAddr)>)> {
+pub(super) fn from_files(config: &Config) -> anyhow::Result<(Intent, Vec<(u32, IpAddr)>)> {
     let mut kept = Kept::read(config)?;
     let intent = kept.intent(&Overrides::default());
     let intent = intent.map_err(|found| {
@@ -68,7 +68,7 @@ fn from_files(config: &Config) -> anyhow::Result<(Intent, Vec<(u32, IpAddr)>)> {
     Ok((intent, leases))
 }
 
-fn leases(running: &Running) -> Result<Vec<(u32, IpAddr)>, Errors> {
+pub(super) fn leases(running: &Running) -> Result<Vec<(u32, IpAddr)>, Errors> {
     let leases = running.readings.leases(&running.intent.rows).map_err(|error| vec![chain(&error)])?;
     let leases = leases.iter();
     Ok(leases.flat_map(|(device, leases)| leases.iter().map(|it| (*device, it.address.into()))).collect())

@@ -68,6 +68,17 @@ pub fn post<T: DeserializeOwned>(socket: &Path, path: &str, body: &impl Serializ
     })
 }
 
+/// Sends a file as it is.
+///
+/// # Errors
+/// As of [`post`].
+pub fn send<T: DeserializeOwned>(socket: &Path, path: &str, file: Vec<u8>) -> Answer<T> {
+    block_on(async {
+        let response = request(socket, Method::POST, path, file.into()).await?;
+        read(response).await
+    })
+}
+
 /// Hands every line of a streamed answer to `each`, until the stream ends or `each` says stop (`false`).
 ///
 /// # Errors

@@ -16,6 +16,7 @@ pub mod history;
 pub mod incident;
 pub mod learn;
 mod traffic;
+pub mod sbom;
 
 pub use audit::AuditStatus;
 pub use change::{
@@ -27,6 +28,7 @@ pub use event::{ArchiveStatus, Emission, EventQuery, SinkStatus};
 pub use history::{HistoryQuery, HistoryStatus, Listed, MOST_TALKED};
 pub use incident::{Incident, IncidentKind};
 pub use learn::{LearnQuery, Learned};
+pub use sbom::{RiskQuery, SbomImported, SbomQuery, SbomRemoval, SbomRemoved, Sboms};
 pub use traffic::{DeviceQuery, DeviceStatus, FlowQuery, FlowStatus, FlowTotals, LeaseStatus};
 
 /// `GET /v1/status`.

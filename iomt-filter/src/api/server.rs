@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -25,8 +26,8 @@ use super::events::events;
 use super::messages::{
     ApplyRequest, BlockRequest, DeviceQuery, EndTrialRequest, ExceptionRequest, FlowQuery, GrantRequest,
     HistoryQuery, LearnQuery, LookupRequest, PlanRequest, RefreshRequest, Refreshing,
-    ReleaseExceptionRequest, ReleaseRequest, ReloadRequest, RevokeRequest, RollbackRequest, TrialRequest,
-    UnblockRequest,
+    ReleaseExceptionRequest, ReleaseRequest, ReloadRequest, RevokeRequest, RiskQuery, RollbackRequest,
+    SbomQuery, SbomRemoval, TrialRequest, UnblockRequest,
 };
 use super::request::{Asked, Said, broke_off, busy, refusal, refuse, unknown, wrong_method};
 use super::room::{self, Busy, Place, Room};
@@ -115,6 +116,9 @@ pub async fn serve(
         .route(PLAN, get(plan).post(plan_of).layer(bounded::limit::<PlanRequest>()))
         .route("/v1/learn", get(learn))
         .route("/v1/learn/status", get(readiness))
+        .route("/v1/sbom", get(sboms).post(import_sbom))
+        .route("/v1/sbom/remove", post(remove_sbom))
+        .route("/v1/risk", get(risk))
         .route("/v1/grants", get(grants).post(grant))
         .route("/v1/grants/revoke", post(revoke))
         .route("/v1/reload", post(reload))
@@ -284,6 +288,37 @@ async fn readiness(
 ) -> Response {
     let place = desk.room.plan(&peer);
     desk.answer(place, move |agent| agent.readiness(&query)).await
+}
+
+async fn sboms(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    desk.read(&peer, |agent| Ok(agent.sboms())).await
+}
+
+/// The file is the body, as it is.
+async fn import_sbom(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Asked(query): Asked<SbomQuery>,
+    file: Bytes,
+) -> Response {
+    desk.change(move |agent| agent.import_sbom(&query, &file, &peer.author())).await
+}
+
+async fn remove_sbom(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Said(request): Said<SbomRemoval>,
+) -> Response {
+    desk.change(move |agent| agent.remove_sbom(&request, &peer.author())).await
+}
+
+async fn risk(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Asked(query): Asked<RiskQuery>,
+) -> Response {
+    let place = desk.room.plan(&peer);
+    desk.answer(place, move |agent| agent.risk(&query)).await
 }
 
 /// The query of `GET /v1/plan`.

@@ -56,13 +56,17 @@ pub fn write(proposal: &Proposal, name: &str, policy: &str) -> Result<Fragment, 
         told.push(heading(profile) + &alone(&profile.name, table.clone()));
     }
     let changed = document.to_string();
-    let diff = TextDiff::from_lines(policy, &changed);
-    let diff = diff.unified_diff().context_radius(CONTEXT).header(name, name).to_string();
-    Ok(Fragment { policy: told.join("\n"), diff })
+    Ok(Fragment { policy: told.join("\n"), diff: difference(name, policy, &changed) })
+}
+
+/// What changes in a file, as `patch` takes it.
+pub(crate) fn difference(name: &str, before: &str, after: &str) -> String {
+    let diff = TextDiff::from_lines(before, after);
+    diff.unified_diff().context_radius(CONTEXT).header(name, name).to_string()
 }
 
 /// A profile's table as a text of its own.
-fn alone(name: &str, mut table: Table) -> String {
+pub(crate) fn alone(name: &str, mut table: Table) -> String {
     // Places of the file, and what stands above it there, are those of the policy.
     table.set_position(None);
     table.decor_mut().clear();
@@ -75,7 +79,7 @@ fn alone(name: &str, mut table: Table) -> String {
 }
 
 /// The table of a profile, made where there is none.
-fn table_of<'d>(document: &'d mut DocumentMut, name: &str) -> Option<&'d mut Table> {
+pub(crate) fn table_of<'d>(document: &'d mut DocumentMut, name: &str) -> Option<&'d mut Table> {
     let profiles = document.entry("profiles").or_insert(Item::Table(Table::new())).as_table_mut()?;
     let profile = profiles.entry(name).or_insert(Item::Table(Table::new()));
     if let Some(inline) = profile.as_inline_table() {

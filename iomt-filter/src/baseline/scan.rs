@@ -35,9 +35,7 @@ pub(super) fn take_out(needs: &mut Vec<Need>, name: impl Fn(&Contact) -> String)
     needs.retain(|Need { contact, target }| {
         let key = (contact.direction, target.clone(), contact.protocol, contact.port);
         let is_alone = devices.get(&key).is_none_or(|devices| devices.len() < 2);
-        let is_once = is_few(contact)
-            && contact.first_seen.duration_until(contact.last_seen) < ONCE
-            && !is_membership(contact);
+        let is_once = is_once(contact) && !is_membership(contact);
         if is_alone && is_once {
             out.push(LeftOut {
                 device: contact.device.to_string(),
@@ -52,6 +50,11 @@ pub(super) fn take_out(needs: &mut Vec<Need>, name: impl Fn(&Contact) -> String)
         !(is_alone && is_once)
     });
     out
+}
+
+/// Whether something was done once, and no more came of it.
+pub(crate) fn is_once(contact: &Contact) -> bool {
+    is_few(contact) && contact.first_seen.duration_until(contact.last_seen) < ONCE
 }
 
 const fn is_few(contact: &Contact) -> bool {

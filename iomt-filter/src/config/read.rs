@@ -10,7 +10,7 @@ use super::location::locations;
 use super::parse_duration;
 use super::{
     AccessConfig, AgentConfig, AttachMode, BundleConfig, Config, GeoConfig, Interfaces, LearnConfig, Metrics,
-    Paths, events, feed,
+    Paths, events, feed, risk,
 };
 use crate::diagnostic::{Diagnostic, SourceFile};
 use crate::document::{Located, Reader, Section};
@@ -20,7 +20,7 @@ use crate::policy::service::{Named, Services};
 
 const MODES: &[(&str, AttachMode)] =
     &[("auto", AttachMode::Auto), ("native", AttachMode::Native), ("generic", AttachMode::Generic)];
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "interfaces",
     "paths",
     "management",
@@ -29,6 +29,7 @@ const SECTIONS: [&str; 12] = [
     "feed",
     "gate",
     "bundle",
+    "risk",
     "events",
     "learn",
     "metrics",
@@ -57,6 +58,7 @@ pub(super) fn config(file: &SourceFile, path: &Path, has_devices_toml: bool) -> 
         feeds: feed::feeds(&root, folder, &mut reader),
         gate: feed::gate(&root, &mut reader),
         bundle: bundle(&root, folder, &mut reader),
+        risk: risk::risk(&root, folder, &mut reader),
         events: events::events(&root, folder, &mut reader),
         learn: learn(&root, &mut reader),
         metrics: metrics(&root, &mut reader),

@@ -4,6 +4,7 @@
 mod files;
 mod learn;
 mod mud;
+mod risk;
 mod site;
 
 use std::fs;
