@@ -69,11 +69,13 @@ fn within(constraints: &str, version: &str) -> Option<bool> {
 /// Whether a version lies between a bound from below and the next one from above, or beyond the outermost ones.
 fn between(bounds: &[(Vec<u64>, Than)], version: &[u64]) -> bool {
     let is_from_below = |than: Than| matches!(than, Than::Greater | Than::GreaterOrEqual);
-    let meets = |(bound, than): &(Vec<u64>, Than)| match (compare(version, bound), than) {
-        (Ordering::Less, Than::Less | Than::LessOrEqual)
-        | (Ordering::Greater, Than::Greater | Than::GreaterOrEqual)
-        | (Ordering::Equal, Than::LessOrEqual | Than::GreaterOrEqual) => true,
-        _ => false,
+    let meets = |(bound, than): &(Vec<u64>, Than)| {
+        matches!(
+            (compare(version, bound), than),
+            (Ordering::Less, Than::Less | Than::LessOrEqual)
+                | (Ordering::Greater, Than::Greater | Than::GreaterOrEqual)
+                | (Ordering::Equal, Than::LessOrEqual | Than::GreaterOrEqual)
+        )
     };
     let first = bounds.first().is_some_and(|bound| !is_from_below(bound.1) && meets(bound));
     let last = bounds.last().is_some_and(|bound| is_from_below(bound.1) && meets(bound));
