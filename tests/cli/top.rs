@@ -110,11 +110,11 @@ fn a_terminal_is_given_back_after_a_panic() {
     command.env(ON_A_TERMINAL, "1").env("TERM", "xterm").env("RUST_BACKTRACE", "0");
     let mut terminal = Terminal::start(&command, (80, 24)).unwrap();
     assert!(!terminal.wait().unwrap().success());
+    terminal.wait_for("what a panic says is read").unwrap();
     terminal.wait_until("the terminal as it was", |_| terminal.is_as_before().unwrap()).unwrap();
     let sent = terminal.bytes();
     let is_sent = |what: &[u8]| sent.windows(what.len()).any(|bytes| bytes == what);
     assert!(is_sent(b"\x1b[?1049h"), "there was no other screen");
-    terminal.wait_for("what a panic says is read").unwrap();
 }
 
 /// Run by the test above, on a terminal of its own.

@@ -109,7 +109,10 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        ratatui::restore();
+        // After a panic it is given back already, and once more would move the cursor onto what the panic says.
+        if !thread::panicking() {
+            let _ = ratatui::try_restore();
+        }
     }
 }
 
@@ -125,7 +128,7 @@ fn end_by_signals() -> Result<Arc<AtomicBool>> {
         seen.store(true, Ordering::Relaxed);
         // A terminal that is gone keeps whoever reads keys from it for ever.
         thread::sleep(FAREWELL);
-        ratatui::restore();
+        let _ = ratatui::try_restore();
         std::process::exit(0);
     };
     thread::Builder::new().name("signals".into()).spawn(wait).context("failed to start a thread")?;
