@@ -9,9 +9,9 @@ use clap::Args;
 
 use crate::agent::{self, Given};
 use crate::api::client;
+use crate::api::client::escaped;
 use crate::api::messages::RiskQuery;
 use crate::cli::Output;
-use crate::cmd::events::escaped;
 use crate::cmd::{joined, listening};
 use crate::config::{Config, parse_duration};
 use crate::output;

@@ -10,10 +10,10 @@ use clap::{Args, Subcommand};
 
 use crate::agent::{self, Import, Importing};
 use crate::api::client;
+use crate::api::client::escaped;
 use crate::api::messages::{Refused, SbomImported, SbomQuery, SbomRemoval, SbomRemoved, Sboms};
 use crate::audit::Author;
 use crate::cli::Output;
-use crate::cmd::events::escaped;
 use crate::cmd::{joined, listening, told};
 use crate::config::Config;
 use crate::host::HostNetworks;

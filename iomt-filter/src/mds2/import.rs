@@ -112,10 +112,13 @@ fn model(table: &Table, wanted: Option<&str>) -> Result<Option<String>, ImportEr
     }
 }
 
+/// Who opens, and with whom.
+type Ends = (Direction, Vec<String>);
+
 /// A rule for each other end and direction, in the order of the file.
 fn rules(openings: Vec<(String, Opening)>, ground: &Ground<'_>) -> Vec<Rule> {
-    let mut order: Vec<(Direction, Vec<String>)> = Vec::new();
-    let mut found: BTreeMap<(Direction, Vec<String>), Vec<(String, Opening)>> = BTreeMap::new();
+    let mut order: Vec<Ends> = Vec::new();
+    let mut found: BTreeMap<Ends, Vec<(String, Opening)>> = BTreeMap::new();
     for (place, opening) in openings {
         let key = (opening.direction, opening.peers.clone());
         let same = found.entry(key.clone()).or_default();
@@ -124,7 +127,7 @@ fn rules(openings: Vec<(String, Opening)>, ground: &Ground<'_>) -> Vec<Rule> {
         }
         same.push((place, opening));
     }
-    let rule = |key: (Direction, Vec<String>)| {
+    let rule = |key: Ends| {
         let same = found.remove(&key)?;
         let ranges: BTreeSet<PortRange> =
             same.iter().flat_map(|(_, opening)| &opening.ranges).copied().collect();

@@ -244,11 +244,13 @@ fn counters(text: &mut Text, status: &DeviceStatus) {
     }
 }
 
+/// What flows have in common: source, destination, its port, protocol and rule.
+type Talk<'f> = (&'f str, &'f str, Option<u16>, &'f str, Option<&'f str>);
+
 /// Flows by far end and service, those with the most bytes first.
 fn talks(text: &mut Text, flows: &[FlowStatus]) {
     text.head(&format!("Flows, {}", flows.len()));
-    let mut together: BTreeMap<(&str, &str, Option<u16>, &str, Option<&str>), (u64, u64, u64)> =
-        BTreeMap::new();
+    let mut together: BTreeMap<Talk<'_>, (u64, u64, u64)> = BTreeMap::new();
     for flow in flows {
         let key = (
             flow.source.as_str(),
