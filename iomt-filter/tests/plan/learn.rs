@@ -1,6 +1,7 @@
 //! What devices did, as rules: whatever was seen and is no scan, listed or refused is allowed by what is proposed, and
 //! nothing else is.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use iomt_filter::baseline::{
@@ -39,7 +40,8 @@ fn propose(site: &Site, scope: Scope, contacts: &[Contact]) -> Proposal {
 
 fn readiness(site: &Site, contacts: &[Contact], now: Timestamp) -> Vec<Readiness> {
     let ground = Ground { intent: &site.before, leases: &[], now: 1 };
-    let watching = Watching { now, recent: SignedDuration::from_hours(7 * 24) };
+    let habits = BTreeMap::new();
+    let watching = Watching { now, recent: SignedDuration::from_hours(7 * 24), habits: &habits };
     gathered(ground, Scope::default(), contacts).readiness(watching)
 }
 
