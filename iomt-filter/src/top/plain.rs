@@ -60,7 +60,9 @@ fn cut(text: &str, room: usize) -> String {
 pub fn wrapped(text: &str, room: usize) -> Vec<String> {
     let room = room.max(1);
     let text = plain(text);
-    let indent: String = text.chars().take_while(|c| *c == ' ').take(room / 2).collect();
+    // A character may be two columns wide.
+    let most = (room / 2).min(room.saturating_sub(2));
+    let indent: String = text.chars().take_while(|c| *c == ' ').take(most).collect();
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.trim_start_matches(' ').split(' ') {

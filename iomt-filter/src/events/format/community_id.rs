@@ -14,8 +14,11 @@ use super::super::{Record, protocol_number};
 const ICMP_PAIRS: [(u8, u8); 5] = [(8, 0), (13, 14), (15, 16), (10, 9), (17, 18)];
 const ICMPV6_PAIRS: [(u8, u8); 6] = [(128, 129), (133, 134), (135, 136), (130, 131), (139, 140), (144, 145)];
 
-/// That of a frame with addresses and a protocol.
+/// That of a frame with addresses and a protocol. What is of many flows, and has the port of one end alone, has none.
 pub(super) fn of(record: &Record) -> Option<String> {
+    if record.source_port.is_some() != record.destination_port.is_some() {
+        return None;
+    }
     let (source, destination) = (record.source?, record.destination?);
     let number = protocol_number(record.protocol.as_deref()?)?;
     let (ports, is_one_way) = match (record.source_port, record.destination_port) {
