@@ -175,12 +175,10 @@ fn a_database_of_the_first_version_is_brought_up_to_date() {
     let site = Site::new();
     site.open().record(&[seen(key("10.0.0.1", "203.0.113.9", 443), 3, 10)], reading(1)).unwrap();
     let raw = Connection::open(site.path()).unwrap();
-    raw.execute_batch(
-        "ALTER TABLE contact DROP COLUMN outside; ALTER TABLE contact DROP COLUMN last_outside; \
+    let older = "ALTER TABLE contact DROP COLUMN outside; ALTER TABLE contact DROP COLUMN last_outside; \
          DROP TABLE outside; DROP TABLE day; DROP TABLE folding; DROP TABLE attempt; DROP TABLE drift; \
-         DROP TABLE baseline; DROP TABLE watch; PRAGMA user_version = 1",
-    )
-    .unwrap();
+         DROP TABLE baseline; DROP TABLE watch; PRAGMA user_version = 1";
+    raw.execute_batch(older).unwrap();
     drop(raw);
     assert!(matches!(Contacts::open_to_read(&site.path()), Err(DatabaseError::Damaged { .. })));
     let found = site.open().far_ends(at(0)).unwrap();
